@@ -1,0 +1,151 @@
+#include "runtime/base/message_socket.h"
+
+#include <absl/strings/str_cat.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/base/status.h"
+
+namespace warren::base {
+namespace {
+
+absl::StatusOr<sockaddr_un> AddressAt(int dirfd, const std::string& name) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string path = absl::StrCat("/proc/self/fd/", dirfd, "/", name);
+  if (path.size() >= sizeof(address.sun_path)) {
+    return ErrnoError(ENAMETOOLONG, absl::StrCat("socket ", name));
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+absl::StatusOr<UniqueFd> SeqPacketSocket() {
+  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return ErrnoError(errno, "socket");
+  return fd;
+}
+
+absl::Status WaitReadable(int socket, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  for (;;) {
+    pollfd p = {socket, POLLIN, 0};
+    int ms = -1;
+    if (timeout != absl::InfiniteDuration()) {
+      const int64_t left =
+          absl::ToInt64Milliseconds(deadline - absl::Now()) + 1;
+      ms = static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30));
+    }
+    const int n = poll(&p, 1, ms);
+    if (n > 0) return absl::OkStatus();
+    if (n == 0) return absl::DeadlineExceededError("no message in time");
+    if (errno != EINTR) return ErrnoError(errno, "poll");
+  }
+}
+
+void TakeFds(const msghdr& header, std::vector<UniqueFd>* fds) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr;
+       c = CMSG_NXTHDR(const_cast<msghdr*>(&header), c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+      fds->emplace_back(fd);
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::pair<UniqueFd, UniqueFd>> SocketPair() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return ErrnoError(errno, "socketpair");
+  }
+  return std::make_pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+absl::Status SendMessage(int socket, absl::string_view data,
+                         const std::vector<int>& fds) {
+  if (data.empty() || data.size() > kMaxMessageBytes ||
+      fds.size() > kMaxFdsPerMessage) {
+    return ErrnoError(EMSGSIZE, "send message");
+  }
+  iovec iov = {const_cast<char*>(data.data()), data.size()};
+  msghdr header = {};
+  header.msg_iov = &iov;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFdsPerMessage * sizeof(int))];
+  if (!fds.empty()) {
+    memset(control, 0, sizeof(control));
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+    cmsghdr* c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+    memcpy(CMSG_DATA(c), fds.data(), fds.size() * sizeof(int));
+  }
+  while (sendmsg(socket, &header, MSG_NOSIGNAL) < 0) {
+    if (errno != EINTR) return ErrnoError(errno, "send message");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Message> ReceiveMessage(int socket, absl::Duration timeout) {
+  RETURN_IF_ERROR(WaitReadable(socket, timeout));
+  Message message;
+  message.data.resize(kMaxMessageBytes);
+  iovec iov = {message.data.data(), message.data.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFdsPerMessage * sizeof(int))];
+  msghdr header = {};
+  header.msg_iov = &iov;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof(control);
+  ssize_t n;
+  while ((n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC)) < 0) {
+    // A peer that died with unread data of ours resets the socket; to the
+    // reader that is an end of file like any other.
+    if (errno == ECONNRESET) {
+      n = 0;
+      break;
+    }
+    if (errno != EINTR) return ErrnoError(errno, "receive message");
+  }
+  if (n > 0) TakeFds(header, &message.fds);
+  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    return ErrnoError(EMSGSIZE, "receive message");
+  }
+  message.data.resize(static_cast<size_t>(n));
+  return message;
+}
+
+absl::StatusOr<UniqueFd> ListenAt(int dirfd, const std::string& name) {
+  ASSIGN_OR_RETURN(const sockaddr_un address, AddressAt(dirfd, name));
+  ASSIGN_OR_RETURN(UniqueFd fd, SeqPacketSocket());
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address),
+           sizeof(address)) != 0 ||
+      listen(fd.get(), 8) != 0) {
+    return ErrnoError(errno, absl::StrCat("listen at ", name));
+  }
+  return fd;
+}
+
+absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name) {
+  ASSIGN_OR_RETURN(const sockaddr_un address, AddressAt(dirfd, name));
+  ASSIGN_OR_RETURN(UniqueFd fd, SeqPacketSocket());
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
+              sizeof(address)) != 0) {
+    return ErrnoError(errno, absl::StrCat("connect to ", name));
+  }
+  return fd;
+}
+
+}  // namespace warren::base

@@ -1,0 +1,176 @@
+#include "runtime/base/process.h"
+
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+namespace warren::base {
+namespace {
+
+std::vector<char*> Pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  out.reserve(strings.size() + 1);
+  for (const std::string& s : strings) {
+    out.push_back(const_cast<char*>(s.c_str()));
+  }
+  out.push_back(nullptr);
+  return out;
+}
+
+class SpawnActions {
+ public:
+  SpawnActions() {
+    posix_spawn_file_actions_init(&actions_);
+    posix_spawnattr_init(&attributes_);
+    sigset_t none;
+    sigset_t all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes_, &none);
+    posix_spawnattr_setsigdefault(&attributes_, &all);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK |
+                                               POSIX_SPAWN_SETSIGDEF |
+                                               POSIX_SPAWN_SETSID);
+  }
+  SpawnActions(const SpawnActions&) = delete;
+  SpawnActions& operator=(const SpawnActions&) = delete;
+  ~SpawnActions() {
+    posix_spawn_file_actions_destroy(&actions_);
+    posix_spawnattr_destroy(&attributes_);
+  }
+
+  // Descriptors are first copied above every target number, so that moving
+  // one cannot overwrite another that is still to be moved.
+  absl::Status PlaceFds(const std::vector<int>& fds) {
+    for (size_t i = 0; i < fds.size(); ++i) {
+      const int target = static_cast<int>(i);
+      if (fds[i] < 0) {
+        posix_spawn_file_actions_addopen(&actions_, target, "/dev/null",
+                                         O_RDWR, 0);
+        continue;
+      }
+      UniqueFd copy(fcntl(fds[i], F_DUPFD_CLOEXEC,
+                          static_cast<int>(fds.size()) + 1));
+      if (!copy.valid()) return ErrnoError(errno, "dup");
+      posix_spawn_file_actions_adddup2(&actions_, copy.get(), target);
+      copies_.push_back(std::move(copy));
+    }
+    return absl::OkStatus();
+  }
+
+  const posix_spawn_file_actions_t* actions() const { return &actions_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  posix_spawn_file_actions_t actions_;
+  posix_spawnattr_t attributes_;
+  std::vector<UniqueFd> copies_;
+};
+
+}  // namespace
+
+absl::StatusOr<uint64_t> StartTime(pid_t pid) {
+  ASSIGN_OR_RETURN(
+      const std::string stat,
+      ReadFileAt(AT_FDCWD, absl::StrCat("/proc/", pid, "/stat"), 4096));
+  // The command name may hold blanks and brackets; fields start after the
+  // last ')'. Field 3 (state) is the first of them, 22 the twentieth.
+  const size_t close = stat.rfind(')');
+  if (close == std::string::npos) return ErrnoError(EINVAL, "/proc/pid/stat");
+  const std::vector<std::string> fields =
+      absl::StrSplit(stat.substr(close + 1), ' ', absl::SkipEmpty());
+  uint64_t start = 0;
+  if (fields.size() < 20 || !absl::SimpleAtoi(fields[19], &start)) {
+    return ErrnoError(EINVAL, "/proc/pid/stat");
+  }
+  return start;
+}
+
+absl::StatusOr<UniqueFd> OpenPidfd(pid_t pid) {
+  UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!fd.valid()) return ErrnoError(errno, absl::StrCat("pidfd of ", pid));
+  return fd;
+}
+
+absl::StatusOr<UniqueFd> OpenProcess(const ProcessId& id) {
+  auto fd = OpenPidfd(id.pid);
+  if (!fd.ok()) {
+    if (GetErrno(fd.status()) != ESRCH) return fd.status();
+    return absl::NotFoundError(absl::StrCat("process ", id.pid, " is gone"));
+  }
+  const auto start = StartTime(id.pid);
+  if (!start.ok() || *start != id.start_time) {
+    return absl::NotFoundError(absl::StrCat("process ", id.pid, " is gone"));
+  }
+  return fd;
+}
+
+absl::Status SendSignal(int pidfd, int signal) {
+  if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ||
+      errno == ESRCH) {
+    return absl::OkStatus();
+  }
+  return ErrnoError(errno, absl::StrCat("send signal ", signal));
+}
+
+absl::StatusOr<bool> WaitExit(int pidfd, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  for (;;) {
+    pollfd p = {pidfd, POLLIN, 0};
+    int ms = -1;
+    if (timeout != absl::InfiniteDuration()) {
+      ms = static_cast<int>(std::clamp<int64_t>(
+          absl::ToInt64Milliseconds(
+              absl::Ceil(deadline - absl::Now(), absl::Milliseconds(1))),
+          0, 1 << 30));
+    }
+    const int n = poll(&p, 1, ms);
+    if (n >= 0) return n > 0;
+    if (errno != EINTR) return ErrnoError(errno, "poll pidfd");
+  }
+}
+
+absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
+  SpawnActions actions;
+  RETURN_IF_ERROR(actions.PlaceFds(options.fds));
+  const std::vector<char*> args = Pointers(options.args);
+  const std::vector<char*> env = Pointers(options.env);
+  Child child;
+  const int err =
+      posix_spawn(&child.id.pid, options.path.c_str(), actions.actions(),
+                  actions.attributes(), args.data(), env.data());
+  if (err != 0) return ErrnoError(err, absl::StrCat("spawn ", options.path));
+  // The child is ours and unreaped: its number cannot be reused meanwhile.
+  ASSIGN_OR_RETURN(child.pidfd, OpenPidfd(child.id.pid));
+  ASSIGN_OR_RETURN(child.id.start_time, StartTime(child.id.pid));
+  return child;
+}
+
+absl::StatusOr<int> Reap(int pidfd) {
+  siginfo_t info = {};
+  while (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd),
+                &info, WEXITED) != 0) {
+    if (errno == ECHILD) return absl::NotFoundError("not a child");
+    if (errno != EINTR) return ErrnoError(errno, "waitid");
+  }
+  if (info.si_code == CLD_EXITED) return (info.si_status & 0xff) << 8;
+  return info.si_status & 0x7f;
+}
+
+}  // namespace warren::base

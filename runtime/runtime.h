@@ -1,0 +1,360 @@
+#ifndef WARREN_RUNTIME_RUNTIME_H_
+#define WARREN_RUNTIME_RUNTIME_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/process.h"
+#include "runtime/base/unique_fd.h"
+
+// The seam between the agent and everything that makes pods and containers
+// out of kernel objects. Plain values only: no CRI messages, no protobuf.
+//
+// The runtime keeps no database. Every kernel object's name follows from the
+// object's id and spec, so that Stop/Remove work from the spec alone, also
+// after a crash half-way (REL-3), and AdoptX() re-seats it after a restart.
+namespace warren::runtime {
+
+// ---- Namespaces -----------------------------------------------------------
+
+// The eight kinds, in the order in which they must be made: the user
+// namespace first, so that it owns the others (user_namespaces(7)).
+enum class NamespaceKind : uint8_t {
+  kUser,
+  kMnt,
+  kPid,
+  kNet,
+  kIpc,
+  kUts,
+  kCgroup,
+  kTime,
+};
+inline constexpr int kNamespaceKinds = 8;
+
+enum class NamespaceMode : uint8_t {
+  kPod,        // one for the pod, shared by its containers
+  kContainer,  // one for each container
+  kHost,       // the node's
+  kTarget,     // that of another container of the pod (pid only)
+};
+
+// user_namespaces(7): ids [container_id, +length) inside are
+// [host_id, +length) outside.
+struct IdMapping {
+  uint32_t container_id = 0;
+  uint32_t host_id = 0;
+  uint32_t length = 0;
+  bool operator==(const IdMapping&) const = default;
+};
+
+// time_namespaces(7), nanoseconds added to the host's clocks.
+struct TimeOffsets {
+  int64_t boottime_ns = 0;
+  int64_t monotonic_ns = 0;
+  bool operator==(const TimeOffsets&) const = default;
+};
+
+// ---- Resources ------------------------------------------------------------
+
+// CRI's LinuxContainerResources as facts. 0 / empty = not asked for.
+struct Resources {
+  int64_t cpu_shares = 0;     // cgroup v1 scale, 2..262144
+  int64_t cpu_quota_us = 0;   // -1 = no limit
+  int64_t cpu_period_us = 0;
+  int64_t memory_limit_bytes = 0;  // -1 = no limit
+  int64_t memory_swap_limit_bytes = 0;  // memory plus swap, -1 = no limit
+  int64_t pids_limit = 0;
+  std::string cpuset_cpus;
+  std::string cpuset_mems;
+  std::optional<int64_t> oom_score_adj;
+  std::map<std::string, uint64_t> hugepage_limits;  // "2MB" -> bytes
+  std::map<std::string, std::string> unified;       // v2 only, file -> value
+  bool operator==(const Resources&) const = default;
+};
+
+// ---- Pod sandboxes --------------------------------------------------------
+
+struct SandboxSpec {
+  std::string id;  // 64 lower-case hex digits
+  NamespaceMode network = NamespaceMode::kPod;  // kPod or kHost
+  NamespaceMode ipc = NamespaceMode::kPod;      // kPod or kHost
+  NamespaceMode pid = NamespaceMode::kContainer;  // kPod, kContainer, kHost
+  // Both empty: the host's user namespace.
+  std::vector<IdMapping> uid_mappings;
+  std::vector<IdMapping> gid_mappings;
+  // Every pod gets a time namespace where the kernel has them; offsets 0
+  // unless asked.
+  TimeOffsets time_offsets;
+  bool time_offsets_requested = false;  // then a kernel without is an error
+  // Content of the UTS namespace; with network kHost the host's UTS namespace
+  // is used and this is only what /etc/hostname says.
+  std::string hostname;
+  // Dotted names, already checked to belong to a namespace private to the pod.
+  std::vector<std::pair<std::string, std::string>> sysctls;
+  // As in the request: "/a/b" (cgroupfs) or "x.slice" (systemd spelling);
+  // empty = the runtime's own default parent. Never created limits in it.
+  std::string cgroup_parent;
+  // Contents of the pod's files, bound into every container.
+  std::string resolv_conf;
+  std::string hosts;
+};
+
+// One namespace as the kernel shows it.
+struct NamespaceFact {
+  NamespaceKind kind = NamespaceKind::kUser;
+  uint64_t inode = 0;  // of nsfs; the namespace's identity until reboot
+  bool is_host = false;
+};
+
+struct SandboxFacts {
+  std::vector<NamespaceFact> namespaces;  // those the pod owns or shares
+  // The reaping init when pid is kPod, else pid 0.
+  base::ProcessId holder;
+};
+
+// ---- Containers -----------------------------------------------------------
+
+// Who the process runs as, before look-up in the image's passwd and group.
+struct UserRequest {
+  std::optional<int64_t> uid;
+  std::optional<int64_t> gid;
+  std::string username;    // wins over uid
+  std::string image_user;  // USER of the image: "", "uid[:gid]", "name[:group]"
+  std::vector<int64_t> supplemental_groups;
+  bool strict_groups = false;  // do not merge the image's /etc/group
+};
+
+struct User {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  std::vector<uint32_t> groups;  // supplementary, primary gid included
+  std::string home;              // from passwd, "/" if not there
+  bool operator==(const User&) const = default;
+};
+
+enum class MountPropagation : uint8_t {
+  kPrivate,
+  kHostToContainer,
+  kBidirectional,
+};
+
+struct MountSpec {
+  std::string container_path;  // absolute
+  std::string host_path;       // absolute; a missing one is made, mode 0755
+  bool readonly = false;
+  MountPropagation propagation = MountPropagation::kPrivate;
+};
+
+struct ContainerSpec {
+  std::string id;
+  SandboxSpec sandbox;  // that of its pod, as it was at RunPodSandbox
+  // Rootfs: unpacked layer folders, lowest first; held by the caller.
+  std::vector<std::string> layer_dirs;
+  bool readonly_rootfs = false;
+
+  std::vector<std::string> args;  // args[0] is looked up in PATH inside
+  std::vector<std::string> env;   // "KEY=value", complete
+  std::string cwd = "/";          // made (0755) inside if missing
+  UserRequest user;
+  bool tty = false;
+  bool stdin_open = false;
+
+  NamespaceMode pid = NamespaceMode::kContainer;
+  std::string pid_target;  // container id, when pid is kTarget
+  std::vector<MountSpec> mounts;
+  uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
+  bool privileged = false;
+  bool no_new_privs = false;
+  std::vector<std::string> masked_paths;
+  std::vector<std::string> readonly_paths;
+
+  Resources resources;
+  int64_t oom_score_adj = 0;
+
+  // CRI log: log_directory must exist or is made (0755); log_path is relative
+  // to it, without "..". Both empty: output is dropped.
+  std::string log_directory;
+  std::string log_path;
+};
+
+struct ContainerFacts {
+  User user;  // resolved, to be stored and reused
+};
+
+struct StartFacts {
+  base::ProcessId process;  // container's first process, host numbers
+  base::ProcessId shim;
+  int64_t started_at_ns = 0;  // CLOCK_REALTIME
+};
+
+// How a container's first process ended.
+struct ExitRecord {
+  int32_t exit_code = 255;  // 128 + n when killed by signal n
+  int32_t signal = 0;       // 0 = it exited by itself
+  bool oom_killed = false;  // the cgroup's OOM kill counter had grown
+  int64_t finished_at_ns = 0;
+};
+
+enum class ContainerLiveness : uint8_t {
+  kRunning,
+  kExited,   // the shim left an exit record
+  kUnknown,  // neither a live shim nor an exit record: code is lost
+};
+
+struct AdoptedContainer {
+  ContainerLiveness liveness = ContainerLiveness::kUnknown;
+  StartFacts start;  // kRunning
+  ExitRecord exit;   // kExited
+};
+
+struct ExecRequest {
+  std::vector<std::string> args;
+  absl::Duration timeout = absl::InfiniteDuration();
+  size_t output_limit_bytes = 0;  // for stdout and stderr together
+  // Polled; true ends the exec (cancelled call).
+  std::function<bool()> cancelled;
+};
+
+struct ExecResult {
+  int32_t exit_code = 0;
+  std::string stdout_data;
+  std::string stderr_data;
+};
+
+// ---- Inspection: read from the kernel at call time ------------------------
+
+struct NamespaceView {
+  NamespaceKind kind = NamespaceKind::kUser;
+  uint64_t inode = 0;
+  uint64_t owner_user_inode = 0;  // NS_GET_USERNS (ioctl_ns(2))
+  NamespaceMode mode = NamespaceMode::kHost;
+  bool is_host = false;
+};
+
+struct ProcessView {
+  pid_t host_pid = 0;
+  pid_t inner_pid = 0;  // last of NSpid in /proc/<pid>/status
+  uint32_t uid = 0;     // as the host sees it
+  uint32_t gid = 0;
+  std::string command;
+};
+
+struct MountView {
+  std::string target;
+  std::string fs_type;
+  std::string source;
+  std::string options;
+};
+
+struct ContainerView {
+  std::string id;
+  std::vector<NamespaceView> namespaces;
+  std::vector<ProcessView> processes;  // all in its cgroup
+  std::vector<MountView> mounts;
+  std::string cgroup_path;
+  std::string hostname;
+};
+
+struct SandboxView {
+  std::vector<NamespaceView> namespaces;
+  std::vector<IdMapping> uid_mappings;
+  std::vector<IdMapping> gid_mappings;
+  std::string hostname;
+  TimeOffsets time_offsets;
+  std::string cgroup_parent;
+  std::vector<ProcessView> holder;  // empty, or the reaping init
+};
+
+// ---- The runtime ----------------------------------------------------------
+
+struct Features {
+  bool user_namespaces = false;  // with idmapped mounts
+  bool recursive_read_only = false;
+  bool time_namespaces = false;
+  bool cgroup_v2 = false;
+  // Privileges the daemon lacks and works without, one sentence each.
+  std::vector<std::string> degraded;
+};
+
+// Thread-safe. Calls on one object must be serialised by the caller, calls on
+// different objects run side by side. Every call that makes something leaves
+// nothing behind when it fails; Stop/Remove calls are idempotent.
+//
+// Errors: kInvalidArgument names the field at fault, kFailedPrecondition what
+// the host lacks; the rest is kInternal or kResourceExhausted with errno.
+class Runtime {
+ public:
+  // Called once for each container that was started or adopted as running,
+  // from the runtime's own thread, after its last output is in the log and
+  // its exit record is read. Must not call back into Remove/Start directly.
+  using ExitCallback =
+      std::function<void(const std::string& container_id, const ExitRecord&)>;
+
+  virtual ~Runtime() = default;
+
+  virtual Features GetFeatures() const = 0;
+  virtual void SetExitCallback(ExitCallback callback) = 0;
+
+  // Makes and pins the pod's namespaces, /dev/shm and files.
+  virtual absl::StatusOr<SandboxFacts> CreateSandbox(
+      const SandboxSpec& spec) = 0;
+  // After a restart: are the pins (and the holder) still what they were?
+  // kFailedPrecondition when not.
+  virtual absl::Status AdoptSandbox(const SandboxSpec& spec,
+                                    const SandboxFacts& facts) = 0;
+  // The pod's network namespace, for the netplugin. kFailedPrecondition when
+  // it is gone.
+  virtual absl::StatusOr<base::UniqueFd> OpenSandboxNetns(
+      const std::string& sandbox_id) = 0;
+  // Ends the holder, unpins the namespaces, unmounts /dev/shm.
+  virtual absl::Status StopSandbox(const SandboxSpec& spec) = 0;
+  // Stop plus all files of the sandbox.
+  virtual absl::Status RemoveSandbox(const SandboxSpec& spec) = 0;
+
+  // Makes the rootfs, resolves the user, opens every host path. Nothing runs.
+  virtual absl::StatusOr<ContainerFacts> CreateContainer(
+      const ContainerSpec& spec) = 0;
+  // After a restart, for a container in any state: re-seats it.
+  virtual absl::StatusOr<AdoptedContainer> AdoptContainer(
+      const ContainerSpec& spec, const ContainerFacts& facts) = 0;
+  // Returns after execve of the program.
+  virtual absl::StatusOr<StartFacts> StartContainer(
+      const std::string& container_id) = 0;
+  // To the first process only.
+  virtual absl::Status SignalContainer(const std::string& container_id,
+                                       int signal) = 0;
+  // SIGKILL to every process of its cgroup, whatever pid namespace.
+  virtual absl::Status KillContainer(const std::string& container_id) = 0;
+  // Kills what runs; removes cgroup, rootfs and run folder. Logs stay.
+  virtual absl::Status RemoveContainer(const ContainerSpec& spec) = 0;
+
+  // kDeadlineExceeded on time-out, kCancelled when cancelled; either way the
+  // program and what it forked are dead on return.
+  virtual absl::StatusOr<ExecResult> ExecSync(const std::string& container_id,
+                                              const ExecRequest& request) = 0;
+  // Closes the log and opens its path anew (create, append).
+  virtual absl::Status ReopenLog(const std::string& container_id) = 0;
+
+  virtual absl::StatusOr<SandboxView> InspectSandbox(
+      const SandboxSpec& spec) = 0;
+  virtual absl::StatusOr<ContainerView> InspectContainer(
+      const std::string& container_id) = 0;
+
+  // Ids of sandboxes and containers of which kernel objects or files exist
+  // below our own folders; for reconcile.
+  virtual std::vector<std::string> ListSandboxIds() = 0;
+  virtual std::vector<std::string> ListContainerIds() = 0;
+};
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_RUNTIME_H_

@@ -67,10 +67,10 @@ struct TimeOffsets {
 
 // CRI's LinuxContainerResources as facts. 0 / empty = not asked for.
 struct Resources {
-  int64_t cpu_shares = 0;     // cgroup v1 scale, 2..262144
-  int64_t cpu_quota_us = 0;   // -1 = no limit
+  int64_t cpu_shares = 0;    // cgroup v1 scale, 2..262144
+  int64_t cpu_quota_us = 0;  // -1 = no limit
   int64_t cpu_period_us = 0;
-  int64_t memory_limit_bytes = 0;  // -1 = no limit
+  int64_t memory_limit_bytes = 0;       // -1 = no limit
   int64_t memory_swap_limit_bytes = 0;  // memory plus swap, -1 = no limit
   int64_t pids_limit = 0;
   std::string cpuset_cpus;
@@ -84,9 +84,9 @@ struct Resources {
 // ---- Pod sandboxes --------------------------------------------------------
 
 struct SandboxSpec {
-  std::string id;  // 64 lower-case hex digits
-  NamespaceMode network = NamespaceMode::kPod;  // kPod or kHost
-  NamespaceMode ipc = NamespaceMode::kPod;      // kPod or kHost
+  std::string id;                                 // 64 lower-case hex digits
+  NamespaceMode network = NamespaceMode::kPod;    // kPod or kHost
+  NamespaceMode ipc = NamespaceMode::kPod;        // kPod or kHost
   NamespaceMode pid = NamespaceMode::kContainer;  // kPod, kContainer, kHost
   // Both empty: the host's user namespace.
   std::vector<IdMapping> uid_mappings;
@@ -202,6 +202,9 @@ struct ExitRecord {
   int32_t signal = 0;       // 0 = it exited by itself
   bool oom_killed = false;  // the cgroup's OOM kill counter had grown
   int64_t finished_at_ns = 0;
+  // Nobody saw the end: the shim died without leaving a record. The code is
+  // 255 then.
+  bool lost = false;
 };
 
 enum class ContainerLiveness : uint8_t {

@@ -1,7 +1,6 @@
 #ifndef WARREN_RUNTIME_BASE_CLOCK_H_
 #define WARREN_RUNTIME_BASE_CLOCK_H_
 
-
 #include <cstdint>
 
 namespace warren::base {

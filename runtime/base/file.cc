@@ -106,18 +106,16 @@ absl::StatusOr<UniqueFd> OpenInRoot(int rootfd, const std::string& path,
 absl::StatusOr<UniqueFd> OpenBeneath(int dirfd, const std::string& path,
                                      int flags, mode_t mode) {
   return OpenAt2(dirfd, path, flags, mode,
-                 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-                     RESOLVE_NO_MAGICLINKS);
+                 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 absl::StatusOr<UniqueFd> MakeDirs(int dirfd, const std::string& path,
                                   mode_t mode) {
   const bool absolute = !path.empty() && path[0] == '/';
-  ASSIGN_OR_RETURN(UniqueFd current, OpenAt(absolute ? AT_FDCWD : dirfd,
-                                            absolute ? "/" : ".",
-                                            O_PATH | O_DIRECTORY));
-  for (absl::string_view part :
-       absl::StrSplit(path, '/', absl::SkipEmpty())) {
+  ASSIGN_OR_RETURN(UniqueFd current,
+                   OpenAt(absolute ? AT_FDCWD : dirfd, absolute ? "/" : ".",
+                          O_PATH | O_DIRECTORY));
+  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
     const std::string name(part);
     if (mkdirat(current.get(), name.c_str(), mode) != 0 && errno != EEXIST) {
       return ErrnoError(errno, absl::StrCat("mkdir ", path));
@@ -185,14 +183,14 @@ absl::Status WriteFileAtomic(int dirfd, const std::string& name,
   const std::string temporary =
       absl::StrCat(".", name, ".", getpid(), ".", serial.fetch_add(1));
   ASSIGN_OR_RETURN(
-      UniqueFd fd, OpenAt(dirfd, temporary,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+      UniqueFd fd,
+      OpenAt(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
   absl::Status status = WriteFd(fd.get(), data);
   if (status.ok() && durable && fsync(fd.get()) != 0) {
     status = ErrnoError(errno, "fsync");
   }
-  if (status.ok() && renameat(dirfd, temporary.c_str(), dirfd,
-                              name.c_str()) != 0) {
+  if (status.ok() &&
+      renameat(dirfd, temporary.c_str(), dirfd, name.c_str()) != 0) {
     status = ErrnoError(errno, "rename");
   }
   if (!status.ok()) {

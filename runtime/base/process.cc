@@ -61,12 +61,12 @@ class SpawnActions {
     for (size_t i = 0; i < fds.size(); ++i) {
       const int target = static_cast<int>(i);
       if (fds[i] < 0) {
-        posix_spawn_file_actions_addopen(&actions_, target, "/dev/null",
-                                         O_RDWR, 0);
+        posix_spawn_file_actions_addopen(&actions_, target, "/dev/null", O_RDWR,
+                                         0);
         continue;
       }
-      UniqueFd copy(fcntl(fds[i], F_DUPFD_CLOEXEC,
-                          static_cast<int>(fds.size()) + 1));
+      UniqueFd copy(
+          fcntl(fds[i], F_DUPFD_CLOEXEC, static_cast<int>(fds.size()) + 1));
       if (!copy.valid()) return ErrnoError(errno, "dup");
       posix_spawn_file_actions_adddup2(&actions_, copy.get(), target);
       copies_.push_back(std::move(copy));
@@ -164,8 +164,8 @@ absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
 
 absl::StatusOr<int> Reap(int pidfd) {
   siginfo_t info = {};
-  while (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd),
-                &info, WEXITED) != 0) {
+  while (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd), &info,
+                WEXITED) != 0) {
     if (errno == ECHILD) return absl::NotFoundError("not a child");
     if (errno != EINTR) return ErrnoError(errno, "waitid");
   }

@@ -46,8 +46,7 @@ int GetErrno(const absl::Status& status) {
 
 absl::Status Annotate(const absl::Status& status, absl::string_view where) {
   if (status.ok()) return status;
-  absl::Status out(status.code(),
-                   absl::StrCat(where, ": ", status.message()));
+  absl::Status out(status.code(), absl::StrCat(where, ": ", status.message()));
   status.ForEachPayload(
       [&out](absl::string_view url, const absl::Cord& payload) {
         out.SetPayload(url, payload);

@@ -32,16 +32,16 @@ void Update(absl::Status* first, const absl::Status& next);
 }  // namespace warren::base
 
 // Returns the error of `expr` from the enclosing function.
-#define RETURN_IF_ERROR(expr)                      \
-  do {                                             \
+#define RETURN_IF_ERROR(expr)                                               \
+  do {                                                                      \
     if (absl::Status _warren_s = (expr); !_warren_s.ok()) return _warren_s; \
   } while (false)
 
 // The same with a breadcrumb in front.
-#define RETURN_IF_ERROR_IN(expr, where)                        \
-  do {                                                         \
-    if (absl::Status _warren_s = (expr); !_warren_s.ok())      \
-      return ::warren::base::Annotate(_warren_s, where);       \
+#define RETURN_IF_ERROR_IN(expr, where)                   \
+  do {                                                    \
+    if (absl::Status _warren_s = (expr); !_warren_s.ok()) \
+      return ::warren::base::Annotate(_warren_s, where);  \
   } while (false)
 
 #define WARREN_CONCAT_INNER(a, b) a##b
@@ -51,17 +51,17 @@ void Update(absl::Status* first, const absl::Status& next);
 // function returns its error.
 #define ASSIGN_OR_RETURN(lhs, expr) \
   ASSIGN_OR_RETURN_IMPL(WARREN_CONCAT(_warren_so_, __LINE__), lhs, expr)
-#define ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr)       \
-  auto tmp = (expr);                                \
-  if (!tmp.ok()) return std::move(tmp).status();    \
+#define ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr)    \
+  auto tmp = (expr);                             \
+  if (!tmp.ok()) return std::move(tmp).status(); \
   lhs = std::move(tmp).value()
 
 // The same with a breadcrumb in front of the error.
-#define ASSIGN_OR_RETURN_IN(lhs, expr, where) \
+#define ASSIGN_OR_RETURN_IN(lhs, expr, where)                               \
   ASSIGN_OR_RETURN_IN_IMPL(WARREN_CONCAT(_warren_so_, __LINE__), lhs, expr, \
                            where)
-#define ASSIGN_OR_RETURN_IN_IMPL(tmp, lhs, expr, where)               \
-  auto tmp = (expr);                                                  \
+#define ASSIGN_OR_RETURN_IN_IMPL(tmp, lhs, expr, where)                \
+  auto tmp = (expr);                                                   \
   if (!tmp.ok()) return ::warren::base::Annotate(tmp.status(), where); \
   lhs = std::move(tmp).value()
 

@@ -32,8 +32,8 @@ struct Image {
   uint64_t size_bytes = 0;  // manifest + configuration + compressed layers
   bool pinned = false;
   ImageConfig config;
-  std::string config_json;  // verbatim
-  std::string chain_id;     // of all layers
+  std::string config_json;              // verbatim
+  std::string chain_id;                 // of all layers
   std::vector<std::string> layer_dirs;  // unpacked, lowest first
 };
 
@@ -44,7 +44,9 @@ struct FsUsage {
 };
 
 // Keeps an image's layer folders on disk while alive, also when the image is
-// removed meanwhile.
+// removed meanwhile. Dropping the last hold deletes nothing yet (an agent that
+// shuts down drops all while its containers run): Remove, the end of an
+// import, Usage and CollectGarbage do.
 class ImageHold {
  public:
   virtual ~ImageHold() = default;

@@ -1,0 +1,132 @@
+#ifndef WARREN_RUNTIME_CGROUP_H_
+#define WARREN_RUNTIME_CGROUP_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+#include <absl/time/time.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/runtime.h"
+
+// Control groups: one leaf for each container and each reaping init. Two
+// drivers, cgroup v2 (one tree) and v1 (a tree for each mounted hierarchy);
+// which one is what the machine mounts (cgroups(7), kernel documents
+// admin-guide/cgroup-v1 and cgroup-v2).
+//
+// A leaf is named by its path below the root(s), "/a/b/<id>", made by
+// CgroupPath(). Limits are written to leaves only, never to a parent.
+namespace warren::runtime {
+
+// What a new process needs to be born inside a leaf (EXE-10).
+struct CgroupPlacement {
+  base::UniqueFd v2_dir;                 // for CLONE_INTO_CGROUP
+  std::vector<base::UniqueFd> v1_procs;  // "tasks" of each, for "0" only
+};
+
+// One cgroup file system as a container sees it below /sys/fs/cgroup.
+struct CgroupMount {
+  std::string name;     // folder, "" = /sys/fs/cgroup itself
+  std::string fs_type;  // "cgroup" or "cgroup2"
+  std::vector<std::string> options;
+  bool operator==(const CgroupMount&) const = default;
+};
+
+// Thread-safe; calls on one leaf are serialised by the caller.
+class CgroupDriver {
+ public:
+  virtual ~CgroupDriver() = default;
+
+  virtual bool IsV2() const = 0;
+  // Whether Create can deny devices (v1's devices controller). Where it
+  // cannot, the mount planner closes that door with nodev mounts.
+  virtual bool ControlsDevices() const = 0;
+  virtual std::vector<CgroupMount> Mounts() const = 0;
+
+  // Makes the leaf and what is missing above it and writes the limits. With
+  // `restrict_devices` only the standard devices can be opened. An existing
+  // empty leaf is taken over. Nothing is left of the leaf on failure.
+  virtual absl::Status Create(const std::string& path,
+                              const Resources& resources,
+                              bool restrict_devices) = 0;
+  virtual absl::StatusOr<CgroupPlacement> OpenPlacement(
+      const std::string& path) = 0;
+  // v2 memory.events, v1 memory.oom_control; an invalid descriptor when there
+  // is no memory controller.
+  virtual absl::StatusOr<base::UniqueFd> OpenOomFile(
+      const std::string& path) = 0;
+  // cgroup.procs of the leaf, read only.
+  virtual absl::StatusOr<base::UniqueFd> OpenProcsFile(
+      const std::string& path) = 0;
+  // Of the leaf and all cgroups below it; empty when it is gone.
+  virtual absl::StatusOr<std::vector<pid_t>> Processes(
+      const std::string& path) = 0;
+  // SIGKILL to everything in the leaf and below it, again and again until it
+  // is empty; kDeadlineExceeded when something is left after `timeout`. A
+  // missing leaf is OK. Where there was something to kill, the leaf must not
+  // be used again but be made anew: Linux 6.14 and later kill whatever is
+  // cloned into a cgroup (CLONE_INTO_CGROUP) whose cgroup.kill was written
+  // before, because fork compares its count of kills with that of the
+  // parent's cgroup (seen on 6.18).
+  virtual absl::Status KillAll(const std::string& path,
+                               absl::Duration timeout) = 0;
+  // Removes the leaf and cgroups made below it. It must be empty; a missing
+  // leaf is OK.
+  virtual absl::Status Delete(const std::string& path) = 0;
+  // Removes a parent if nothing is in it; says nothing otherwise.
+  virtual void DeleteIfEmpty(const std::string& path) = 0;
+};
+
+// The driver for what is mounted at `root` (normally /sys/fs/cgroup) according
+// to `mountinfo` (the text of /proc/self/mountinfo). `own_parent`: where
+// hierarchies go that no kubelet knows of, see CgroupV1.
+// kFailedPrecondition: no cgroups are mounted there.
+absl::StatusOr<std::unique_ptr<CgroupDriver>> MakeCgroupDriver(
+    const std::string& root, absl::string_view mountinfo,
+    const std::string& own_parent);
+
+// ---- Pure -------------------------------------------------------------------
+
+// Path of the leaf of `id` below a parent as CRI gives it: "" = the default
+// parent; "…/x.slice" (systemd spelling) is expanded from its last element,
+// "a-b.slice" -> "/a.slice/a-b.slice", and the leaf is warren-<id>.scope.
+// kInvalidArgument names cgroup_parent: "..", NUL, empty or odd elements.
+absl::StatusOr<std::string> CgroupPath(absl::string_view parent,
+                                       absl::string_view default_parent,
+                                       absl::string_view id);
+// The parent part of the same.
+absl::StatusOr<std::string> CgroupParentPath(absl::string_view parent,
+                                             absl::string_view default_parent);
+
+// cpu.shares (2..262144) to cpu.weight (1..10000) as runc and crun do since
+// 2025: 1024 -> 100. 0 = not asked for.
+uint64_t CpuWeightFromShares(int64_t shares);
+
+// Values as the control files want them: file name -> text, in the order in
+// which they must be written.
+using ControlValues = std::vector<std::pair<std::string, std::string>>;
+absl::StatusOr<ControlValues> V2Values(const Resources& resources);
+// The same with the controller in front: {"memory", "memory.limit_in_bytes"}.
+struct V1Value {
+  std::string controller;
+  std::string file;
+  std::string value;
+  // Missing file or controller is no error (swap accounting, huge pages).
+  bool best_effort = false;
+  bool operator==(const V1Value&) const = default;
+};
+std::vector<V1Value> V1Values(const Resources& resources);
+
+// Rules for the v1 devices controller: what every container may use.
+const std::vector<std::string>& StandardDeviceRules();
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_CGROUP_H_

@@ -1,0 +1,263 @@
+#include "runtime/cgroup.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/cgroup_v1.h"
+#include "runtime/cgroup_v2.h"
+
+namespace warren::runtime {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+TEST(CgroupPath, PlainAndSystemdSpelling) {
+  struct Case {
+    const char* parent;
+    const char* path;  // "" = refused
+  };
+  const std::vector<Case> cases = {
+      {"", "/warren/ID"},
+      {"/", "/ID"},
+      {"/kubepods/burstable/podX", "/kubepods/burstable/podX/ID"},
+      {"kubepods//a/", "/kubepods/a/ID"},
+      {"kubepods.slice", "/kubepods.slice/warren-ID.scope"},
+      {"kubepods-burstable-pod1_2.slice",
+       "/kubepods.slice/kubepods-burstable.slice/"
+       "kubepods-burstable-pod1_2.slice/warren-ID.scope"},
+      // Already expanded: the last element decides.
+      {"/kubepods.slice/kubepods-burstable.slice",
+       "/kubepods.slice/kubepods-burstable.slice/warren-ID.scope"},
+      {"/test.slice", "/test.slice/warren-ID.scope"},
+      {"-.slice", "/ID"},
+      {"a--b.slice", ""},
+      {"-a.slice", ""},
+      {".slice", ""},
+      {"a/../b", ""},
+      {"..", ""},
+      {"a/./b", ""},
+      {"a b", ""},
+      {"a\nb", ""},
+  };
+  for (const Case& c : cases) {
+    auto path = CgroupPath(c.parent, "/warren", "ID");
+    if (*c.path == '\0') {
+      EXPECT_EQ(path.status().code(), absl::StatusCode::kInvalidArgument)
+          << c.parent;
+      EXPECT_THAT(path.status().message(), HasSubstr("cgroup_parent"));
+    } else {
+      EXPECT_EQ(path.value_or(""), c.path) << c.parent;
+    }
+  }
+  EXPECT_FALSE(CgroupPath(absl::string_view("/a\0b", 4), "/w", "ID").ok());
+  EXPECT_FALSE(CgroupPath("/" + std::string(256, 'a'), "/w", "ID").ok());
+}
+
+TEST(CgroupValues, WeightFormula) {
+  const std::vector<std::pair<int64_t, uint64_t>> cases = {
+      {0, 0},      {1, 1},      {2, 1},          {102, 17},       {512, 59},
+      {1024, 100}, {2048, 174}, {262144, 10000}, {1 << 30, 10000}};
+  for (const auto& [shares, weight] : cases) {
+    EXPECT_EQ(CpuWeightFromShares(shares), weight) << shares;
+  }
+}
+
+TEST(CgroupValues, V2) {
+  Resources r;
+  EXPECT_TRUE(V2Values(r)->empty());
+  r.cpu_shares = 1024;
+  r.cpu_quota_us = -1;
+  r.cpu_period_us = 100000;
+  r.memory_limit_bytes = 100;
+  r.pids_limit = -1;
+  r.cpuset_cpus = "0-1";
+  r.hugepage_limits = {{"2MB", 0}};
+  r.unified = {{"memory.high", "90"}, {"memory.swap.max", "7"}};
+  EXPECT_THAT(
+      *V2Values(r),
+      ElementsAre(Pair("cpu.weight", "100"), Pair("cpu.max", "max 100000"),
+                  Pair("cpuset.cpus", "0-1"), Pair("memory.max", "100"),
+                  Pair("memory.swap.max", "0"), Pair("pids.max", "max"),
+                  Pair("hugetlb.2MB.max", "0"), Pair("memory.high", "90"),
+                  Pair("memory.swap.max", "7")));
+  Resources swap;
+  swap.memory_limit_bytes = 100;
+  swap.memory_swap_limit_bytes = 150;
+  EXPECT_THAT(*V2Values(swap), Contains(Pair("memory.swap.max", "50")));
+  swap.memory_swap_limit_bytes = -1;
+  EXPECT_THAT(*V2Values(swap), Contains(Pair("memory.swap.max", "max")));
+  swap.memory_swap_limit_bytes = 50;
+  EXPECT_EQ(V2Values(swap).status().code(), absl::StatusCode::kInvalidArgument);
+  for (const char* bad : {"", "memory", "../x.y", "a/b.c", ".x", "cgroup.kill",
+                          "a.b\n", "cgroup.procs"}) {
+    Resources u;
+    u.unified = {{bad, "1"}};
+    EXPECT_EQ(V2Values(u).status().code(), absl::StatusCode::kInvalidArgument)
+        << bad;
+  }
+}
+
+TEST(CgroupValues, V1) {
+  Resources r;
+  r.cpu_shares = 1;
+  r.cpu_quota_us = 5000;
+  r.memory_limit_bytes = 100;
+  r.pids_limit = 5;
+  r.hugepage_limits = {{"2MB", 4}, {"../evil", 1}};
+  r.unified = {{"memory.high", "1"}};
+  EXPECT_THAT(
+      V1Values(r),
+      ElementsAre(V1Value{"cpu", "cpu.shares", "2", false},
+                  V1Value{"cpu", "cpu.cfs_quota_us", "5000", false},
+                  V1Value{"memory", "memory.limit_in_bytes", "100", false},
+                  V1Value{"memory", "memory.memsw.limit_in_bytes", "100", true},
+                  V1Value{"pids", "pids.max", "5", false},
+                  V1Value{"hugetlb", "hugetlb.2MB.limit_in_bytes", "4", true}));
+}
+
+// A folder that looks like cgroups: nothing in it is made by a kernel.
+class FakeTree : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NE(mkdtemp(folder_), nullptr); }
+  void TearDown() override {
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+  }
+  std::string root() const { return folder_; }
+  void MakeFile(const std::string& path, const std::string& text) {
+    const std::string full = root() + path;
+    auto dir = base::MakeDirs(AT_FDCWD, full.substr(0, full.rfind('/')), 0755);
+    ASSERT_TRUE(dir.ok());
+    auto fd = base::OpenAt(AT_FDCWD, full, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    ASSERT_TRUE(fd.ok());
+    ASSERT_TRUE(base::WriteFd(fd->get(), text).ok());
+  }
+  std::string Read(const std::string& path) {
+    return base::ReadFileAt(AT_FDCWD, root() + path).value_or("missing");
+  }
+  CgroupTree Open(const std::string& sub = "") {
+    auto fd = base::OpenAt(AT_FDCWD, root() + sub, O_PATH | O_DIRECTORY);
+    return CgroupTree(fd.ok() ? *std::move(fd) : base::UniqueFd());
+  }
+  CgroupV2 V2() {
+    auto fd = base::OpenAt(AT_FDCWD, root(), O_PATH | O_DIRECTORY);
+    return CgroupV2(fd.ok() ? *std::move(fd) : base::UniqueFd());
+  }
+
+  char folder_[64] = "/tmp/cgroup_test.XXXXXX";
+};
+
+TEST_F(FakeTree, V2EnablesControllersDownToTheLeaf) {
+  for (const char* level : {"", "/kube", "/kube/pod"}) {
+    MakeFile(std::string(level) + "/cgroup.controllers", "cpu memory pids\n");
+    MakeFile(std::string(level) + "/cgroup.subtree_control", "");
+  }
+  MakeFile("/kube/cgroup.subtree_control", "cpu memory pids\n");
+  MakeFile("/kube/pod/leaf/memory.max", "");
+  MakeFile("/kube/pod/leaf/cpu.weight", "");
+  Resources r;
+  r.memory_limit_bytes = 4096;
+  r.cpu_shares = 1024;
+  r.hugepage_limits = {{"1GB", 0}};  // no such file: nothing to limit
+  const absl::Status made = V2().Create("/kube/pod/leaf", r, true);
+  ASSERT_TRUE(made.ok()) << made;
+  EXPECT_EQ(Read("/cgroup.subtree_control"), "+cpu +memory +pids");
+  EXPECT_EQ(Read("/kube/cgroup.subtree_control"), "cpu memory pids\n");
+  EXPECT_EQ(Read("/kube/pod/cgroup.subtree_control"), "+cpu +memory +pids");
+  EXPECT_EQ(Read("/kube/pod/leaf/memory.max"), "4096");
+  EXPECT_EQ(Read("/kube/pod/leaf/cpu.weight"), "100");
+  r.pids_limit = 3;
+  EXPECT_THAT(V2().Create("/kube/pod/leaf", r, true).message(),
+              HasSubstr("pids.max"));
+}
+
+TEST_F(FakeTree, V2KillsAndWaits) {
+  MakeFile("/leaf/cgroup.kill", "");
+  MakeFile("/leaf/cgroup.procs", "");
+  MakeFile("/leaf/cgroup.events", "populated 0\nfrozen 0\n");
+  ASSERT_TRUE(V2().KillAll("/leaf", absl::Milliseconds(10)).ok());
+  EXPECT_EQ(Read("/leaf/cgroup.kill"), "");  // empty: left alone
+  MakeFile("/leaf/cgroup.events", "populated 1\nfrozen 0\n");
+  EXPECT_EQ(V2().KillAll("/leaf", absl::Milliseconds(10)).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Read("/leaf/cgroup.kill"), "1");
+  EXPECT_TRUE(V2().KillAll("/nosuch", absl::Milliseconds(10)).ok());
+}
+
+TEST_F(FakeTree, ProcessesOfNestedCgroups) {
+  MakeFile("/leaf/cgroup.procs", "10\n11\n");
+  MakeFile("/leaf/a/cgroup.procs", "12\n");
+  MakeFile("/leaf/a/b/cgroup.procs", "13\n0\nx\n");
+  EXPECT_THAT(*V2().Processes("/leaf"),
+              ::testing::UnorderedElementsAre(10, 11, 12, 13));
+  EXPECT_TRUE(V2().Processes("/nosuch")->empty());
+}
+
+TEST_F(FakeTree, TreeRemovesNestedFolders) {
+  ASSERT_TRUE(base::MakeDirs(AT_FDCWD, root() + "/p/leaf/a/b", 0755).ok());
+  ASSERT_TRUE(Open().Remove("/p/leaf").ok());
+  EXPECT_EQ(access((root() + "/p/leaf").c_str(), F_OK), -1);
+  EXPECT_TRUE(Open().Remove("/p/leaf").ok());
+  Open().RemoveIfEmpty("/p");
+  EXPECT_EQ(access((root() + "/p").c_str(), F_OK), -1);
+}
+
+TEST_F(FakeTree, V1KeepsUnknownHierarchiesApart) {
+  // A kernel makes these files with the folder.
+  MakeFile("/pids/kube/leaf/pids.max", "");
+  ASSERT_TRUE(base::MakeDirs(AT_FDCWD, root() + "/systemd", 0755).ok());
+  std::vector<V1Hierarchy> hierarchies;
+  hierarchies.push_back({"pids", {"pids"}, false, Open("/pids")});
+  hierarchies.push_back({"systemd", {"name=systemd"}, false, Open("/systemd")});
+  CgroupV1 v1(std::move(hierarchies), "/warren");
+  Resources r;
+  r.pids_limit = 9;
+  const absl::Status made = v1.Create("/kube/leaf", r, true);
+  ASSERT_TRUE(made.ok()) << made;
+  EXPECT_EQ(Read("/pids/kube/leaf/pids.max"), "9");
+  EXPECT_EQ(access((root() + "/systemd/warren/leaf").c_str(), F_OK), 0);
+  EXPECT_EQ(access((root() + "/systemd/kube").c_str(), F_OK), -1);
+  EXPECT_FALSE(v1.ControlsDevices());
+  r.memory_limit_bytes = 1;
+  EXPECT_EQ(v1.Create("/kube/other", r, true).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(access((root() + "/pids/kube/other").c_str(), F_OK), -1);
+}
+
+TEST_F(FakeTree, DriverIsWhatIsMounted) {
+  const std::string v1 =
+      "1 0 0:1 / " + root() + "/pids rw - cgroup cgroup " +
+      "rw,pids\n2 0 0:2 / " + root() +
+      "/cpu,cpuacct rw - cgroup x rw,cpu,cpuacct\n" + "3 0 0:3 / " + root() +
+      "/unified rw - cgroup2 x rw\n" + "4 0 0:4 / " + root() +
+      "/systemd rw - cgroup x rw,xattr," + "name=systemd\n5 0 0:5 / " + root() +
+      "/a/deep rw - cgroup x rw,memory\n";
+  for (const char* name : {"/pids", "/cpu,cpuacct", "/unified", "/systemd"}) {
+    ASSERT_EQ(mkdir((root() + name).c_str(), 0755), 0);
+  }
+  auto driver = MakeCgroupDriver(root(), v1, "/warren");
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  EXPECT_FALSE((*driver)->IsV2());
+  EXPECT_THAT(
+      (*driver)->Mounts(),
+      ElementsAre(CgroupMount{"pids", "cgroup", {"pids"}},
+                  CgroupMount{"cpu,cpuacct", "cgroup", {"cpu", "cpuacct"}},
+                  CgroupMount{"unified", "cgroup2", {}},
+                  CgroupMount{"systemd", "cgroup", {"name=systemd"}}));
+  driver = MakeCgroupDriver(
+      root(), "1 0 0:1 / " + root() + " rw - cgroup2 x rw\n", "/warren");
+  ASSERT_TRUE(driver.ok()) << driver.status();
+  EXPECT_TRUE((*driver)->IsV2());
+  EXPECT_EQ(MakeCgroupDriver(root(), "", "/warren").status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace warren::runtime

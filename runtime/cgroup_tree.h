@@ -1,0 +1,67 @@
+#ifndef WARREN_RUNTIME_CGROUP_TREE_H_
+#define WARREN_RUNTIME_CGROUP_TREE_H_
+
+#include <absl/functional/function_ref.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+#include <absl/time/time.h>
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+
+// Folders of one mounted cgroup hierarchy, v1 or v2. Paths are absolute below
+// its root and were made by CgroupPath(): no "..", no symlinks. Thread-safe.
+namespace warren::runtime {
+
+class CgroupTree {
+ public:
+  // `root`: the hierarchy's mount point, O_PATH.
+  explicit CgroupTree(base::UniqueFd root) : root_(std::move(root)) {}
+
+  // Makes the folders that are missing; `on_new` is called for each one with
+  // its parent and itself before anything below it is made. Survives that
+  // somebody removes an empty parent meanwhile. Returns the leaf.
+  absl::StatusOr<base::UniqueFd> Make(
+      const std::string& path,
+      absl::FunctionRef<absl::Status(int parent, int folder)> on_new) const;
+  // errno ENOENT when it is not there.
+  absl::StatusOr<base::UniqueFd> Open(const std::string& path) const;
+  bool Exists(const std::string& path) const;
+
+  // cgroup.procs of `path` and of all below it; empty when it is gone.
+  absl::StatusOr<std::vector<pid_t>> Processes(const std::string& path) const;
+  // rmdir of all below `path` and of itself; missing is OK. The kernel lets
+  // go of a cgroup a moment after its last process was reaped: waits for
+  // that, at most two seconds.
+  absl::Status Remove(const std::string& path) const;
+  // One rmdir; whatever comes of it.
+  void RemoveIfEmpty(const std::string& path) const;
+
+  int root() const { return root_.get(); }
+
+ private:
+  base::UniqueFd root_;
+};
+
+// Waits until cgroup.events in the v2 folder says "populated 0". False when
+// `timeout` passed first.
+absl::StatusOr<bool> WaitUnpopulated(int folder, absl::Duration timeout);
+
+// Whether it says so now; false when it cannot be read.
+bool IsUnpopulated(int folder);
+
+// SIGKILL to each of `listed()` by pidfd: a number is signalled only if it is
+// still listed after its pidfd was opened, so that it cannot have become
+// somebody else's (REL-9). Then waits for all of them, at most `timeout`.
+absl::Status KillListed(
+    absl::FunctionRef<absl::StatusOr<std::vector<pid_t>>()> listed,
+    absl::Duration timeout);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_CGROUP_TREE_H_

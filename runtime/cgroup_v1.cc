@@ -1,0 +1,293 @@
+#include "runtime/cgroup_v1.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+
+namespace warren::runtime {
+namespace {
+
+// A file system's options name its controllers among other things.
+constexpr std::array<absl::string_view, 15> kControllers = {
+    "cpu",      "cpuacct",    "cpuset", "memory",  "devices",
+    "freezer",  "blkio",      "pids",   "hugetlb", "net_cls",
+    "net_prio", "perf_event", "rdma",   "misc",    "debug"};
+
+std::vector<std::string> ControllersOf(const MountEntry& mount) {
+  std::vector<std::string> result;
+  for (absl::string_view option :
+       absl::StrSplit(mount.super_options, ',', absl::SkipEmpty())) {
+    if (absl::StartsWith(option, "name=") ||
+        std::find(kControllers.begin(), kControllers.end(), option) !=
+            kControllers.end()) {
+      result.emplace_back(option);
+    }
+  }
+  return result;
+}
+
+bool HasController(const V1Hierarchy& h) {
+  return !h.is_v2 && !h.controllers.empty() &&
+         !absl::StartsWith(h.controllers[0], "name=");
+}
+
+bool Has(const V1Hierarchy& h, absl::string_view controller) {
+  return std::find(h.controllers.begin(), h.controllers.end(), controller) !=
+         h.controllers.end();
+}
+
+// A new cpuset is empty, and nothing can enter it, until it is given what its
+// parent has; cgroup.clone_children lets the kernel do that for what we make
+// below.
+absl::Status InheritCpuset(int parent, int folder) {
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    ASSIGN_OR_RETURN(const std::string own, base::ReadFileAt(folder, file));
+    if (own != "\n" && !own.empty()) continue;
+    ASSIGN_OR_RETURN(const std::string value, base::ReadFileAt(parent, file));
+    RETURN_IF_ERROR(base::WriteControlAt(folder, file, value));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RestrictDevices(int folder) {
+  RETURN_IF_ERROR(base::WriteControlAt(folder, "devices.deny", "a"));
+  ASSIGN_OR_RETURN(const base::UniqueFd allow,
+                   base::OpenAt(folder, "devices.allow", O_WRONLY));
+  for (const std::string& rule : StandardDeviceRules()) {
+    RETURN_IF_ERROR_IN(base::WriteFd(allow.get(), rule), "devices.allow");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteValues(const V1Hierarchy& h, int folder,
+                         const std::vector<V1Value>& values) {
+  for (const V1Value& v : values) {
+    if (!Has(h, v.controller)) continue;
+    const absl::Status status = base::WriteControlAt(folder, v.file, v.value);
+    if (!status.ok() && !v.best_effort) {
+      return base::Annotate(
+          status, absl::StrCat("set ", v.file, " to ", v.value.substr(0, 64)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
+    const std::string& root, const std::vector<MountEntry>& mounts) {
+  std::vector<V1Hierarchy> result;
+  for (const MountEntry& m : mounts) {
+    absl::string_view name = m.target;
+    const bool is_v2 = m.fs_type == "cgroup2";
+    if ((!is_v2 && m.fs_type != "cgroup") ||
+        !absl::ConsumePrefix(&name, root + "/") ||
+        absl::StrContains(name, "/")) {
+      continue;
+    }
+    std::vector<std::string> controllers;
+    if (!is_v2) {
+      controllers = ControllersOf(m);
+      if (controllers.empty()) continue;
+    }
+    const auto same = [&](const V1Hierarchy& h) {
+      return h.is_v2 == is_v2 && h.controllers == controllers;
+    };
+    if (std::any_of(result.begin(), result.end(), same)) continue;
+    ASSIGN_OR_RETURN(base::UniqueFd fd,
+                     base::OpenAt(AT_FDCWD, m.target, O_PATH | O_DIRECTORY));
+    result.push_back({std::string(name), std::move(controllers), is_v2,
+                      CgroupTree(std::move(fd))});
+  }
+  // A v2 tree alone is no v1 machine.
+  if (std::none_of(result.begin(), result.end(), HasController)) result.clear();
+  return result;
+}
+
+const V1Hierarchy* CgroupV1::Find(absl::string_view controller) const {
+  for (const V1Hierarchy& h : hierarchies_) {
+    if (Has(h, controller)) return &h;
+  }
+  return nullptr;
+}
+
+const V1Hierarchy* CgroupV1::FindV2() const {
+  for (const V1Hierarchy& h : hierarchies_) {
+    if (h.is_v2) return &h;
+  }
+  return nullptr;
+}
+
+std::string CgroupV1::PathIn(const V1Hierarchy& h,
+                             const std::string& path) const {
+  if (HasController(h) || absl::StartsWith(path, own_parent_ + "/") ||
+      path == own_parent_) {
+    return path;
+  }
+  return absl::StrCat(own_parent_, path.substr(path.rfind('/')));
+}
+
+std::vector<CgroupMount> CgroupV1::Mounts() const {
+  std::vector<CgroupMount> mounts;
+  for (const V1Hierarchy& h : hierarchies_) {
+    mounts.push_back({h.name, h.is_v2 ? "cgroup2" : "cgroup", h.controllers});
+  }
+  return mounts;
+}
+
+absl::Status CgroupV1::Create(const std::string& path,
+                              const Resources& resources,
+                              bool restrict_devices) {
+  const absl::Status status = Build(path, resources, restrict_devices);
+  if (!status.ok()) Delete(path).IgnoreError();
+  return status;
+}
+
+absl::Status CgroupV1::Build(const std::string& path,
+                             const Resources& resources,
+                             bool restrict_devices) {
+  const std::vector<V1Value> values = V1Values(resources);
+  for (const V1Value& v : values) {
+    if (!v.best_effort && Find(v.controller) == nullptr) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the host mounts no cgroup controller \"", v.controller,
+                       "\", needed for ", v.file));
+    }
+  }
+  for (const V1Hierarchy& h : hierarchies_) {
+    const bool cpuset = Has(h, "cpuset");
+    ASSIGN_OR_RETURN_IN(
+        const base::UniqueFd leaf,
+        h.tree.Make(PathIn(h, path),
+                    [&](int parent, int folder) -> absl::Status {
+                      if (!cpuset) return absl::OkStatus();
+                      return InheritCpuset(parent, folder);
+                    }),
+        absl::StrCat("cgroup hierarchy ", h.name));
+    RETURN_IF_ERROR(WriteValues(h, leaf.get(), values));
+    if (restrict_devices && Has(h, "devices")) {
+      RETURN_IF_ERROR(RestrictDevices(leaf.get()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(
+    const std::string& path) {
+  CgroupPlacement placement;
+  for (const V1Hierarchy& h : hierarchies_) {
+    const std::string folder = PathIn(h, path).substr(1);
+    if (h.is_v2) {
+      ASSIGN_OR_RETURN(placement.v2_dir, base::OpenAt(h.tree.root(), folder,
+                                                      O_RDONLY | O_DIRECTORY));
+      continue;
+    }
+    // "tasks", not "cgroup.procs": a process of one thread that writes "0"
+    // there moves itself as a whole, and the kernel then does without its
+    // lock against all forks and exits of the machine, which costs an RCU
+    // grace period, milliseconds, in every hierarchy.
+    ASSIGN_OR_RETURN(base::UniqueFd procs,
+                     base::OpenAt(h.tree.root(), folder + "/tasks", O_RDWR));
+    placement.v1_procs.push_back(std::move(procs));
+  }
+  return placement;
+}
+
+absl::StatusOr<base::UniqueFd> CgroupV1::OpenOomFile(const std::string& path) {
+  const V1Hierarchy* memory = Find("memory");
+  if (memory == nullptr) return base::UniqueFd();
+  return base::OpenAt(memory->tree.root(),
+                      PathIn(*memory, path).substr(1) + "/memory.oom_control",
+                      O_RDONLY);
+}
+
+const V1Hierarchy& CgroupV1::Listing() const {
+  const V1Hierarchy* freezer = Find("freezer");
+  return freezer != nullptr ? *freezer : hierarchies_[0];
+}
+
+absl::StatusOr<base::UniqueFd> CgroupV1::OpenProcsFile(
+    const std::string& path) {
+  const V1Hierarchy& h = Listing();
+  return base::OpenAt(h.tree.root(),
+                      PathIn(h, path).substr(1) + "/cgroup.procs", O_RDONLY);
+}
+
+absl::StatusOr<std::vector<pid_t>> CgroupV1::Processes(
+    const std::string& path) {
+  const V1Hierarchy& h = Listing();
+  return h.tree.Processes(PathIn(h, path));
+}
+
+void CgroupV1::Freeze(const std::string& path) const {
+  const V1Hierarchy* h = Find("freezer");
+  if (h == nullptr) return;
+  auto folder = h->tree.Open(PathIn(*h, path));
+  if (!folder.ok()) return;
+  base::WriteControlAt(folder->get(), "freezer.state", "FROZEN").IgnoreError();
+}
+
+void CgroupV1::Thaw(const std::string& path) const {
+  const V1Hierarchy* h = Find("freezer");
+  if (h == nullptr) return;
+  auto folder = h->tree.Open(PathIn(*h, path));
+  if (!folder.ok()) return;
+  base::WriteControlAt(folder->get(), "freezer.state", "THAWED").IgnoreError();
+}
+
+absl::Status CgroupV1::KillAll(const std::string& path,
+                               absl::Duration timeout) {
+  const V1Hierarchy* v2 = FindV2();
+  if (v2 != nullptr) {
+    auto folder = v2->tree.Open(PathIn(*v2, path));
+    if (folder.ok() && !IsUnpopulated(folder->get()) &&
+        base::WriteControlAt(folder->get(), "cgroup.kill", "1").ok()) {
+      // v1's freezer holds even SIGKILL back.
+      Thaw(path);
+      WaitUnpopulated(folder->get(), timeout).IgnoreError();
+    }
+  }
+  // Everything of an old kernel, and what left the v2 leaf.
+  const absl::Status status = KillListed(
+      [&]() -> absl::StatusOr<std::vector<pid_t>> {
+        ASSIGN_OR_RETURN(auto pids, Processes(path));
+        // Frozen, a fork bomb cannot outrun the listing: the first call of a
+        // round freezes, and KillListed signals after the second.
+        if (!pids.empty() && v2 == nullptr) {
+          Freeze(path);
+          ASSIGN_OR_RETURN(pids, Processes(path));
+        }
+        return pids;
+      },
+      absl::ZeroDuration());
+  if (status.ok()) return status;
+  Thaw(path);
+  return KillListed([&] { return Processes(path); }, timeout);
+}
+
+absl::Status CgroupV1::Delete(const std::string& path) {
+  absl::Status result;
+  for (const V1Hierarchy& h : hierarchies_) {
+    base::Update(&result,
+                 base::Annotate(h.tree.Remove(PathIn(h, path)),
+                                absl::StrCat("cgroup hierarchy ", h.name)));
+  }
+  return result;
+}
+
+void CgroupV1::DeleteIfEmpty(const std::string& path) {
+  for (const V1Hierarchy& h : hierarchies_) {
+    h.tree.RemoveIfEmpty(PathIn(h, path));
+  }
+}
+
+}  // namespace warren::runtime

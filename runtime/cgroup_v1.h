@@ -1,0 +1,77 @@
+#ifndef WARREN_RUNTIME_CGROUP_V1_H_
+#define WARREN_RUNTIME_CGROUP_V1_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/cgroup.h"
+#include "runtime/cgroup_tree.h"
+#include "runtime/mountinfo.h"
+
+namespace warren::runtime {
+
+// One mounted hierarchy of a v1 (or hybrid) machine.
+struct V1Hierarchy {
+  std::string name;  // folder below /sys/fs/cgroup: "cpu,cpuacct"
+  // {"cpu", "cpuacct"}; a named hierarchy: {"name=systemd"}; the v2 tree of a
+  // hybrid machine: none.
+  std::vector<std::string> controllers;
+  bool is_v2 = false;
+  CgroupTree tree;
+};
+
+// Hierarchies mounted right below `root`, each once.
+absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
+    const std::string& root, const std::vector<MountEntry>& mounts);
+
+// The same leaf in every hierarchy. Those without a controller (named ones,
+// the v2 tree) are unknown to a kubelet, which would never remove a pod's
+// folder there: leaves in them always go below our own parent. The v2 tree of
+// a hybrid machine gives CLONE_INTO_CGROUP, cgroup.kill and "populated".
+class CgroupV1 : public CgroupDriver {
+ public:
+  CgroupV1(std::vector<V1Hierarchy> hierarchies, std::string own_parent)
+      : hierarchies_(std::move(hierarchies)),
+        own_parent_(std::move(own_parent)) {}
+
+  bool IsV2() const override { return false; }
+  bool ControlsDevices() const override { return Find("devices") != nullptr; }
+  std::vector<CgroupMount> Mounts() const override;
+  absl::Status Create(const std::string& path, const Resources& resources,
+                      bool restrict_devices) override;
+  absl::StatusOr<CgroupPlacement> OpenPlacement(
+      const std::string& path) override;
+  absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;
+  absl::StatusOr<base::UniqueFd> OpenProcsFile(
+      const std::string& path) override;
+  absl::StatusOr<std::vector<pid_t>> Processes(
+      const std::string& path) override;
+  absl::Status KillAll(const std::string& path,
+                       absl::Duration timeout) override;
+  absl::Status Delete(const std::string& path) override;
+  void DeleteIfEmpty(const std::string& path) override;
+
+ private:
+  // nullptr when no such controller is mounted.
+  const V1Hierarchy* Find(absl::string_view controller) const;
+  const V1Hierarchy* FindV2() const;
+  // The one whose lists of processes are believed: only a freezer can hold
+  // them still.
+  const V1Hierarchy& Listing() const;
+  // Where the leaf is in that hierarchy.
+  std::string PathIn(const V1Hierarchy& hierarchy,
+                     const std::string& path) const;
+  absl::Status Build(const std::string& path, const Resources& resources,
+                     bool restrict_devices);
+  // Lets frozen processes run, so that they can die. Nothing to do is OK.
+  void Thaw(const std::string& path) const;
+  void Freeze(const std::string& path) const;
+
+  const std::vector<V1Hierarchy> hierarchies_;
+  const std::string own_parent_;
+};
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_CGROUP_V1_H_

@@ -1,0 +1,158 @@
+#include "runtime/cgroup_v2.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+
+namespace warren::runtime {
+namespace {
+
+// "+cpu +memory" for what the level has and does not pass on yet; "" when
+// nothing is missing.
+absl::StatusOr<std::string> MissingControllers(int folder) {
+  ASSIGN_OR_RETURN(const std::string available,
+                   base::ReadFileAt(folder, "cgroup.controllers"));
+  ASSIGN_OR_RETURN(const std::string enabled,
+                   base::ReadFileAt(folder, "cgroup.subtree_control"));
+  const std::vector<std::string> on =
+      absl::StrSplit(enabled, absl::ByAnyChar(" \n"), absl::SkipEmpty());
+  std::string request;
+  for (absl::string_view name :
+       absl::StrSplit(available, absl::ByAnyChar(" \n"), absl::SkipEmpty())) {
+    bool have = false;
+    for (const std::string& o : on) have |= o == name;
+    if (!have) absl::StrAppend(&request, request.empty() ? "+" : " +", name);
+  }
+  return request;
+}
+
+absl::Status EnableIn(int folder) {
+  ASSIGN_OR_RETURN(const std::string request, MissingControllers(folder));
+  if (request.empty()) return absl::OkStatus();
+  if (base::WriteControlAt(folder, "cgroup.subtree_control", request).ok()) {
+    return absl::OkStatus();
+  }
+  // One controller that cannot be passed on (cpu with real-time processes
+  // about) must not take the others down with it.
+  for (absl::string_view one : absl::StrSplit(request, ' ')) {
+    base::WriteControlAt(folder, "cgroup.subtree_control", one).IgnoreError();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<CgroupMount> CgroupV2::Mounts() const {
+  return {{"", "cgroup2", {}}};
+}
+
+absl::Status CgroupV2::EnableControllers(const std::string& path) {
+  std::string level;
+  const std::vector<std::string> parts =
+      absl::StrSplit(path, '/', absl::SkipEmpty());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    ASSIGN_OR_RETURN(const base::UniqueFd folder,
+                     tree_.Open(level.empty() ? "/" : level));
+    RETURN_IF_ERROR_IN(EnableIn(folder.get()),
+                       absl::StrCat("controllers of \"", level, "/\""));
+    absl::StrAppend(&level, "/", parts[i]);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CgroupV2::Create(const std::string& path,
+                              const Resources& resources, bool) {
+  const absl::Status status = Build(path, resources);
+  if (!status.ok()) Delete(path).IgnoreError();
+  return status;
+}
+
+absl::Status CgroupV2::Build(const std::string& path,
+                             const Resources& resources) {
+  ASSIGN_OR_RETURN(const ControlValues values, V2Values(resources));
+  ASSIGN_OR_RETURN(const base::UniqueFd leaf,
+                   tree_.Make(path, [](int, int) { return absl::OkStatus(); }));
+  RETURN_IF_ERROR(EnableControllers(path));
+  for (const auto& [file, value] : values) {
+    const absl::Status status = base::WriteControlAt(leaf.get(), file, value);
+    if (status.ok()) continue;
+    const bool missing = base::GetErrno(status) == ENOENT;
+    // No swap accounting, no such huge page: as good as not asked for.
+    if (missing && (file == "memory.swap.max" ||
+                    absl::string_view(file).substr(0, 8) == "hugetlb.")) {
+      continue;
+    }
+    if (missing) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the host's cgroups offer no ", file, " at ", path));
+    }
+    return base::Annotate(
+        status, absl::StrCat("set ", file, " to ", value.substr(0, 64)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CgroupPlacement> CgroupV2::OpenPlacement(
+    const std::string& path) {
+  CgroupPlacement placement;
+  ASSIGN_OR_RETURN(placement.v2_dir, tree_.Open(path));
+  return placement;
+}
+
+absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const std::string& path) {
+  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
+  auto events = base::OpenAt(leaf.get(), "memory.events", O_RDONLY);
+  if (!events.ok() && base::GetErrno(events.status()) == ENOENT) {
+    return base::UniqueFd();
+  }
+  return events;
+}
+
+absl::StatusOr<base::UniqueFd> CgroupV2::OpenProcsFile(
+    const std::string& path) {
+  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
+  return base::OpenAt(leaf.get(), "cgroup.procs", O_RDONLY);
+}
+
+absl::StatusOr<std::vector<pid_t>> CgroupV2::Processes(
+    const std::string& path) {
+  return tree_.Processes(path);
+}
+
+absl::Status CgroupV2::KillAll(const std::string& path,
+                               absl::Duration timeout) {
+  auto folder = tree_.Open(path);
+  if (!folder.ok()) {
+    if (base::GetErrno(folder.status()) == ENOENT) return absl::OkStatus();
+    return folder.status();
+  }
+  if (IsUnpopulated(folder->get())) return absl::OkStatus();
+  // Since Linux 5.14, and it wakes frozen cgroups; before: one by one.
+  const absl::Status killed =
+      base::WriteControlAt(folder->get(), "cgroup.kill", "1");
+  if (!killed.ok()) {
+    base::WriteControlAt(folder->get(), "cgroup.freeze", "0").IgnoreError();
+    return KillListed([&] { return Processes(path); }, timeout);
+  }
+  ASSIGN_OR_RETURN(const bool empty, WaitUnpopulated(folder->get(), timeout));
+  if (!empty) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("processes in ", path, " do not die"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CgroupV2::Delete(const std::string& path) {
+  return tree_.Remove(path);
+}
+
+void CgroupV2::DeleteIfEmpty(const std::string& path) {
+  tree_.RemoveIfEmpty(path);
+}
+
+}  // namespace warren::runtime

@@ -1,0 +1,47 @@
+#ifndef WARREN_RUNTIME_CGROUP_V2_H_
+#define WARREN_RUNTIME_CGROUP_V2_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/cgroup.h"
+#include "runtime/cgroup_tree.h"
+
+namespace warren::runtime {
+
+// The unified tree. Controllers are switched on in every cgroup.subtree_control
+// from the root down to the leaf's parent, as many as that level offers.
+class CgroupV2 : public CgroupDriver {
+ public:
+  // `root`: the mount point, O_PATH. Any folder will do for tests of the
+  // logic: control files that are missing are then errors of the caller.
+  explicit CgroupV2(base::UniqueFd root) : tree_(std::move(root)) {}
+
+  bool IsV2() const override { return true; }
+  bool ControlsDevices() const override { return false; }
+  std::vector<CgroupMount> Mounts() const override;
+  absl::Status Create(const std::string& path, const Resources& resources,
+                      bool restrict_devices) override;
+  absl::StatusOr<CgroupPlacement> OpenPlacement(
+      const std::string& path) override;
+  absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;
+  absl::StatusOr<base::UniqueFd> OpenProcsFile(
+      const std::string& path) override;
+  absl::StatusOr<std::vector<pid_t>> Processes(
+      const std::string& path) override;
+  absl::Status KillAll(const std::string& path,
+                       absl::Duration timeout) override;
+  absl::Status Delete(const std::string& path) override;
+  void DeleteIfEmpty(const std::string& path) override;
+
+ private:
+  absl::Status Build(const std::string& path, const Resources& resources);
+  absl::Status EnableControllers(const std::string& path);
+
+  const CgroupTree tree_;
+};
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_CGROUP_V2_H_

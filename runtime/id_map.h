@@ -1,0 +1,34 @@
+#ifndef WARREN_RUNTIME_ID_MAP_H_
+#define WARREN_RUNTIME_ID_MAP_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "runtime/runtime.h"
+
+// User and group ids inside and outside of a user namespace
+// (user_namespaces(7)). Pure.
+namespace warren::runtime {
+
+// What the kernel would refuse, said before anything is made: empty ranges,
+// overflow, overlap on either side, no mapping of id 0. kInvalidArgument
+// begins with `field`. An empty list is fine: the host's namespace.
+absl::Status ValidateIdMappings(const std::vector<IdMapping>& mappings,
+                                absl::string_view field);
+
+// The host's number of an id inside; nullopt when it has none. Without
+// mappings every id is itself.
+std::optional<uint32_t> ToHostId(const std::vector<IdMapping>& mappings,
+                                 uint32_t container_id);
+
+// The lines of /proc/<pid>/uid_map.
+absl::StatusOr<std::vector<IdMapping>> ParseIdMap(absl::string_view text);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_ID_MAP_H_

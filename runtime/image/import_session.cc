@@ -1,0 +1,191 @@
+#include "runtime/image/import_session.h"
+
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+
+namespace warren::image {
+
+absl::StatusOr<std::unique_ptr<ImportSession>> LayoutImport::Begin(
+    LocalImageStore* store, int root, const std::string& tmp,
+    const Limits& limits, Reference reference, bool pinned) {
+  static std::atomic<uint64_t> serial{0};
+  std::string name = absl::StrCat(tmp, "/import-", serial.fetch_add(1));
+  ASSIGN_OR_RETURN(const uint64_t free,
+                   FreeBytes(root, limits.free_space_percent));
+  if (mkdirat(root, name.c_str(), 0700) != 0) {
+    return base::ErrnoError(errno, "make the folder of an import");
+  }
+  ASSIGN_OR_RETURN(base::UniqueFd folder,
+                   base::OpenAt(root, name, O_RDONLY | O_DIRECTORY));
+  return std::unique_ptr<ImportSession>(new LayoutImport(
+      store, root, std::move(name), std::move(folder),
+      std::min(free, limits.archive_bytes), std::move(reference), pinned));
+}
+
+LayoutImport::LayoutImport(LocalImageStore* store, int root, std::string name,
+                           base::UniqueFd folder, uint64_t budget,
+                           Reference reference, bool pinned)
+    : store_(store),
+      root_(root),
+      name_(std::move(name)),
+      folder_(std::move(folder)),
+      archive_(folder_.get(), budget),
+      reference_(std::move(reference)),
+      pinned_(pinned) {}
+
+// What cannot be deleted now goes with the next start's CollectGarbage.
+LayoutImport::~LayoutImport() { base::RemoveTree(root_, name_).IgnoreError(); }
+
+absl::Status LayoutImport::Write(absl::string_view chunk) {
+  if (committed_) {
+    return absl::FailedPreconditionError("import is already committed");
+  }
+  return archive_.Write(chunk);
+}
+
+absl::StatusOr<std::string> LayoutImport::ReadDocument(
+    const Descriptor& descriptor) const {
+  const auto blob = archive_.blobs().find(descriptor.digest);
+  if (blob == archive_.blobs().end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(descriptor.digest.ToString(), " is not in the archive"));
+  }
+  if (blob->second != descriptor.size) {
+    return absl::InvalidArgumentError(absl::StrCat(descriptor.digest.ToString(),
+                                                   " has not the size that ",
+                                                   "its descriptor states"));
+  }
+  if (descriptor.size > kMaxDocumentBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(descriptor.digest.ToString(), " is larger than ",
+                     kMaxDocumentBytes, " bytes"));
+  }
+  return base::ReadFileAt(folder_.get(), descriptor.digest.hex(),
+                          kMaxDocumentBytes);
+}
+
+absl::Status LayoutImport::Resolve(Descriptor* target,
+                                   Descriptor* manifest) const {
+  ASSIGN_OR_RETURN_IN(const Index top, ParseIndex(archive_.index_json(), ""),
+                      "index.json");
+  const std::vector<std::string> names = {reference_.tag,
+                                          reference_.ToString()};
+  ASSIGN_OR_RETURN_IN(*target, SelectManifest(top, names, false), "index.json");
+  *manifest = *target;
+  for (int depth = 0; IsIndexType(manifest->media_type); ++depth) {
+    if (depth == kMaxIndexDepth) {
+      return absl::InvalidArgumentError("indexes are nested too deep");
+    }
+    ASSIGN_OR_RETURN_IN(const std::string text, ReadDocument(*manifest),
+                        "index");
+    ASSIGN_OR_RETURN_IN(const Index index,
+                        ParseIndex(text, manifest->media_type), "index");
+    ASSIGN_OR_RETURN_IN(*manifest, SelectManifest(index, {}, true), "index");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImportCandidate> LayoutImport::ReadDocuments() const {
+  Descriptor target{"", Digest::Of(""), 0, std::nullopt, ""};
+  Descriptor descriptor = target;
+  RETURN_IF_ERROR(Resolve(&target, &descriptor));
+  if (reference_.digest.has_value() && *reference_.digest != target.digest) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("archive holds ", target.digest.ToString(),
+                     ", not the digest of the reference"));
+  }
+  ASSIGN_OR_RETURN_IN(const std::string manifest_text, ReadDocument(descriptor),
+                      "manifest");
+  ASSIGN_OR_RETURN_IN(Manifest manifest,
+                      ParseManifest(manifest_text, descriptor.media_type),
+                      "manifest");
+  ASSIGN_OR_RETURN_IN(std::string config_json, ReadDocument(manifest.config),
+                      "configuration");
+  ASSIGN_OR_RETURN_IN(ConfigDocument config, ParseConfig(config_json),
+                      "configuration");
+  if (config.diff_ids.size() != manifest.layers.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "manifest has ", manifest.layers.size(), " layers, configuration has ",
+        config.diff_ids.size(), " diff IDs"));
+  }
+  if (manifest.layers.empty()) {
+    return absl::InvalidArgumentError("image has no layers");
+  }
+  Digest config_digest = manifest.config.digest;
+  return ImportCandidate{
+      reference_,
+      pinned_,
+      target.digest,
+      {descriptor.digest, manifest_text.size(), std::move(manifest)},
+      std::move(config_digest),
+      std::move(config),
+      std::move(config_json),
+      {}};
+}
+
+absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {
+  const std::vector<Descriptor>& layers = candidate->manifest.manifest.layers;
+  // All that can be said without unpacking is said before.
+  for (const Descriptor& layer : layers) {
+    const auto blob = archive_.blobs().find(layer.digest);
+    if (blob == archive_.blobs().end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layer ", layer.digest.ToString(), " is not in the archive"));
+    }
+    if (blob->second != layer.size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer ", layer.digest.ToString(),
+                       " has not the size that its descriptor states"));
+    }
+  }
+  for (size_t i = 0; i < layers.size(); ++i) {
+    ASSIGN_OR_RETURN(const Compression compression,
+                     LayerCompression(layers[i].media_type));
+    ASSIGN_OR_RETURN(const base::UniqueFd blob,
+                     base::OpenAt(folder_.get(), layers[i].digest.hex(),
+                                  O_RDONLY | O_NOFOLLOW));
+    ASSIGN_OR_RETURN_IN(
+        auto lease,
+        store_->layers().Ensure(candidate->config.diff_ids[i], layers[i].digest,
+                                blob.get(), compression),
+        absl::StrCat("layer ", i + 1, " of ", layers.size()));
+    candidate->layers.push_back(std::move(lease));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const Image>> LayoutImport::CommitOnce() {
+  RETURN_IF_ERROR(archive_.Finish());
+  ASSIGN_OR_RETURN(ImportCandidate candidate, ReadDocuments());
+  RETURN_IF_ERROR(UnpackLayers(&candidate));
+  return store_->Publish(candidate, folder_.get());
+}
+
+absl::StatusOr<std::shared_ptr<const Image>> LayoutImport::Commit() {
+  if (committed_) {
+    return absl::FailedPreconditionError("import is already committed");
+  }
+  committed_ = true;
+  auto image = CommitOnce();
+  // Layers of a failed import lost their leases with its candidate.
+  absl::Status cleaned = base::RemoveTree(root_, name_);
+  base::Update(&cleaned, store_->layers().Sweep());
+  if (!image.ok()) {
+    return base::Annotate(image.status(),
+                          absl::StrCat("import ", reference_.ToString()));
+  }
+  return image;
+}
+
+}  // namespace warren::image

@@ -1,0 +1,63 @@
+#ifndef WARREN_RUNTIME_IMAGE_IMPORT_SESSION_H_
+#define WARREN_RUNTIME_IMAGE_IMPORT_SESSION_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/image/archive_reader.h"
+#include "runtime/image/image_store.h"
+#include "runtime/image/limits.h"
+#include "runtime/image/local_image_store.h"
+#include "runtime/image/manifest.h"
+#include "runtime/image/reference.h"
+
+namespace warren::image {
+
+// ImportSession of LocalImageStore. Blobs arrive in a folder of the session's
+// own; Commit resolves index.json -> [index ->] manifest -> configuration,
+// checks every size and digest on the way, unpacks the layers and publishes.
+// The folder goes with the session. Single-threaded.
+class LayoutImport : public ImportSession {
+ public:
+  // `store` and `root` (its folder) are borrowed and longer-lived; `tmp` is
+  // the path below `root` of a folder for temporary files.
+  static absl::StatusOr<std::unique_ptr<ImportSession>> Begin(
+      LocalImageStore* store, int root, const std::string& tmp,
+      const Limits& limits, Reference reference, bool pinned);
+  ~LayoutImport() override;
+
+  absl::Status Write(absl::string_view chunk) override;
+  absl::StatusOr<std::shared_ptr<const Image>> Commit() override;
+
+ private:
+  LayoutImport(LocalImageStore* store, int root, std::string name,
+               base::UniqueFd folder, uint64_t budget, Reference reference,
+               bool pinned);
+
+  // The bytes of a document that `descriptor` names, of exactly its size.
+  absl::StatusOr<std::string> ReadDocument(const Descriptor& descriptor) const;
+  // The entry of index.json that counts, and the manifest it leads to.
+  absl::Status Resolve(Descriptor* target, Descriptor* manifest) const;
+  absl::StatusOr<ImportCandidate> ReadDocuments() const;
+  absl::StatusOr<std::shared_ptr<const Image>> CommitOnce();
+  absl::Status UnpackLayers(ImportCandidate* candidate) const;
+
+  LocalImageStore* const store_;
+  const int root_;
+  const std::string name_;  // of folder_, below root_
+  const base::UniqueFd folder_;
+  ArchiveReader archive_;
+  const Reference reference_;
+  const bool pinned_;
+  bool committed_ = false;
+};
+
+}  // namespace warren::image
+
+#endif  // WARREN_RUNTIME_IMAGE_IMPORT_SESSION_H_

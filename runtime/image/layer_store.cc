@@ -1,0 +1,261 @@
+#include "runtime/image/layer_store.h"
+
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+#include "runtime/image/unpack/protocol.h"
+
+namespace warren::image {
+namespace {
+
+std::string LayerPath(const Digest& diff_id) {
+  return absl::StrCat("layers/", diff_id.hex());
+}
+
+// Blocks and inodes of a folder that root made, no symlink followed.
+absl::Status Measure(int dir, LayerSize* size) {
+  ASSIGN_OR_RETURN(const auto names, base::ListDir(dir, "."));
+  for (const std::string& name : names) {
+    struct stat st;
+    if (fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      return base::ErrnoError(errno, "stat");
+    }
+    size->bytes += static_cast<uint64_t>(st.st_blocks) * 512;
+    ++size->inodes;
+    if (!S_ISDIR(st.st_mode)) continue;
+    ASSIGN_OR_RETURN(
+        const base::UniqueFd sub,
+        base::OpenAt(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    RETURN_IF_ERROR(Measure(sub.get(), size));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+LayerLease::~LayerLease() { store_->Release(diff_id_); }
+
+std::shared_ptr<LayerLease> LayerStore::LeaseLocked(const Digest& diff_id) {
+  ++layers_[diff_id].leases;
+  return std::make_shared<LayerLease>(shared_from_this(), diff_id);
+}
+
+void LayerStore::Release(const Digest& diff_id) {
+  const absl::MutexLock lock(&mutex_);
+  --layers_[diff_id].leases;
+}
+
+std::string LayerStore::TemporaryName() {
+  static std::atomic<uint64_t> serial{0};
+  return absl::StrCat(tmp_, "/layer-", serial.fetch_add(1));
+}
+
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
+    const Digest& diff_id, const Digest& blob_digest, int blob,
+    Compression compression) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    Layer& layer = layers_[diff_id];
+    const auto idle = [&layer] { return !layer.busy; };
+    // A lease keeps Sweep from dropping the entry while this waits.
+    ++layer.leases;
+    mutex_.Await(absl::Condition(&idle));
+    --layer.leases;
+    if (layer.known && layer.verified_blobs.count(blob_digest) > 0) {
+      return LeaseLocked(diff_id);
+    }
+    layer.busy = true;
+  }
+  const std::string name = TemporaryName();
+  auto size = UnpackTo(name, diff_id, blob, compression);
+
+  absl::Status status = size.status();
+  std::shared_ptr<LayerLease> lease;
+  {
+    const absl::MutexLock lock(&mutex_);
+    Layer& layer = layers_[diff_id];
+    layer.busy = false;
+    if (status.ok() && !layer.known) status = Install(name, diff_id);
+    if (status.ok()) {
+      layer.known = true;
+      if (!layer.size.has_value()) layer.size = *size;
+      layer.verified_blobs.insert(blob_digest);
+      lease = LeaseLocked(diff_id);
+    } else if (!layer.known && layer.leases == 0) {
+      layers_.erase(diff_id);
+    }
+  }
+  // A no-op after a rename.
+  base::Update(&status, base::RemoveTree(root_, name));
+  if (!status.ok()) return status;
+  return lease;
+}
+
+absl::StatusOr<LayerSize> LayerStore::UnpackTo(const std::string& name,
+                                               const Digest& diff_id, int blob,
+                                               Compression compression) {
+  if (mkdirat(root_, name.c_str(), 0700) != 0) {
+    return base::ErrnoError(errno, "make a temporary folder");
+  }
+  ASSIGN_OR_RETURN(
+      const base::UniqueFd target,
+      base::OpenAt(root_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  ASSIGN_OR_RETURN(const UnpackReport report,
+                   unpacker_->Unpack(blob, compression, target.get()));
+  if (report.diff_id != diff_id) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the layer is ", report.diff_id.ToString(),
+                     " when unpacked, not the diff ID of the configuration"));
+  }
+  return report.size;
+}
+
+// Puts a verified folder in its place; one that is there is what a crash
+// left, since the layer is not known.
+absl::Status LayerStore::Install(const std::string& name,
+                                 const Digest& diff_id) {
+  const std::string path = LayerPath(diff_id);
+  for (int attempt = 0;; ++attempt) {
+    if (renameat2(root_, name.c_str(), root_, path.c_str(), RENAME_NOREPLACE) ==
+        0) {
+      return absl::OkStatus();
+    }
+    if (errno != EEXIST || attempt > 0) {
+      return base::ErrnoError(errno, "move the layer to its place");
+    }
+    RETURN_IF_ERROR(Discard(diff_id.hex(), TemporaryName()));
+  }
+}
+
+absl::Status LayerStore::Discard(const std::string& hex,
+                                 const std::string& name) {
+  if (renameat(root_, absl::StrCat("layers/", hex).c_str(), root_,
+               name.c_str()) != 0) {
+    return errno == ENOENT ? absl::OkStatus()
+                           : base::ErrnoError(errno, "set a layer aside");
+  }
+  return base::RemoveTree(root_, name);
+}
+
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Claim(
+    const Digest& diff_id, std::optional<LayerSize> size,
+    const std::vector<Digest>& verified_blobs) {
+  const absl::MutexLock lock(&mutex_);
+  const auto folder = base::OpenAt(root_, LayerPath(diff_id),
+                                   O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!folder.ok()) {
+    if (base::GetErrno(folder.status()) != ENOENT) return folder.status();
+    return absl::NotFoundError(
+        absl::StrCat("layer ", diff_id.ToString(), " is not on disk"));
+  }
+  Layer& layer = layers_[diff_id];
+  layer.known = true;
+  if (!layer.size.has_value()) layer.size = size;
+  layer.verified_blobs.insert(verified_blobs.begin(), verified_blobs.end());
+  return LeaseLocked(diff_id);
+}
+
+LayerSize LayerStore::SizeOf(const Digest& diff_id) const {
+  const absl::MutexLock lock(&mutex_);
+  const auto it = layers_.find(diff_id);
+  if (it == layers_.end()) return LayerSize();
+  return it->second.size.value_or(LayerSize());
+}
+
+bool LayerStore::IsOpaque(const Digest& diff_id) const {
+  const auto folder = base::OpenAt(root_, LayerPath(diff_id),
+                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  char value = 0;
+  return folder.ok() &&
+         fgetxattr(folder->get(), kOpaqueXattr, &value, 1) == 1 && value == 'y';
+}
+
+LayerSize LayerStore::Usage() {
+  std::vector<Digest> unmeasured;
+  LayerSize sum;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& [diff_id, layer] : layers_) {
+      if (!layer.known) continue;
+      if (!layer.size.has_value()) unmeasured.push_back(diff_id);
+      sum.bytes += layer.size.value_or(LayerSize()).bytes;
+      sum.inodes += layer.size.value_or(LayerSize()).inodes;
+    }
+  }
+  for (const Digest& diff_id : unmeasured) {
+    LayerSize size;
+    const auto folder = base::OpenAt(root_, LayerPath(diff_id),
+                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!folder.ok() || !Measure(folder->get(), &size).ok()) continue;
+    sum.bytes += size.bytes;
+    sum.inodes += size.inodes;
+    const absl::MutexLock lock(&mutex_);
+    if (const auto it = layers_.find(diff_id); it != layers_.end()) {
+      it->second.size = size;
+    }
+  }
+  return sum;
+}
+
+absl::Status LayerStore::Sweep() {
+  std::vector<std::string> aside;
+  absl::Status result;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (auto it = layers_.begin(); it != layers_.end();) {
+      const Layer& layer = it->second;
+      if (!layer.known || layer.busy || layer.leases > 0) {
+        ++it;
+        continue;
+      }
+      // Renamed under the lock, so that nobody sees it half deleted.
+      const std::string name = TemporaryName();
+      if (renameat(root_, LayerPath(it->first).c_str(), root_, name.c_str()) ==
+          0) {
+        aside.push_back(name);
+      } else if (errno != ENOENT) {
+        base::Update(&result, base::ErrnoError(errno, "set a layer aside"));
+      }
+      it = layers_.erase(it);
+    }
+  }
+  for (const std::string& name : aside) {
+    base::Update(&result, base::RemoveTree(root_, name));
+  }
+  return result;
+}
+
+absl::Status LayerStore::SweepUnknown() {
+  ASSIGN_OR_RETURN(const auto names, base::ListDir(root_, "layers"));
+  absl::Status result;
+  std::vector<std::string> aside;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const std::string& name : names) {
+      const auto diff_id = Digest::FromHex(name);
+      if (diff_id.ok() && layers_.count(*diff_id) > 0) continue;
+      const std::string temporary = TemporaryName();
+      if (renameat(root_, absl::StrCat("layers/", name).c_str(), root_,
+                   temporary.c_str()) == 0) {
+        aside.push_back(temporary);
+      } else if (errno != ENOENT) {
+        base::Update(&result, base::ErrnoError(errno, "set a layer aside"));
+      }
+    }
+  }
+  for (const std::string& name : aside) {
+    base::Update(&result, base::RemoveTree(root_, name));
+  }
+  return result;
+}
+
+}  // namespace warren::image

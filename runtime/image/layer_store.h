@@ -1,0 +1,115 @@
+#ifndef WARREN_RUNTIME_IMAGE_LAYER_STORE_H_
+#define WARREN_RUNTIME_IMAGE_LAYER_STORE_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/synchronization/mutex.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/image/compression.h"
+#include "runtime/image/digest.h"
+#include "runtime/image/unpacker.h"
+
+namespace warren::image {
+
+class LayerStore;
+
+// A claim on one unpacked layer: while it lives the folder stays. Released
+// from any thread; releasing deletes nothing (LayerStore::Sweep does).
+class LayerLease {
+ public:
+  LayerLease(std::shared_ptr<LayerStore> store, Digest diff_id)
+      : store_(std::move(store)), diff_id_(std::move(diff_id)) {}
+  ~LayerLease();
+  LayerLease(const LayerLease&) = delete;
+  LayerLease& operator=(const LayerLease&) = delete;
+
+  const Digest& diff_id() const { return diff_id_; }
+
+ private:
+  const std::shared_ptr<LayerStore> store_;
+  const Digest diff_id_;
+};
+
+// Folders layers/<diff ID>, each unpacked once. A layer is
+//
+//   absent --Ensure--> busy --unpacked, verified, renamed--> known --Sweep-->
+//
+// Folders found on disk at start are not known: what a crash left may be
+// half-written. They become known when an image or a container's record
+// claims them (Claim), because those exist only for layers that were complete
+// and synced. Thread-safe; Ensure of one layer from two threads unpacks once.
+class LayerStore : public std::enable_shared_from_this<LayerStore> {
+ public:
+  // `root`: the folder of the store, with "layers" in it; `unpacker`: both
+  // borrowed, and longer-lived than anything but a lease. `tmp`: path below
+  // `root` of a folder where half-made layers may lie.
+  LayerStore(int root, std::string tmp, const Unpacker* unpacker)
+      : root_(root), tmp_(std::move(tmp)), unpacker_(unpacker) {}
+
+  // The layer, unpacked from `blob` if need be. A known layer is not trusted
+  // to be what `blob` holds: a blob that was not yet seen to unpack to this
+  // diff ID is unpacked, compared and thrown away. kInvalidArgument when the
+  // diff ID is another.
+  absl::StatusOr<std::shared_ptr<LayerLease>> Ensure(const Digest& diff_id,
+                                                     const Digest& blob_digest,
+                                                     int blob,
+                                                     Compression compression);
+
+  // A layer that an image or a record says is there. kNotFound when it is
+  // not. `size` is measured when it is not given and Usage asks.
+  absl::StatusOr<std::shared_ptr<LayerLease>> Claim(
+      const Digest& diff_id, std::optional<LayerSize> size,
+      const std::vector<Digest>& verified_blobs);
+
+  LayerSize SizeOf(const Digest& diff_id) const;
+  // True when the top folder hides everything below the layer.
+  bool IsOpaque(const Digest& diff_id) const;
+
+  // Sum of all known layers.
+  LayerSize Usage();
+
+  // Deletes known layers without a lease.
+  absl::Status Sweep();
+  // Deletes folders that are neither known nor busy.
+  absl::Status SweepUnknown();
+
+ private:
+  friend class LayerLease;
+  struct Layer {
+    bool busy = false;
+    bool known = false;
+    int leases = 0;
+    std::optional<LayerSize> size;
+    std::set<Digest> verified_blobs;
+  };
+
+  std::shared_ptr<LayerLease> LeaseLocked(const Digest& diff_id)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Release(const Digest& diff_id);
+  absl::StatusOr<LayerSize> UnpackTo(const std::string& name,
+                                     const Digest& diff_id, int blob,
+                                     Compression compression);
+  absl::Status Install(const std::string& name, const Digest& diff_id);
+  std::string TemporaryName();
+  absl::Status Discard(const std::string& hex, const std::string& name);
+
+  const int root_;
+  const std::string tmp_;
+  const Unpacker* const unpacker_;
+  mutable absl::Mutex mutex_;
+  std::map<Digest, Layer> layers_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace warren::image
+
+#endif  // WARREN_RUNTIME_IMAGE_LAYER_STORE_H_

@@ -1,0 +1,368 @@
+#include "runtime/image/local_image_store.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/strip.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+#include "runtime/image/import_session.h"
+
+namespace warren::image {
+namespace {
+
+constexpr char kRefs[] = "refs.json";
+constexpr size_t kMaxRefsBytes = 256 << 20;
+
+class Held : public ImageHold {
+ public:
+  Held(std::shared_ptr<const Image> image,
+       std::vector<std::shared_ptr<LayerLease>> layers)
+      : image_(std::move(image)), layers_(std::move(layers)) {}
+  const Image& image() const override { return *image_; }
+
+ private:
+  const std::shared_ptr<const Image> image_;
+  const std::vector<std::shared_ptr<LayerLease>> layers_;
+};
+
+void InsertSorted(std::vector<std::string>* list, std::string item) {
+  const auto it = std::lower_bound(list->begin(), list->end(), item);
+  if (it == list->end() || *it != item) list->insert(it, std::move(item));
+}
+
+// The record of an image after one more import of it.
+ImageRecord Merge(const ImportCandidate& candidate,
+                  const ImageTable::Entry& existing, LayerStore& layers) {
+  ImageRecord record{candidate.config_digest, {}, {}, {}, false, {}};
+  if (existing != nullptr) record = existing->record;
+  auto& manifests = record.manifests;
+  manifests.erase(std::remove(manifests.begin(), manifests.end(),
+                              candidate.manifest.digest),
+                  manifests.end());
+  manifests.push_back(candidate.manifest.digest);
+  const Reference& reference = candidate.reference;
+  if (!reference.digest.has_value()) {
+    InsertSorted(&record.tags, reference.ToString());
+  }
+  InsertSorted(&record.repo_digests,
+               absl::StrCat(reference.name, "@", candidate.target.ToString()));
+  record.pinned = record.pinned || candidate.pinned;
+  record.layer_sizes.clear();
+  for (const auto& lease : candidate.layers) {
+    record.layer_sizes.push_back(layers.SizeOf(lease->diff_id()));
+  }
+  return record;
+}
+
+absl::StatusOr<std::string> RandomName() {
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+    return base::ErrnoError(errno, "getrandom");
+  }
+  return absl::StrCat(absl::Hex(random, absl::kZeroPad16));
+}
+
+}  // namespace
+
+LocalImageStore::LocalImageStore(Options options)
+    : options_(std::move(options)),
+      unpacker_(options_.unpack_program, options_.limits),
+      table_(std::make_shared<ImageTable>()) {}
+
+LocalImageStore::~LocalImageStore() = default;
+
+absl::StatusOr<std::unique_ptr<LocalImageStore>> LocalImageStore::Open(
+    Options options) {
+  const std::string root = options.root;
+  std::unique_ptr<LocalImageStore> store(
+      new LocalImageStore(std::move(options)));
+  RETURN_IF_ERROR_IN(store->Prepare(), absl::StrCat("image store ", root));
+  RETURN_IF_ERROR_IN(store->Load(), absl::StrCat("image store ", root));
+  return store;
+}
+
+absl::Status LocalImageStore::Prepare() {
+  RETURN_IF_ERROR(base::MakeDirs(AT_FDCWD, options_.root, 0700).status());
+  ASSIGN_OR_RETURN(root_, base::OpenAt(AT_FDCWD, options_.root,
+                                       O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  struct stat st;
+  if (fstat(root_.get(), &st) != 0) return base::ErrnoError(errno, "fstat");
+  if (st.st_uid != geteuid()) {
+    return absl::FailedPreconditionError("folder belongs to another user");
+  }
+  if (fchmod(root_.get(), 0700) != 0) return base::ErrnoError(errno, "chmod");
+  ASSIGN_OR_RETURN(const std::string random, RandomName());
+  tmp_ = absl::StrCat("tmp/", random);
+  for (const std::string& folder :
+       {std::string("blobs/sha256"), std::string("layers"), tmp_}) {
+    RETURN_IF_ERROR(base::MakeDirs(root_.get(), folder, 0700).status());
+  }
+  blobs_ = std::make_unique<BlobStore>(root_.get());
+  layers_ = std::make_shared<LayerStore>(root_.get(), tmp_, &unpacker_);
+  return absl::OkStatus();
+}
+
+absl::Status LocalImageStore::Load() {
+  auto text = base::ReadFileAt(root_.get(), kRefs, kMaxRefsBytes);
+  if (!text.ok()) {
+    return base::GetErrno(text.status()) == ENOENT ? absl::OkStatus()
+                                                   : text.status();
+  }
+  const auto records = DecodeRefs(*text);
+  if (absl::IsDataLoss(records.status())) {
+    problems_.emplace_back(records.status().message());
+    const std::string aside = absl::StrCat(kRefs, ".corrupt");
+    if (renameat(root_.get(), kRefs, root_.get(), aside.c_str()) != 0) {
+      return base::ErrnoError(errno, "put the list of images aside");
+    }
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(records.status());
+  ImageTable table;
+  for (const ImageRecord& record : *records) {
+    auto entry = LoadImage(record);
+    if (!entry.ok()) {
+      problems_.push_back(absl::StrCat("image ", record.id.ToString(), ": ",
+                                       entry.status().message()));
+      continue;
+    }
+    table = table.With(std::make_shared<ImageEntry>(*std::move(entry)));
+  }
+  SetTable(std::move(table));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<KnownManifest>> LocalImageStore::LoadManifests(
+    const ImageRecord& record) {
+  std::vector<KnownManifest> manifests;
+  for (const Digest& digest : record.manifests) {
+    ASSIGN_OR_RETURN(const std::string text, blobs_->ReadDocument(digest));
+    ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(text, ""));
+    manifests.push_back({digest, text.size(), std::move(manifest)});
+  }
+  return manifests;
+}
+
+absl::StatusOr<ImageEntry> LocalImageStore::LoadImage(
+    const ImageRecord& record) {
+  ASSIGN_OR_RETURN(const auto manifests, LoadManifests(record));
+  ASSIGN_OR_RETURN(std::string config_json, blobs_->ReadDocument(record.id));
+  ASSIGN_OR_RETURN(const ConfigDocument config, ParseConfig(config_json));
+  const size_t count = config.diff_ids.size();
+  if (record.layer_sizes.size() != count) {
+    return absl::DataLossError("number of layers is wrong");
+  }
+  std::vector<std::shared_ptr<LayerLease>> layers;
+  for (size_t i = 0; i < count; ++i) {
+    std::vector<Digest> verified;
+    for (const KnownManifest& known : manifests) {
+      if (known.manifest.layers.size() != count) {
+        return absl::DataLossError("number of layers is wrong");
+      }
+      verified.push_back(known.manifest.layers[i].digest);
+    }
+    ASSIGN_OR_RETURN(
+        auto lease,
+        layers_->Claim(config.diff_ids[i], record.layer_sizes[i], verified));
+    layers.push_back(std::move(lease));
+  }
+  return Assemble(record, manifests, config, std::move(config_json),
+                  std::move(layers));
+}
+
+ImageEntry LocalImageStore::Assemble(
+    const ImageRecord& record, const std::vector<KnownManifest>& manifests,
+    const ConfigDocument& config, std::string config_json,
+    std::vector<std::shared_ptr<LayerLease>> layers) {
+  std::vector<bool> opaque;
+  for (const Digest& diff_id : config.diff_ids) {
+    opaque.push_back(layers_->IsOpaque(diff_id));
+  }
+  return MakeEntry(record, manifests, config, std::move(config_json),
+                   std::move(layers), opaque,
+                   absl::StrCat(options_.root, "/layers"));
+}
+
+std::shared_ptr<const ImageTable> LocalImageStore::table() const {
+  const absl::MutexLock lock(&table_mutex_);
+  return table_;
+}
+
+void LocalImageStore::SetTable(ImageTable table) {
+  auto next = std::make_shared<const ImageTable>(std::move(table));
+  // The old one is let go outside of the lock: its leases take another.
+  {
+    const absl::MutexLock lock(&table_mutex_);
+    table_.swap(next);
+  }
+}
+
+absl::Status LocalImageStore::WriteRefs(const ImageTable& table) {
+  return base::WriteFileAtomic(root_.get(), kRefs, EncodeRefs(table.Records()),
+                               0600, /*durable=*/true);
+}
+
+absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Find(
+    absl::string_view reference) {
+  ASSIGN_OR_RETURN(const ImageTable::Entry entry, table()->Find(reference));
+  return entry->image;
+}
+
+std::vector<std::shared_ptr<const Image>> LocalImageStore::List() {
+  return table()->List();
+}
+
+absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Hold(
+    absl::string_view reference) {
+  ASSIGN_OR_RETURN(const ImageTable::Entry entry, table()->Find(reference));
+  return std::make_shared<Held>(entry->image, entry->layers);
+}
+
+absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Rehold(
+    const std::string& image_id, const std::vector<std::string>& layer_dirs) {
+  std::vector<std::shared_ptr<LayerLease>> leases;
+  const std::string folder = absl::StrCat(options_.root, "/layers/");
+  for (const std::string& path : layer_dirs) {
+    absl::string_view hex = path;
+    const auto diff_id = absl::ConsumePrefix(&hex, folder)
+                             ? Digest::FromHex(hex)
+                             : absl::InvalidArgumentError("");
+    if (!diff_id.ok()) {
+      return absl::InvalidArgumentError(
+          "folder of a record is not a layer of this store");
+    }
+    ASSIGN_OR_RETURN(auto lease, layers_->Claim(*diff_id, std::nullopt, {}));
+    leases.push_back(std::move(lease));
+  }
+  auto image = std::make_shared<Image>();
+  if (const auto entry = table()->Find(image_id); entry.ok()) {
+    *image = *(*entry)->image;
+  }
+  image->id = image_id;
+  image->layer_dirs = layer_dirs;
+  return std::make_shared<Held>(std::move(image), std::move(leases));
+}
+
+absl::Status LocalImageStore::Remove(absl::string_view reference) {
+  const absl::MutexLock lock(&change_mutex_);
+  auto entry = table()->Find(reference);
+  if (absl::IsNotFound(entry.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(entry.status());
+  ImageTable next = table()->Without((*entry)->record.id);
+  absl::Status written = WriteRefs(next);
+  // A full disk must not keep its own cure from working: the space is freed
+  // first then. After a crash between, the list names an image whose files
+  // are gone, and Load leaves it out.
+  if (!written.ok() && !absl::IsResourceExhausted(written)) return written;
+  SetTable(std::move(next));
+  const std::set<Digest> needed = table()->Blobs();
+  absl::Status removed;
+  for (const Digest& blob : (*entry)->blobs) {
+    if (needed.count(blob) == 0) {
+      base::Update(&removed, blobs_->Remove(blob));
+    }
+  }
+  *entry = nullptr;  // with its leases
+  base::Update(&removed, layers_->Sweep());
+  if (!written.ok()) written = WriteRefs(*table());
+  base::Update(&written, removed);
+  return written;
+}
+
+absl::StatusOr<std::unique_ptr<ImportSession>> LocalImageStore::BeginImport(
+    const std::string& reference, bool pinned) {
+  ASSIGN_OR_RETURN(Reference parsed, ParseReference(reference));
+  return LayoutImport::Begin(this, root_.get(), tmp_, options_.limits,
+                             std::move(parsed), pinned);
+}
+
+absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
+    const ImportCandidate& candidate, int session_folder) {
+  const absl::MutexLock lock(&change_mutex_);
+  const std::shared_ptr<const ImageTable> old = table();
+  const ImageTable::Entry existing = old->FindId(candidate.config_digest);
+  const ImageRecord record = Merge(candidate, existing, *layers_);
+  std::vector<KnownManifest> manifests = {candidate.manifest};
+  if (existing != nullptr) {
+    ImageRecord others = record;
+    others.manifests.pop_back();
+    ASSIGN_OR_RETURN(manifests, LoadManifests(others));
+    manifests.push_back(candidate.manifest);
+  }
+  const auto entry = std::make_shared<ImageEntry>(
+      Assemble(record, manifests, candidate.config, candidate.config_json,
+               candidate.layers));
+  ImageTable next = old->With(entry);
+
+  std::vector<Digest> own = {candidate.config_digest,
+                             candidate.manifest.digest};
+  for (const Descriptor& layer : candidate.manifest.manifest.layers) {
+    own.push_back(layer.digest);
+  }
+  std::sort(own.begin(), own.end());
+  own.erase(std::unique(own.begin(), own.end()), own.end());
+  absl::Status status;
+  for (const Digest& blob : own) {
+    base::Update(&status, blobs_->Install(session_folder, blob.hex(), blob));
+  }
+  // Everything the list is about to name must be on disk before the list.
+  if (status.ok() && syncfs(root_.get()) != 0) {
+    status = base::ErrnoError(errno, "syncfs");
+  }
+  if (status.ok()) status = WriteRefs(next);
+  if (!status.ok()) {
+    const std::set<Digest> needed = old->Blobs();
+    for (const Digest& blob : own) {
+      if (needed.count(blob) == 0) blobs_->Remove(blob).IgnoreError();
+    }
+    return status;
+  }
+  SetTable(std::move(next));
+  return entry->image;
+}
+
+absl::StatusOr<FsUsage> LocalImageStore::Usage() {
+  RETURN_IF_ERROR(layers_->Sweep());
+  FsUsage usage;
+  usage.mountpoint = options_.root;
+  RETURN_IF_ERROR(blobs_->Usage(&usage.used_bytes, &usage.inodes_used));
+  const LayerSize layers = layers_->Usage();
+  usage.used_bytes += layers.bytes;
+  usage.inodes_used += layers.inodes;
+  return usage;
+}
+
+absl::Status LocalImageStore::CollectGarbage() {
+  absl::Status result = layers_->Sweep();
+  base::Update(&result, layers_->SweepUnknown());
+  {
+    const absl::MutexLock lock(&change_mutex_);
+    base::Update(&result, blobs_->RemoveExcept(table()->Blobs()));
+  }
+  // What earlier runs left half-made, here and from writing the list.
+  ASSIGN_OR_RETURN(const auto runs, base::ListDir(root_.get(), "tmp"));
+  for (const std::string& run : runs) {
+    const std::string path = absl::StrCat("tmp/", run);
+    if (path != tmp_)
+      base::Update(&result, base::RemoveTree(root_.get(), path));
+  }
+  ASSIGN_OR_RETURN(const auto files, base::ListDir(root_.get(), "."));
+  const absl::MutexLock lock(&change_mutex_);
+  for (const std::string& file : files) {
+    if (absl::StartsWith(file, absl::StrCat(".", kRefs, "."))) {
+      base::Update(&result, base::RemoveTree(root_.get(), file));
+    }
+  }
+  return result;
+}
+
+}  // namespace warren::image

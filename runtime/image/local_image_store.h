@@ -1,0 +1,111 @@
+#ifndef WARREN_RUNTIME_IMAGE_LOCAL_IMAGE_STORE_H_
+#define WARREN_RUNTIME_IMAGE_LOCAL_IMAGE_STORE_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/synchronization/mutex.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/image/blob_store.h"
+#include "runtime/image/image_store.h"
+#include "runtime/image/image_table.h"
+#include "runtime/image/layer_store.h"
+#include "runtime/image/limits.h"
+#include "runtime/image/unpacker.h"
+
+namespace warren::image {
+
+// A verified image on its way into the table: documents parsed, layers
+// unpacked and leased, blobs in a session's folder.
+struct ImportCandidate {
+  Reference reference;
+  bool pinned = false;
+  // What the reference's name resolves to: digest of the manifest, or of the
+  // index that led to it.
+  Digest target;
+  KnownManifest manifest;
+  Digest config_digest;
+  ConfigDocument config;
+  std::string config_json;
+  std::vector<std::shared_ptr<LayerLease>> layers;
+};
+
+// The image store of a node: README.md draws its folder. One process at a time
+// (the agent's lock on its state folder sees to that), in the mount namespace
+// in which it was opened. Thread-safe: look-ups
+// take a snapshot, changes run one after another, layers of different imports
+// unpack side by side.
+class LocalImageStore : public ImageStore {
+ public:
+  struct Options {
+    std::string root;            // absolute; made when missing
+    std::string unpack_program;  // path of warren-unpack
+    Limits limits;
+  };
+
+  // Loads what was published. An image whose documents or layers are damaged
+  // is left out, and a list that fails its checksum is put aside: problems()
+  // says so, the store works on. kFailedPrecondition: a newer version wrote
+  // the list, or the folder does not belong to this user.
+  static absl::StatusOr<std::unique_ptr<LocalImageStore>> Open(Options options);
+  ~LocalImageStore() override;
+
+  // What Open found damaged, one sentence each.
+  const std::vector<std::string>& problems() const { return problems_; }
+
+  absl::StatusOr<std::shared_ptr<const Image>> Find(
+      absl::string_view reference) override;
+  std::vector<std::shared_ptr<const Image>> List() override;
+  absl::StatusOr<std::shared_ptr<ImageHold>> Hold(
+      absl::string_view reference) override;
+  absl::StatusOr<std::shared_ptr<ImageHold>> Rehold(
+      const std::string& image_id,
+      const std::vector<std::string>& layer_dirs) override;
+  absl::Status Remove(absl::string_view reference) override;
+  absl::StatusOr<std::unique_ptr<ImportSession>> BeginImport(
+      const std::string& reference, bool pinned) override;
+  absl::StatusOr<FsUsage> Usage() override;
+  absl::Status CollectGarbage() override;
+
+  // For ImportSession: moves the blobs out of `session_folder`, syncs, and
+  // makes the image visible.
+  absl::StatusOr<std::shared_ptr<const Image>> Publish(
+      const ImportCandidate& candidate, int session_folder);
+  LayerStore& layers() { return *layers_; }
+
+ private:
+  explicit LocalImageStore(Options options);
+  absl::Status Prepare();
+  absl::Status Load();
+  absl::StatusOr<ImageEntry> LoadImage(const ImageRecord& record);
+  absl::StatusOr<std::vector<KnownManifest>> LoadManifests(
+      const ImageRecord& record);
+  ImageEntry Assemble(const ImageRecord& record,
+                      const std::vector<KnownManifest>& manifests,
+                      const ConfigDocument& config, std::string config_json,
+                      std::vector<std::shared_ptr<LayerLease>> layers);
+  absl::Status WriteRefs(const ImageTable& table);
+  std::shared_ptr<const ImageTable> table() const;
+  void SetTable(ImageTable table);
+
+  const Options options_;
+  const Unpacker unpacker_;
+  base::UniqueFd root_;
+  std::string tmp_;  // "tmp/<random>" of this run
+  std::unique_ptr<BlobStore> blobs_;
+  std::shared_ptr<LayerStore> layers_;
+  std::vector<std::string> problems_;
+
+  absl::Mutex change_mutex_;  // held while the table and blobs/ change
+  mutable absl::Mutex table_mutex_ ABSL_ACQUIRED_AFTER(change_mutex_);
+  std::shared_ptr<const ImageTable> table_ ABSL_GUARDED_BY(table_mutex_);
+};
+
+}  // namespace warren::image
+
+#endif  // WARREN_RUNTIME_IMAGE_LOCAL_IMAGE_STORE_H_

@@ -1,0 +1,37 @@
+#ifndef WARREN_RUNTIME_IMAGE_REFS_FILE_H_
+#define WARREN_RUNTIME_IMAGE_REFS_FILE_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/image/digest.h"
+#include "runtime/image/unpacker.h"
+
+namespace warren::image {
+
+// What is kept of one image beside its blobs and layers.
+struct ImageRecord {
+  Digest id;  // of the configuration
+  // Manifests that lead to this configuration, newest last; never empty.
+  std::vector<Digest> manifests;
+  std::vector<std::string> tags;          // "name:tag", sorted
+  std::vector<std::string> repo_digests;  // "name@sha256:…", sorted
+  bool pinned = false;
+  std::vector<LayerSize> layer_sizes;  // lowest first
+};
+
+// refs.json, the list of all published images: a line
+// "warren-images 1 sha256:<hex of everything after the line>", then JSON.
+// Pure functions.
+std::string EncodeRefs(const std::vector<ImageRecord>& records);
+// kDataLoss when it is not exactly what EncodeRefs wrote;
+// kFailedPrecondition when a newer version of this program wrote it.
+absl::StatusOr<std::vector<ImageRecord>> DecodeRefs(absl::string_view text);
+
+}  // namespace warren::image
+
+#endif  // WARREN_RUNTIME_IMAGE_REFS_FILE_H_

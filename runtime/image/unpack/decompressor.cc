@@ -1,0 +1,162 @@
+#include "runtime/image/unpack/decompressor.h"
+
+#include <absl/strings/str_cat.h>
+#include <zlib.h>
+// For ZSTD_getErrorCode, which tells a window that is too large from garbage.
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include "runtime/base/status.h"
+#include "runtime/image/limits.h"
+
+namespace warren::image {
+namespace {
+
+constexpr size_t kOutputBytes = 128 << 10;
+
+absl::Status Bad(absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("layer: ", why));
+}
+
+class Plain : public Decompressor {
+ public:
+  absl::Status Finish() override { return absl::OkStatus(); }
+
+ protected:
+  absl::Status Decompress(absl::string_view data,
+                          const Output& output) override {
+    return output(data);
+  }
+};
+
+class Gzip : public Decompressor {
+ public:
+  Gzip() : buffer_(kOutputBytes) {
+    constexpr int kGzipOnly = 16;  // added to the window bits: no zlib header
+    if (inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK) std::abort();
+  }
+  ~Gzip() override { inflateEnd(&stream_); }
+  Gzip(const Gzip&) = delete;
+  Gzip& operator=(const Gzip&) = delete;
+
+  absl::Status Finish() override {
+    return ended_ ? absl::OkStatus() : Bad("gzip stream is cut short");
+  }
+
+ protected:
+  absl::Status Decompress(absl::string_view data,
+                          const Output& output) override {
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
+    stream_.avail_in = static_cast<uInt>(data.size());
+    bool full = false;  // more output may wait without more input
+    while (stream_.avail_in > 0 || full) {
+      if (ended_) {
+        // Another member follows: how parallel compressors write.
+        inflateReset(&stream_);
+        ended_ = false;
+      }
+      stream_.next_out = buffer_.data();
+      stream_.avail_out = static_cast<uInt>(buffer_.size());
+      const int result = inflate(&stream_, Z_NO_FLUSH);
+      if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
+        return Bad("not a valid gzip stream");
+      }
+      ended_ = result == Z_STREAM_END;
+      full = !ended_ && stream_.avail_out == 0;
+      const size_t n = buffer_.size() - stream_.avail_out;
+      RETURN_IF_ERROR(output(
+          absl::string_view(reinterpret_cast<const char*>(buffer_.data()), n)));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  z_stream stream_ = {};
+  std::vector<Bytef> buffer_;
+  bool ended_ = false;
+};
+
+class Zstd : public Decompressor {
+ public:
+  Zstd() : stream_(ZSTD_createDStream()), buffer_(kOutputBytes) {
+    if (stream_ == nullptr ||
+        ZSTD_isError(ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax,
+                                            kMaxZstdWindowLog))) {
+      std::abort();
+    }
+  }
+  ~Zstd() override { ZSTD_freeDStream(stream_); }
+  Zstd(const Zstd&) = delete;
+  Zstd& operator=(const Zstd&) = delete;
+
+  absl::Status Finish() override {
+    return ended_ ? absl::OkStatus() : Bad("zstd stream is cut short");
+  }
+
+ protected:
+  absl::Status Decompress(absl::string_view data,
+                          const Output& output) override {
+    ZSTD_inBuffer in = {data.data(), data.size(), 0};
+    bool full = false;
+    while (in.pos < in.size || full) {
+      ZSTD_outBuffer out = {buffer_.data(), buffer_.size(), 0};
+      const size_t result = ZSTD_decompressStream(stream_, &out, &in);
+      if (ZSTD_isError(result)) return Explain(result);
+      ended_ = result == 0;
+      full = !ended_ && out.pos == out.size;
+      RETURN_IF_ERROR(output(absl::string_view(buffer_.data(), out.pos)));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static absl::Status Explain(size_t result) {
+    switch (ZSTD_getErrorCode(result)) {
+      case ZSTD_error_frameParameter_windowTooLarge:
+        return absl::ResourceExhaustedError(
+            absl::StrCat("layer: zstd window is larger than ",
+                         1u << kMaxZstdWindowLog, " bytes"));
+      case ZSTD_error_memory_allocation:
+        return absl::ResourceExhaustedError("layer: out of memory for zstd");
+      default:
+        return Bad("not a valid zstd stream");
+    }
+  }
+
+  ZSTD_DStream* stream_;
+  std::vector<char> buffer_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Decompressor> Decompressor::Create(Compression compression) {
+  switch (compression) {
+    case Compression::kGzip:
+      return std::make_unique<Gzip>();
+    case Compression::kZstd:
+      return std::make_unique<Zstd>();
+    case Compression::kNone:
+      break;
+  }
+  return std::make_unique<Plain>();
+}
+
+absl::Status Decompressor::Feed(absl::string_view data, const Output& output) {
+  in_ += data.size();
+  return Decompress(data, [&](absl::string_view bytes) -> absl::Status {
+    if (bytes.empty()) return absl::OkStatus();
+    out_ += bytes.size();
+    if (out_ > kExpansionRatioFloor && out_ / kMaxExpansionRatio > in_) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "layer: expands to more than ", kMaxExpansionRatio, " times itself"));
+    }
+    return output(bytes);
+  });
+}
+
+}  // namespace warren::image

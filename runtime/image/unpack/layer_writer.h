@@ -1,0 +1,79 @@
+#ifndef WARREN_RUNTIME_IMAGE_UNPACK_LAYER_WRITER_H_
+#define WARREN_RUNTIME_IMAGE_UNPACK_LAYER_WRITER_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/image/tar_entry.h"
+
+namespace warren::image {
+
+// Writes the members of a layer's tar into one folder, in overlayfs' format
+// (../README.md). Every path is walked by descriptor from that folder with
+// openat2(2) that follows no symlink; what is in the way of a member is
+// removed, never followed; a member cannot replace a folder that has content.
+//
+// Files belong to the ids and carry the modes and times of the archive;
+// making or removing something leaves the time of its folder as it was.
+// kInvalidArgument: the archive breaks a rule. kResourceExhausted: a budget.
+// kInternal: the file system refused. After an error the folder is to be
+// thrown away. Thread-compatible; the process' umask must be 0.
+class LayerWriter : public TarSink {
+ public:
+  struct Budget {
+    uint64_t bytes = 0;   // of files as their readers see them
+    uint64_t inodes = 0;  // files and folders made, also unlisted parents
+  };
+
+  // `root` is borrowed: an empty folder, open for reading.
+  LayerWriter(int root, Budget budget) : root_(root), budget_(budget) {}
+
+  // Before the first member: gives the root the mode, owner and time it has
+  // when the archive does not list it.
+  absl::Status Begin();
+
+  absl::Status BeginEntry(const TarEntry& entry) override;
+  absl::Status Data(uint64_t offset, absl::string_view bytes) override;
+  absl::Status EndEntry() override;
+
+  uint64_t inodes() const { return inodes_; }
+  // Of files and folders made, each rounded up to 4 KiB.
+  uint64_t disk_bytes() const { return disk_bytes_; }
+
+ private:
+  // Where a member goes: a folder that stays open in parent_, and a name.
+  absl::Status OpenParent(const std::vector<std::string>& parts);
+  absl::Status MakeParents(const std::vector<std::string>& parts);
+  absl::StatusOr<base::UniqueFd> MakeParent(const std::string& name);
+  absl::Status Remove(const std::string& name);
+  absl::StatusOr<bool> Clear(const std::string& name, bool only_whiteout);
+
+  absl::Status Place(const TarEntry& entry, const std::string& name);
+  absl::Status Whiteout(const TarEntry& entry, absl::string_view marked);
+  absl::Status MakeFile(const std::string& name);
+  absl::Status MakeFolder(const TarEntry& entry, const std::string& name);
+  absl::Status MakeHardLink(const TarEntry& entry, const std::string& name);
+  absl::Status MakeSymlink(const TarEntry& entry, const std::string& name);
+  absl::Status MakeFifo(const TarEntry& entry, const std::string& name);
+  absl::Status CountInode(uint64_t size);
+
+  const int root_;
+  const Budget budget_;
+  uint64_t inodes_ = 0;
+  uint64_t bytes_ = 0;
+  uint64_t disk_bytes_ = 0;
+
+  base::UniqueFd parent_;
+  std::string parent_path_ = "/";  // of parent_; no clean path has a slash
+  TarEntry entry_;                 // the file being written
+  base::UniqueFd file_;            // invalid: its data is dropped
+};
+
+}  // namespace warren::image
+
+#endif  // WARREN_RUNTIME_IMAGE_UNPACK_LAYER_WRITER_H_

@@ -1,0 +1,120 @@
+#include "runtime/image/unpacker.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+#include <absl/time/time.h>
+#include <signal.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/file.h"
+#include "runtime/base/process.h"
+#include "runtime/base/status.h"
+#include "runtime/image/tar_entry.h"
+#include "runtime/image/unpack/protocol.h"
+
+namespace warren::image {
+namespace {
+
+const char* CompressionName(Compression compression) {
+  switch (compression) {
+    case Compression::kGzip:
+      return kUnpackGzip;
+    case Compression::kZstd:
+      return kUnpackZstd;
+    case Compression::kNone:
+      break;
+  }
+  return kUnpackPlain;
+}
+
+absl::Status DiedError(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    const int signal = WTERMSIG(wait_status);
+    if (signal == SIGXCPU) {
+      return absl::ResourceExhaustedError("layer takes too long to unpack");
+    }
+    return absl::InternalError(
+        absl::StrCat("unpacking was ended by signal ", signal));
+  }
+  return absl::InternalError(
+      absl::StrCat("unpacking ended with status ", WEXITSTATUS(wait_status)));
+}
+
+// Nothing in the record is believed before it was looked at: it comes from
+// the process that read a stranger's bytes.
+absl::StatusOr<UnpackReport> Read(absl::string_view bytes) {
+  UnpackResult record;
+  if (bytes.size() != sizeof(record)) {
+    return absl::InternalError("unpacking ended without a result");
+  }
+  memcpy(&record, bytes.data(), sizeof(record));
+  if (record.magic != kUnpackMagic) {
+    return absl::InternalError("unpacking gave a result of another version");
+  }
+  if (record.code != 0) {
+    const size_t length = strnlen(record.message, sizeof(record.message));
+    std::string message(record.message, length);
+    for (char& c : message) {
+      if (c < ' ' || c > '~') c = '?';
+    }
+    const auto code = static_cast<absl::StatusCode>(record.code);
+    const bool known = code == absl::StatusCode::kInvalidArgument ||
+                       code == absl::StatusCode::kResourceExhausted;
+    return absl::Status(known ? code : absl::StatusCode::kInternal, message);
+  }
+  ASSIGN_OR_RETURN(Digest diff_id,
+                   Digest::FromHex(absl::string_view(record.diff_id,
+                                                     sizeof(record.diff_id))));
+  return UnpackReport{std::move(diff_id), {record.disk_bytes, record.inodes}};
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> FreeBytes(int fd, uint64_t percent) {
+  struct statvfs fs;
+  if (fstatvfs(fd, &fs) != 0) return base::ErrnoError(errno, "statvfs");
+  const uint64_t available = uint64_t{fs.f_bavail} * fs.f_frsize;
+  return available / 100 * percent;
+}
+
+absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
+                                              int target) const {
+  ASSIGN_OR_RETURN(const uint64_t free,
+                   FreeBytes(target, limits_.free_space_percent));
+  ASSIGN_OR_RETURN(base::Pipe result, base::MakePipe());
+  base::SpawnOptions options;
+  options.path = program_;
+  options.args = {"warren-unpack", CompressionName(compression),
+                  absl::StrCat(std::min(free, limits_.layer_bytes)),
+                  absl::StrCat(limits_.layer_entries)};
+  options.fds = {blob, result.write.get(), -1, target};
+  ASSIGN_OR_RETURN(const base::Child child, base::Spawn(options));
+  result.write.reset();
+  ASSIGN_OR_RETURN(
+      const bool exited,
+      base::WaitExit(child.pidfd.get(), absl::Seconds(static_cast<double>(
+                                            limits_.unpack_seconds))));
+  if (!exited) {
+    RETURN_IF_ERROR(base::SendSignal(child.pidfd.get(), SIGKILL));
+  }
+  ASSIGN_OR_RETURN(const int wait_status, base::Reap(child.pidfd.get()));
+  if (!exited) {
+    return absl::DeadlineExceededError(absl::StrCat(
+        "layer is not unpacked after ", limits_.unpack_seconds, " seconds"));
+  }
+  if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0) {
+    return DiedError(wait_status);
+  }
+  ASSIGN_OR_RETURN(const std::string bytes,
+                   base::ReadFd(result.read.get(), sizeof(UnpackResult)));
+  return Read(bytes);
+}
+
+}  // namespace warren::image

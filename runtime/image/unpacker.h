@@ -1,0 +1,55 @@
+#ifndef WARREN_RUNTIME_IMAGE_UNPACKER_H_
+#define WARREN_RUNTIME_IMAGE_UNPACKER_H_
+
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/image/compression.h"
+#include "runtime/image/digest.h"
+#include "runtime/image/limits.h"
+
+namespace warren::image {
+
+// Size on disk of an unpacked layer.
+struct LayerSize {
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+};
+
+struct UnpackReport {
+  Digest diff_id;  // of the tar that was read
+  LayerSize size;
+};
+
+// The agent's side of warren-unpack: one process per call, waited for and
+// reaped, killed when it takes longer than limits.unpack_seconds.
+// Thread-safe.
+class Unpacker {
+ public:
+  // `program`: path of warren-unpack.
+  Unpacker(std::string program, const Limits& limits)
+      : program_(std::move(program)), limits_(limits) {}
+
+  // Unpacks the blob (an open file, at its start) into the empty folder
+  // `target`; both borrowed. Whatever the outcome, the process is gone when
+  // this returns; after an error the folder is to be thrown away.
+  // kInvalidArgument: the layer is bad. kResourceExhausted: it is too large
+  // for the limits or for the file system. kInternal: the rest, a helper that
+  // was killed among them. kDeadlineExceeded: time is up.
+  absl::StatusOr<UnpackReport> Unpack(int blob, Compression compression,
+                                      int target) const;
+
+ private:
+  const std::string program_;
+  const Limits limits_;
+};
+
+// What may still be written to the file system of `fd`: the free bytes for
+// root's daemons, times `percent`.
+absl::StatusOr<uint64_t> FreeBytes(int fd, uint64_t percent);
+
+}  // namespace warren::image
+
+#endif  // WARREN_RUNTIME_IMAGE_UNPACKER_H_

@@ -1,0 +1,61 @@
+#ifndef WARREN_RUNTIME_INIT_CONTEXT_H_
+#define WARREN_RUNTIME_INIT_CONTEXT_H_
+
+#include "runtime/init/plan.h"
+
+// Inside of runtime/init: what the steps share, and the steps themselves, one
+// line each in the order of the table in steps.cc. All return 0 or errno.
+namespace warren::init {
+
+struct Context {
+  const Plan& plan;
+  int report_fd;
+  const char* detail = "";  // what the running step is about
+  int null_tree = -1;       // kMask: attached once, cloned from then on
+  bool null_attached = false;
+  int empty_dir = -1;  // kMask: one shared empty folder
+  int stdio[3] = {-1, -1, -1};
+};
+
+// namespaces.cc
+int HideFromTracers(Context* c);
+int NewKeyring(Context* c);
+int SetOomScore(Context* c);
+int EnterCgroup(Context* c);
+int EnterStage(Context* c);
+int JoinUserNamespace(Context* c);
+int JoinTarget(Context* c);
+int JoinPidNamespace(Context* c);
+int ForkAgain(Context* c);
+int NewSession(Context* c);
+int BecomeRoot();  // root of the user namespace that was just entered
+int JoinNamespaces(Context* c);
+int UnshareNamespaces(Context* c);
+
+// mounts.cc
+int AttachRootfs(Context* c);
+int BuildMounts(Context* c);
+int PivotRoot(Context* c);
+int SealRootfs(Context* c);
+
+// stdio.cc
+int OpenStdio(Context* c);
+int PlaceStdio(Context* c);
+
+// identity.cc
+int SetLimits(Context* c);
+int LoadSeccompEarly(Context* c);
+int DropBounding(Context* c);
+int SetIds(Context* c);
+int SetCapabilities(Context* c);
+int SetNoNewPrivs(Context* c);
+int LoadSeccomp(Context* c);
+
+// program.cc
+int EnterWorkingDir(Context* c);
+int CloseDescriptors(Context* c);
+int Execute(Context* c);
+
+}  // namespace warren::init
+
+#endif  // WARREN_RUNTIME_INIT_CONTEXT_H_

@@ -1,0 +1,279 @@
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/init/context.h"
+#include "runtime/init/target.h"
+
+namespace warren::init {
+namespace {
+
+constexpr int kEmpty = AT_EMPTY_PATH;
+
+// MOUNT_ATTR_* `set` and a propagation type on the mount behind `fd`. The
+// propagation goes down the tree, as mount(8)'s r-types do.
+int SetAttributes(int fd, uint64_t set, uint64_t propagation) {
+  if (set != 0) {
+    mount_attr attr = {};
+    attr.attr_set = set;
+    if ((set & MOUNT_ATTR__ATIME) != 0) attr.attr_clr = MOUNT_ATTR__ATIME;
+    if (mount_setattr(fd, "", kEmpty, &attr, sizeof(attr)) != 0) return errno;
+  }
+  if (propagation != 0) {
+    mount_attr attr = {};
+    attr.propagation = propagation;
+    if (mount_setattr(fd, "", kEmpty | AT_RECURSIVE, &attr, sizeof(attr)) !=
+        0) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+int MoveTo(int mount_fd, int target_fd) {
+  return move_mount(mount_fd, "", target_fd, "",
+                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0
+             ? 0
+             : errno;
+}
+
+// Detached copy of the mount behind `fd`.
+int CloneTree(int fd, int flags) {
+  return open_tree(fd, "",
+                   static_cast<unsigned>(kEmpty | flags) | OPEN_TREE_CLONE |
+                       OPEN_TREE_CLOEXEC);
+}
+
+// A new instance of a file system, detached. Returns a descriptor or -1.
+int NewFs(const char* type, const FsOption* options, size_t count,
+          uint64_t attributes) {
+  const int fs = fsopen(type, FSOPEN_CLOEXEC);
+  if (fs < 0) return -1;
+  bool ok = fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0) == 0;
+  for (size_t i = 0; ok && i < count; ++i) {
+    const FsOption& o = options[i];
+    ok = fsconfig(fs,
+                  o.value == nullptr ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING,
+                  o.key, o.value, 0) == 0;
+  }
+  ok = ok && fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
+  const int fd =
+      ok ? fsmount(fs, FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes)) : -1;
+  const int error = errno;
+  close(fs);
+  errno = error;
+  return fd;
+}
+
+bool IsFolder(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+// Moves `mount_fd` to the target and sets what the step asks for.
+int AttachAt(int root, const MountStep& step, int mount_fd, bool no_links) {
+  int target;
+  int error = OpenTarget(
+      root, step.target,
+      {.create = true, .is_file = step.target_is_file, .no_links = no_links},
+      &target);
+  if (error != 0) return error;
+  error = MoveTo(mount_fd, target);
+  // The kernel says EINVAL for "one is a folder, the other is not" as well.
+  if (error == EINVAL && IsFolder(target) != IsFolder(mount_fd)) {
+    error = IsFolder(target) ? EISDIR : ENOTDIR;
+  }
+  close(target);
+  return error;
+}
+
+int Attach(int root, const MountStep& step) {
+  const int error = AttachAt(root, step, step.fd, false);
+  if (error != 0) return error;
+  return SetAttributes(step.fd, step.attributes, step.propagation);
+}
+
+// Our own file systems sit on real folders, never behind a link that the
+// image brought (FS-2).
+int MountNewFs(int root, const MountStep& step) {
+  const int fd =
+      NewFs(step.fs_type, step.options, step.option_count, step.attributes);
+  if (fd < 0) return errno;
+  int error = AttachAt(root, step, fd, true);
+  if (error == 0) error = SetAttributes(fd, 0, step.propagation);
+  close(fd);
+  return error;
+}
+
+bool SameNode(int folder, const char* name, const MountStep& step) {
+  struct stat st;
+  return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+         (st.st_mode & S_IFMT) == (step.mode & S_IFMT) &&
+         st.st_rdev == step.device;
+}
+
+int MakeDevice(int root, const MountStep& step) {
+  if (step.fd >= 0) return AttachAt(root, step, step.fd, true);
+  int folder;
+  const char* name;
+  int error = OpenParent(root, step.target, true, &folder, &name);
+  if (error != 0) return error;
+  if (mknodat(folder, name, step.mode, step.device) != 0) {
+    error = errno;
+    if (error == EEXIST && SameNode(folder, name, step)) error = 0;
+  }
+  close(folder);
+  return error;
+}
+
+int MakeSymlink(int root, const MountStep& step) {
+  int folder;
+  const char* name;
+  int error = OpenParent(root, step.target, true, &folder, &name);
+  if (error != 0) return error;
+  if (symlinkat(step.source, folder, name) != 0) {
+    error = errno;
+    char text[PATH_MAX];
+    const ssize_t n = readlinkat(folder, name, text, sizeof(text));
+    const size_t length = strlen(step.source);
+    if (error == EEXIST && n == static_cast<ssize_t>(length) &&
+        memcmp(text, step.source, length) == 0) {
+      error = 0;
+    }
+  }
+  close(folder);
+  return error;
+}
+
+// A file is covered by the host's own /dev/null (FS-4), a folder by one empty
+// read-only tmpfs that all masked folders share.
+int CoverWith(Context* c, int target, bool folder) {
+  int& tree = folder ? c->empty_dir : c->null_tree;
+  if (tree < 0 && !folder) return EBADF;
+  if (tree < 0) {
+    const FsOption options[] = {
+        {"mode", "0555"}, {"size", "0"}, {"nr_inodes", "1"}};
+    tree = NewFs("tmpfs", options, 3,
+                 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                     MOUNT_ATTR_NOEXEC);
+    return tree < 0 ? errno : MoveTo(tree, target);
+  }
+  if (!folder && !c->null_attached) {
+    c->null_attached = true;
+    return MoveTo(tree, target);
+  }
+  const int copy = CloneTree(tree, 0);
+  if (copy < 0) return errno;
+  const int error = MoveTo(copy, target);
+  close(copy);
+  return error;
+}
+
+int Mask(Context* c, const MountStep& step) {
+  int target;
+  int error = OpenTarget(c->plan.rootfs_fd, step.target, {}, &target);
+  if (error == ENOENT || error == ENOTDIR) return 0;
+  if (error != 0) return error;
+  struct stat st;
+  error = fstat(target, &st) == 0 ? CoverWith(c, target, S_ISDIR(st.st_mode))
+                                  : errno;
+  close(target);
+  return error;
+}
+
+int MakeReadonly(int root, const MountStep& step) {
+  int target;
+  int error = OpenTarget(root, step.target, {}, &target);
+  if (error == ENOENT || error == ENOTDIR) return 0;
+  if (error != 0) return error;
+  const int copy = CloneTree(target, AT_RECURSIVE);
+  if (copy < 0) {
+    error = errno;
+  } else {
+    mount_attr attr = {};
+    attr.attr_set = MOUNT_ATTR_RDONLY;
+    error =
+        mount_setattr(copy, "", kEmpty | AT_RECURSIVE, &attr, sizeof(attr)) == 0
+            ? MoveTo(copy, target)
+            : errno;
+    close(copy);
+  }
+  close(target);
+  return error;
+}
+
+int RunMountStep(Context* c, const MountStep& step) {
+  const int root = c->plan.rootfs_fd;
+  switch (step.kind) {
+    case MountStep::kAttach:
+      return Attach(root, step);
+    case MountStep::kNewFs:
+      return MountNewFs(root, step);
+    case MountStep::kDevice:
+      return MakeDevice(root, step);
+    case MountStep::kSymlink:
+      return MakeSymlink(root, step);
+    case MountStep::kMask:
+      return Mask(c, step);
+    case MountStep::kReadonly:
+      return MakeReadonly(root, step);
+  }
+  return EINVAL;
+}
+
+}  // namespace
+
+// Nothing that happens here reaches another namespace; then the rootfs, until
+// now in no namespace at all, covers the root of the stage.
+int AttachRootfs(Context* c) {
+  const int stage = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (stage < 0) return errno;
+  int error = SetAttributes(stage, 0, MS_PRIVATE);
+  if (error == 0) error = MoveTo(c->plan.rootfs_fd, stage);
+  close(stage);
+  return error;
+}
+
+int BuildMounts(Context* c) {
+  umask(0);
+  for (size_t i = 0; i < c->plan.mount_count; ++i) {
+    const MountStep& step = c->plan.mounts[i];
+    c->detail = step.target;
+    const int error = RunMountStep(c, step);
+    if (error != 0) return error;
+  }
+  umask(022);
+  return 0;
+}
+
+// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the
+// new one and is taken off.
+int PivotRoot(Context* c) {
+  if (fchdir(c->plan.rootfs_fd) != 0) return errno;
+  if (syscall(SYS_pivot_root, ".", ".") != 0) return errno;
+  c->detail = "old root";
+  if (umount2(".", MNT_DETACH) != 0) return errno;
+  return chdir("/") == 0 ? 0 : errno;
+}
+
+// Last touches to the root mount itself, when nothing is made in it any more.
+int SealRootfs(Context* c) {
+  const uint64_t set = c->plan.readonly_rootfs ? MOUNT_ATTR_RDONLY : 0;
+  int error = SetAttributes(c->plan.rootfs_fd, set, 0);
+  const uint64_t propagation = c->plan.rootfs_propagation;
+  if (error != 0 || propagation == 0 || propagation == MS_PRIVATE) return error;
+  mount_attr attr = {};
+  attr.propagation = propagation;
+  return mount_setattr(c->plan.rootfs_fd, "", kEmpty, &attr, sizeof(attr)) == 0
+             ? 0
+             : errno;
+}
+
+}  // namespace warren::init

@@ -1,0 +1,119 @@
+#ifndef WARREN_RUNTIME_INIT_PLAN_H_
+#define WARREN_RUNTIME_INIT_PLAN_H_
+
+#include <linux/filter.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+// Everything the code between clone and exec needs, as plain arrays that the
+// shim filled before the clone. Nothing here owns anything: the memory and the
+// descriptors belong to the shim. Descriptors are -1 where there is none.
+namespace warren::init {
+
+struct Join {
+  uint64_t flag;  // one CLONE_NEW*
+  int fd;
+};
+
+struct FsOption {
+  const char* key;
+  const char* value;  // nullptr = a flag
+};
+
+// See MountOp in shim.proto.
+struct MountStep {
+  enum Kind : uint8_t {
+    kAttach = 1,
+    kNewFs,
+    kDevice,
+    kSymlink,
+    kMask,
+    kReadonly,
+  };
+  Kind kind;
+  bool target_is_file;
+  const char* target;  // absolute, inside the root
+  int fd;              // detached mount; kDevice: -1 = mknod
+  const char* fs_type;
+  const FsOption* options;
+  size_t option_count;
+  uint64_t attributes;   // MOUNT_ATTR_*
+  uint64_t propagation;  // MS_PRIVATE, MS_SLAVE, MS_SHARED; 0 = keep
+  const char* source;
+  mode_t mode;
+  dev_t device;
+};
+
+struct Limit {
+  int resource;
+  uint64_t soft;
+  uint64_t hard;
+};
+
+// The program and who it is.
+struct ProgramPlan {
+  const char* const* args;  // nullptr-terminated, at least one
+  const char* const* env;
+  const char* search_path;  // PATH of env
+  const char* cwd;          // absolute
+  uint32_t uid;
+  uint32_t gid;
+  const gid_t* groups;
+  size_t group_count;
+  uint64_t cap_bounding;
+  uint64_t cap_effective;
+  uint64_t cap_ambient;
+  bool no_new_privs;
+  sock_fprog seccomp;  // len 0 = none
+  const Limit* limits;
+  size_t limit_count;
+  bool set_oom_score_adj;
+  int32_t oom_score_adj;
+};
+
+struct Plan {
+  bool container;  // false: an exec session
+  int report_fd;   // SEQPACKET, CLOEXEC
+
+  // Written with "0" (= myself) and read back, one per v1 hierarchy.
+  const int* cgroup_procs_fds;
+  size_t cgroup_procs_count;
+  // A private procfs of the shim's pid namespace, for oom_score_adj (FS-3).
+  int proc_fd;
+
+  // Entered before the fork. exec: the target's namespaces, all at once.
+  int stage_mnt_fd;
+  int user_fd;
+  int pid_fd;
+  int target_pidfd;
+  uint64_t target_flags;
+  // Fork once more, as a child of the shim (CLONE_PARENT): needed after a
+  // user or a pid namespace was joined.
+  bool fork_again;
+  uint64_t fork_flags;  // 0 or CLONE_NEWPID
+
+  const Join* joins;  // the other namespaces
+  size_t join_count;
+  uint64_t unshare_flags;
+
+  int rootfs_fd;
+  bool readonly_rootfs;
+  uint64_t rootfs_propagation;
+  const MountStep* mounts;
+  size_t mount_count;
+  int null_tree_fd;  // detached bind of the host's /dev/null
+
+  // stdin, stdout, stderr of an exec; [0] is also a container's stdin when
+  // !stdin_open.
+  int stdio_fds[3];
+  bool tty;
+  bool stdin_open;
+
+  ProgramPlan program;
+};
+
+}  // namespace warren::init
+
+#endif  // WARREN_RUNTIME_INIT_PLAN_H_

@@ -1,0 +1,19 @@
+#ifndef WARREN_RUNTIME_INIT_REAPER_H_
+#define WARREN_RUNTIME_INIT_REAPER_H_
+
+namespace warren::init {
+
+// Locks the calling process, PID 1 of a pod's pid namespace, into a box:
+// session of its own, a mount namespace with one empty read-only tmpfs, no
+// capabilities, no descriptors but `keep_fd`, not dumpable. Returns 0 or
+// errno. Every process of the pod can see PID 1: nothing may be reached
+// through it.
+int BecomeReaper(int keep_fd);
+
+// Reaps orphans for ever; only SIGKILL from outside the namespace ends it.
+// Closes every descriptor first.
+[[noreturn]] void RunReaper();
+
+}  // namespace warren::init
+
+#endif  // WARREN_RUNTIME_INIT_REAPER_H_

@@ -1,0 +1,68 @@
+#include "runtime/init/report.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace warren::init {
+
+int SendReport(int socket, const Report& report, const int* fds,
+               size_t fd_count) {
+  iovec iov = {const_cast<Report*>(&report), sizeof(report)};
+  msghdr header = {};
+  header.msg_iov = &iov;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(kStdioFdsMax * sizeof(int))] = {};
+  if (fd_count > 0) {
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+    cmsghdr* c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
+  }
+  while (sendmsg(socket, &header, MSG_NOSIGNAL) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+int ReceiveReport(int socket, Report* report, int* fds) {
+  iovec iov = {report, sizeof(*report)};
+  alignas(cmsghdr) char control[CMSG_SPACE(kStdioFdsMax * sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &iov;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof(control);
+  for (size_t i = 0; i < kStdioFdsMax; ++i) fds[i] = -1;
+  ssize_t n;
+  while ((n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC)) < 0) {
+    if (errno == ECONNRESET) return 0;
+    if (errno != EINTR) return -1;
+  }
+  if (n == 0) return 0;
+  const cmsghdr* c = CMSG_FIRSTHDR(&header);
+  if (c != nullptr && c->cmsg_level == SOL_SOCKET &&
+      c->cmsg_type == SCM_RIGHTS) {
+    memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+  }
+  if (n != sizeof(*report)) {
+    errno = EBADMSG;
+    return -1;
+  }
+  report->step[sizeof(report->step) - 1] = '\0';
+  report->detail[sizeof(report->detail) - 1] = '\0';
+  return 1;
+}
+
+void CopyText(char* to, size_t size, const char* from) {
+  size_t n = strlen(from);
+  if (n >= size) n = size - 1;
+  memcpy(to, from, n);
+  to[n] = '\0';
+}
+
+}  // namespace warren::init

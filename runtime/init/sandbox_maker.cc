@@ -1,0 +1,76 @@
+#include "runtime/init/sandbox_maker.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/init/context.h"
+#include "runtime/init/init.h"
+#include "runtime/init/reaper.h"
+#include "runtime/init/report.h"
+
+namespace warren::init {
+namespace {
+
+void Tell(int socket, ReportKind kind, const char* step, int error, int pid) {
+  Report report = {};
+  report.kind = kind;
+  report.error = error;
+  report.pid = pid;
+  CopyText(report.step, sizeof(report.step), step);
+  SendReport(socket, report, nullptr, 0);
+}
+
+[[noreturn]] void Die(int socket, const char* step, int error) {
+  Tell(socket, ReportKind::kFailed, step, error, 0);
+  _exit(127);
+}
+
+void AwaitGo(int socket, const char* step) {
+  Tell(socket, ReportKind::kReady, step, 0, 0);
+  char go;
+  ssize_t n;
+  do {
+    n = read(socket, &go, 1);
+  } while (n < 0 && errno == EINTR);
+  if (n != 1) _exit(127);
+}
+
+[[noreturn]] void RunHolder(int socket) {
+  const int error = BecomeReaper(socket);
+  if (error != 0) Die(socket, "holder", error);
+  AwaitGo(socket, "holder");
+  RunReaper();
+}
+
+}  // namespace
+
+void RunSandboxMaker(const MakerPlan& plan) {
+  Plan cgroup = {};
+  cgroup.cgroup_procs_fds = plan.cgroup_procs_fds;
+  cgroup.cgroup_procs_count = plan.cgroup_procs_count;
+  Context context = {.plan = cgroup, .report_fd = plan.socket};
+  int error = EnterCgroup(&context);
+  if (error != 0) Die(plan.socket, "cgroup", error);
+
+  if ((plan.flags & CLONE_NEWUSER) != 0) {
+    if (unshare(CLONE_NEWUSER) != 0) Die(plan.socket, "user", errno);
+    AwaitGo(plan.socket, "user");
+    error = BecomeRoot();
+    if (error != 0) Die(plan.socket, "user", error);
+  }
+  constexpr uint64_t kLater = CLONE_NEWUSER | CLONE_NEWPID;
+  if (unshare(static_cast<int>(plan.flags & ~kLater)) != 0) {
+    Die(plan.socket, "namespaces", errno);
+  }
+  AwaitGo(plan.socket, "namespaces");
+  if (!plan.holder) _exit(0);
+  const pid_t pid = CloneProcess(CLONE_NEWPID | CLONE_PARENT, -1);
+  if (pid < 0) Die(plan.socket, "clone", errno);
+  if (pid == 0) RunHolder(plan.socket);
+  Tell(plan.socket, ReportKind::kForked, "clone", 0, pid);
+  _exit(0);
+}
+
+}  // namespace warren::init

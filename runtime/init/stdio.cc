@@ -1,0 +1,128 @@
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/init/context.h"
+#include "runtime/init/report.h"
+#include "runtime/init/target.h"
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+
+namespace warren::init {
+namespace {
+
+// One pipe that the program's user owns, so that it can open /dev/stdout
+// again. `ours` is the end that goes to the shim.
+int ProgramPipe(const ProgramPlan& program, bool program_reads, int* theirs,
+                int* ours) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+  *theirs = ends[program_reads ? 0 : 1];
+  *ours = ends[program_reads ? 1 : 0];
+  return fchown(*theirs, program.uid, program.gid) == 0 ? 0 : errno;
+}
+
+int SendToShim(Context* c, const int* fds, size_t count) {
+  Report report = {};
+  report.kind = ReportKind::kStdio;
+  const int error = SendReport(c->report_fd, report, fds, count);
+  for (size_t i = 0; i < count; ++i) close(fds[i]);
+  return error;
+}
+
+int OpenPipes(Context* c) {
+  int ours[kStdioFdsMax];
+  size_t count = 2;
+  const ProgramPlan& program = c->plan.program;
+  int error = ProgramPipe(program, false, &c->stdio[1], &ours[kStdoutRead]);
+  if (error == 0) {
+    error = ProgramPipe(program, false, &c->stdio[2], &ours[kStderrRead]);
+  }
+  if (error == 0 && c->plan.stdin_open) {
+    error = ProgramPipe(program, true, &c->stdio[0], &ours[kStdinWrite]);
+    ++count;
+  }
+  if (!c->plan.stdin_open) c->stdio[0] = c->plan.stdio_fds[0];
+  return error != 0 ? error : SendToShim(c, ours, count);
+}
+
+// FS-5: the master comes from the container's own devpts, checked to be one;
+// the peer from the master by TIOCGPTPEER; /dev/console is a bind of that
+// very descriptor. No path of the image decides what is opened.
+int OpenConsole(Context* c) {
+  const int root = c->plan.rootfs_fd;
+  c->detail = "/dev/pts/ptmx";
+  const int link = OpenInside(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
+  if (link < 0) return errno;
+  struct statfs fs;
+  if (fstatfs(link, &fs) != 0) return errno;
+  if (fs.f_type != DEVPTS_SUPER_MAGIC) return EXDEV;
+  const int unlocked = 0;
+  if (ioctl(link, TIOCSPTLCK, &unlocked) != 0) return errno;
+  const int peer = ioctl(link, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (peer < 0) return errno;
+  // The group stays what the devpts instance says (gid=5, tty).
+  if (fchown(peer, c->plan.program.uid, static_cast<gid_t>(-1)) != 0) {
+    return errno;
+  }
+  c->detail = "/dev/console";
+  const int tree = open_tree(peer, "",
+                             static_cast<unsigned>(AT_EMPTY_PATH) |
+                                 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (tree < 0) return errno;
+  int target;
+  const int error =
+      OpenTarget(root, "/dev/console",
+                 {.create = true, .is_file = true, .no_links = true}, &target);
+  if (error != 0) return error;
+  if (move_mount(tree, "", target, "",
+                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+    return errno;
+  }
+  close(target);
+  close(tree);
+  c->detail = "controlling terminal";
+  if (ioctl(peer, TIOCSCTTY, 0) != 0) return errno;
+  for (int& fd : c->stdio) fd = peer;
+  return SendToShim(c, &link, 1);
+}
+
+}  // namespace
+
+// A container's own pipes or terminal; an exec brings its descriptors along.
+int OpenStdio(Context* c) {
+  if (c->plan.container) return c->plan.tty ? OpenConsole(c) : OpenPipes(c);
+  const ProgramPlan& program = c->plan.program;
+  for (int i = 0; i < 3; ++i) {
+    c->stdio[i] = c->plan.stdio_fds[i];
+    struct stat st;
+    // Ours to give away only when it is a pipe, and only where the ids of the
+    // maker mean something (not in a user namespace): best effort.
+    if (fstat(c->stdio[i], &st) == 0 && S_ISFIFO(st.st_mode)) {
+      (void)!fchown(c->stdio[i], program.uid, program.gid);
+    }
+  }
+  return 0;
+}
+
+int PlaceStdio(Context* c) {
+  for (int i = 0; i < 3; ++i) {
+    if (c->stdio[i] == i) {
+      if (fcntl(i, F_SETFD, 0) != 0) return errno;
+    } else if (dup2(c->stdio[i], i) < 0) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+}  // namespace warren::init

@@ -1,0 +1,74 @@
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/init/context.h"
+#include "runtime/init/init.h"
+#include "runtime/init/report.h"
+
+namespace warren::init {
+namespace {
+
+// The order is the design: what needs the host's rights comes before the user
+// namespace, every mount before the pivot, the identity after everything that
+// needs root, the filter last.
+constexpr Step kSteps[] = {
+    // name             container exec
+    {"dumpable", true, true, HideFromTracers},
+    {"keyring", true, true, NewKeyring},
+    {"oom_score_adj", true, true, SetOomScore},
+    {"cgroup", true, true, EnterCgroup},
+    {"stage", true, false, EnterStage},
+    {"join_user", true, false, JoinUserNamespace},
+    {"join_target", false, true, JoinTarget},
+    {"join_pid", true, false, JoinPidNamespace},
+    {"clone", true, true, ForkAgain},
+    {"session", true, true, NewSession},
+    {"join", true, false, JoinNamespaces},
+    {"unshare", true, false, UnshareNamespaces},
+    {"rootfs", true, false, AttachRootfs},
+    {"mount", true, false, BuildMounts},
+    {"stdio", true, true, OpenStdio},
+    {"pivot_root", true, false, PivotRoot},
+    {"cwd", true, true, EnterWorkingDir},
+    {"seal_rootfs", true, false, SealRootfs},
+    {"rlimits", true, true, SetLimits},
+    {"seccomp_early", true, true, LoadSeccompEarly},
+    {"bounding", true, true, DropBounding},
+    {"identity", true, true, SetIds},
+    {"capabilities", true, true, SetCapabilities},
+    {"place_stdio", true, true, PlaceStdio},
+    {"no_new_privs", true, true, SetNoNewPrivs},
+    {"close_fds", true, true, CloseDescriptors},
+    {"seccomp", true, true, LoadSeccomp},
+    {"execve", true, true, Execute},
+};
+
+}  // namespace
+
+const Step* Steps(size_t* count) {
+  *count = sizeof(kSteps) / sizeof(kSteps[0]);
+  return kSteps;
+}
+
+void RunInit(const Plan& plan) {
+  Context context = {.plan = plan, .report_fd = plan.report_fd};
+  context.null_tree = plan.null_tree_fd;
+  for (const Step& step : kSteps) {
+    if (!(plan.container ? step.container : step.exec)) continue;
+    context.detail = "";
+    const int error = step.run(&context);
+    if (error == 0) continue;
+    Report report = {};
+    report.kind = ReportKind::kFailed;
+    report.error = error;
+    CopyText(report.step, sizeof(report.step), step.name);
+    CopyText(report.detail, sizeof(report.detail), context.detail);
+    SendReport(context.report_fd, report, nullptr, 0);
+    _exit(127);
+  }
+  _exit(127);  // not reached: execve does not return without an error
+}
+
+}  // namespace warren::init

@@ -1,0 +1,292 @@
+#include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/file.h"
+#include "runtime/base/process.h"
+#include "runtime/base/status.h"
+#include "runtime/base/undo_stack.h"
+#include "runtime/id_map.h"
+#include "runtime/linux_runtime_impl.h"
+#include "runtime/log_dir.h"
+#include "runtime/mounts.h"
+#include "runtime/namespaces.h"
+#include "runtime/rootfs.h"
+#include "runtime/user_lookup.h"
+
+namespace warren::runtime {
+namespace {
+
+absl::Status Check(const ContainerSpec& spec) {
+  if (spec.id.empty() || spec.id.find('/') != std::string::npos) {
+    return absl::InvalidArgumentError("id: not the id of a container");
+  }
+  if (spec.args.empty() || spec.args[0].empty()) {
+    return absl::InvalidArgumentError("command: there is none");
+  }
+  return CheckLogPath(spec.log_directory, spec.log_path);
+}
+
+// An id that the pod's user namespace does not have cannot be anyone's.
+absl::Status CheckMapped(const SandboxSpec& spec, const User& user) {
+  const bool uid = ToHostId(spec.uid_mappings, user.uid).has_value();
+  const bool gid = ToHostId(spec.gid_mappings, user.gid).has_value();
+  if (!uid || !gid) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(uid ? "gid " : "uid ", uid ? user.gid : user.uid,
+                     " is not mapped in the pod's user namespace"));
+  }
+  for (const uint32_t group : user.groups) {
+    if (!ToHostId(spec.gid_mappings, group).has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "group ", group, " is not mapped in the pod's user namespace"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MakeDir(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) != 0) {
+    return base::ErrnoError(errno, absl::StrCat("mkdir ", path));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
+    const ContainerSpec& spec) {
+  ASSIGN_OR_RETURN(MountPlan plan, PlanMounts(spec, mount_host_));
+  PreparedContainer prepared;
+  prepared.rootfs_propagation = plan.rootfs_propagation;
+  RootfsOptions options;
+  options.layer_dirs = spec.layer_dirs;
+  options.dir = RootfsDir(spec.id);
+  options.attributes = plan.rootfs_attributes;
+  base::UniqueFd user_ns;
+  if (HasUserNamespace(spec.sandbox)) {
+    ASSIGN_OR_RETURN(user_ns, mount_namespaces_->OpenPin(spec.sandbox.id,
+                                                         NamespaceKind::kUser));
+    options.user_ns_fd = user_ns.get();
+    options.root_uid = ToHostId(spec.sandbox.uid_mappings, 0).value_or(0);
+    options.root_gid = ToHostId(spec.sandbox.gid_mappings, 0).value_or(0);
+  }
+  ASSIGN_OR_RETURN(Rootfs rootfs, MakeRootfs(options));
+  prepared.rootfs = std::move(rootfs.mount);
+  prepared.shift_owners = rootfs.shift_owners;
+  ASSIGN_OR_RETURN(const base::UniqueFd pod_dir,
+                   base::OpenAt(AT_FDCWD, SandboxDir(spec.sandbox.id),
+                                O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(
+      prepared.mounts,
+      OpenMountSources(plan.mounts,
+                       {.mount_namespaces = mount_namespaces_.get(),
+                        .sandbox_id = spec.sandbox.id,
+                        .pod_dir_fd = pod_dir.get(),
+                        .cgroups = &mount_host_.cgroups}));
+  return prepared;
+}
+
+absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
+    const ContainerSpec& spec) {
+  RETURN_IF_ERROR(Check(spec));
+  auto container = std::make_shared<Container>(spec);
+  ASSIGN_OR_RETURN(container->cgroup, LeafOf(spec.sandbox, spec.id));
+  const std::string state =
+      absl::StrCat(options_.state_dir, "/containers/", spec.id);
+  base::UndoStack undo;
+  RETURN_IF_ERROR(MakeDir(ContainerDir(spec.id)));
+  undo.Push("remove run folder",
+            [&] { return base::RemoveTree(AT_FDCWD, ContainerDir(spec.id)); });
+  // The agent's record may have made it already.
+  if (mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) {
+    return base::ErrnoError(errno, absl::StrCat("mkdir ", state));
+  }
+  undo.Push("remove rootfs", [&] {
+    const absl::Status removed = RemoveRootfs(RootfsDir(spec.id));
+    rmdir(state.c_str());
+    return removed;
+  });
+  ASSIGN_OR_RETURN(PreparedContainer prepared, Prepare(spec));
+  ContainerFacts facts;
+  ASSIGN_OR_RETURN(facts.user, LookUpUser(spec.user, prepared.rootfs.get()));
+  RETURN_IF_ERROR(CheckMapped(spec.sandbox, facts.user));
+  RETURN_IF_ERROR_IN(
+      cgroups_->Create(container->cgroup, spec.resources, !spec.privileged),
+      "make the container's cgroup");
+  {
+    absl::MutexLock lock(&container->mutex);
+    container->user = facts.user;
+    container->prepared = std::move(prepared);
+  }
+  absl::MutexLock lock(&mutex_);
+  containers_[spec.id] = std::move(container);
+  undo.Release();
+  return facts;
+}
+
+absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
+    const ContainerSpec& spec, const ContainerFacts& facts) {
+  auto container = std::make_shared<Container>(spec);
+  ASSIGN_OR_RETURN(container->cgroup, LeafOf(spec.sandbox, spec.id));
+  {
+    absl::MutexLock lock(&container->mutex);
+    container->user = facts.user;
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    containers_[spec.id] = container;
+  }
+  AdoptedContainer adopted;
+  auto dir =
+      base::OpenAt(AT_FDCWD, ContainerDir(spec.id), O_RDONLY | O_DIRECTORY);
+  if (!dir.ok()) return adopted;  // e.g. after a reboot
+  // Asked before the exit file is looked for: a shim that leaves in between
+  // has written it.
+  auto connection = ShimConnection::Connect(dir->get());
+  if (connection.ok()) {
+    auto process = connection->Query();
+    auto shim = base::OpenProcess(connection->shim());
+    if (process.ok() && shim.ok()) {
+      adopted.liveness = ContainerLiveness::kRunning;
+      adopted.start.process = {process->pid(), process->start_time()};
+      adopted.start.shim = connection->shim();
+      adopted.start.started_at_ns = process->started_at_ns();
+      RETURN_IF_ERROR(WatchContainer(container, adopted.start.process,
+                                     adopted.start.shim, *std::move(shim)));
+      return adopted;
+    }
+  }
+  ASSIGN_OR_RETURN(const auto exited, ReadExitFile(dir->get()));
+  if (exited.has_value()) {
+    adopted.liveness = ContainerLiveness::kExited;
+    adopted.exit = {exited->exit_code(), exited->signal(), exited->oom_killed(),
+                    exited->finished_at_ns()};
+    return adopted;
+  }
+  // No shim and no exit file: never started, or the shim was killed. What it
+  // may have left behind has nobody to read its output or tell its end.
+  const std::string& leaf = container->cgroup;
+  RETURN_IF_ERROR(cgroups_->KillAll(leaf, absl::Seconds(10)));
+  const bool started =
+      faccessat(dir->get(), "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!started) {
+    RETURN_IF_ERROR(cgroups_->Delete(leaf));
+    RETURN_IF_ERROR(cgroups_->Create(leaf, spec.resources, !spec.privileged));
+    auto prepared = Prepare(spec);
+    absl::MutexLock lock(&container->mutex);
+    // On failure StartContainer tries again and says why.
+    if (prepared.ok()) container->prepared = *std::move(prepared);
+  }
+  return adopted;
+}
+
+absl::Status LinuxRuntime::SignalContainer(const std::string& container_id,
+                                           int signal) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
+  std::shared_ptr<base::UniqueFd> pidfd;
+  {
+    absl::MutexLock lock(&container->mutex);
+    if (!container->running) {
+      return absl::FailedPreconditionError("the container is not running");
+    }
+    pidfd = container->pidfd;
+  }
+  if (pidfd == nullptr) return absl::OkStatus();  // it has ended
+  return base::SendSignal(pidfd->get(), signal);
+}
+
+absl::Status LinuxRuntime::KillContainer(const std::string& container_id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
+  return base::Annotate(cgroups_->KillAll(container->cgroup, absl::Seconds(2)),
+                        "kill container");
+}
+
+absl::Status LinuxRuntime::EndShim(const ContainerSpec& spec,
+                                   const ContainerPtr& known) {
+  constexpr absl::Duration kPatience = absl::Seconds(10);
+  base::ProcessId shim;
+  if (known != nullptr) {
+    absl::MutexLock lock(&known->mutex);
+    if (known->running) shim = known->shim;
+  } else {
+    auto dir =
+        base::OpenAt(AT_FDCWD, ContainerDir(spec.id), O_RDONLY | O_DIRECTORY);
+    if (!dir.ok()) return absl::OkStatus();
+    auto connection = ShimConnection::Connect(dir->get());
+    if (connection.ok()) shim = connection->shim();
+  }
+  if (shim.pid == 0) return absl::OkStatus();
+  auto pidfd = base::OpenProcess(shim);
+  if (pidfd.ok()) {
+    // It drains the output and writes the exit file first.
+    ASSIGN_OR_RETURN(bool gone, base::WaitExit(pidfd->get(), kPatience));
+    if (!gone) {
+      RETURN_IF_ERROR(base::SendSignal(pidfd->get(), SIGKILL));
+      ASSIGN_OR_RETURN(gone, base::WaitExit(pidfd->get(), kPatience));
+    }
+    if (!gone) return absl::DeadlineExceededError("the shim does not die");
+  }
+  if (known == nullptr) return absl::OkStatus();
+  // The watcher reads the exit file, which goes with the run folder.
+  const auto done = [&known] {
+    known->mutex.AssertHeld();
+    return !known->running;
+  };
+  absl::MutexLock lock(&known->mutex);
+  known->mutex.AwaitWithTimeout(absl::Condition(&done), kPatience);
+  return absl::OkStatus();
+}
+
+absl::Status LinuxRuntime::RemoveContainer(const ContainerSpec& spec) {
+  ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec.sandbox, spec.id));
+  ContainerPtr known;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = containers_.find(spec.id);
+    if (it != containers_.end()) known = it->second;
+  }
+  if (known != nullptr) {
+    absl::MutexLock lock(&known->mutex);
+    known->prepared.reset();
+  }
+  RETURN_IF_ERROR_IN(cgroups_->KillAll(leaf, absl::Seconds(10)),
+                     "kill the container's processes");
+  RETURN_IF_ERROR(EndShim(spec, known));
+  RETURN_IF_ERROR_IN(cgroups_->Delete(leaf), "remove the container's cgroup");
+  RETURN_IF_ERROR_IN(RemoveRootfs(RootfsDir(spec.id)), "remove the rootfs");
+  // Goes with the agent's record if that is still there.
+  rmdir(absl::StrCat(options_.state_dir, "/containers/", spec.id).c_str());
+  RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, ContainerDir(spec.id)),
+                     "remove the run folder");
+  absl::MutexLock lock(&mutex_);
+  containers_.erase(spec.id);
+  return absl::OkStatus();
+}
+
+absl::Status LinuxRuntime::ReopenLog(const std::string& container_id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
+  {
+    absl::MutexLock lock(&container->mutex);
+    if (!container->running) {
+      return absl::FailedPreconditionError("the container is not running");
+    }
+  }
+  ASSIGN_OR_RETURN(const base::UniqueFd dir,
+                   base::OpenAt(AT_FDCWD, ContainerDir(container_id),
+                                O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(
+      const LogPlace place,
+      OpenLogPlace(container->spec.log_directory, container->spec.log_path));
+  ASSIGN_OR_RETURN(ShimConnection connection,
+                   ShimConnection::Connect(dir.get()));
+  return connection.ReopenLog(place.dir.get());
+}
+
+}  // namespace warren::runtime

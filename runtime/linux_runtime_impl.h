@@ -1,0 +1,162 @@
+#ifndef WARREN_RUNTIME_LINUX_RUNTIME_IMPL_H_
+#define WARREN_RUNTIME_LINUX_RUNTIME_IMPL_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/synchronization/mutex.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/cgroup.h"
+#include "runtime/exit_watcher.h"
+#include "runtime/launch_request.h"
+#include "runtime/linux_runtime.h"
+#include "runtime/mount_namespaces.h"
+#include "runtime/privileges.h"
+#include "runtime/shim_client.h"
+
+// Private to linux_runtime*.cc.
+namespace warren::runtime {
+
+// What CreateContainer opened for StartContainer to hand over.
+struct PreparedContainer {
+  base::UniqueFd rootfs;
+  bool shift_owners = false;
+  uint64_t rootfs_propagation = 0;
+  std::vector<OpenedMount> mounts;
+};
+
+struct Container {
+  explicit Container(ContainerSpec s) : spec(std::move(s)) {}
+
+  const ContainerSpec spec;
+  std::string cgroup;  // path of its leaf
+
+  // Guards what follows. Never held across a launch or a wait for a process.
+  absl::Mutex mutex;
+  User user ABSL_GUARDED_BY(mutex);
+  std::optional<PreparedContainer> prepared ABSL_GUARDED_BY(mutex);
+  // A shim is watched: from just before StartContainer returns, or adoption,
+  // until its exit was read.
+  bool running ABSL_GUARDED_BY(mutex) = false;
+  base::ProcessId process ABSL_GUARDED_BY(mutex);
+  base::ProcessId shim ABSL_GUARDED_BY(mutex);
+  // Of the first process; shared with calls that use it while it ends. Null
+  // when it had ended before it could be opened.
+  std::shared_ptr<base::UniqueFd> pidfd ABSL_GUARDED_BY(mutex);
+};
+using ContainerPtr = std::shared_ptr<Container>;
+
+class LinuxRuntime : public Runtime {
+ public:
+  static absl::StatusOr<std::unique_ptr<LinuxRuntime>> Make(
+      const LinuxRuntimeOptions& options);
+  ~LinuxRuntime() override = default;
+
+  Features GetFeatures() const override;
+  void SetExitCallback(ExitCallback callback) override;
+
+  absl::StatusOr<SandboxFacts> CreateSandbox(const SandboxSpec& spec) override;
+  absl::Status AdoptSandbox(const SandboxSpec& spec,
+                            const SandboxFacts& facts) override;
+  absl::StatusOr<base::UniqueFd> OpenSandboxNetns(
+      const std::string& sandbox_id) override;
+  absl::Status StopSandbox(const SandboxSpec& spec) override;
+  absl::Status RemoveSandbox(const SandboxSpec& spec) override;
+
+  absl::StatusOr<ContainerFacts> CreateContainer(
+      const ContainerSpec& spec) override;
+  absl::StatusOr<AdoptedContainer> AdoptContainer(
+      const ContainerSpec& spec, const ContainerFacts& facts) override;
+  absl::StatusOr<StartFacts> StartContainer(
+      const std::string& container_id) override;
+  absl::Status SignalContainer(const std::string& container_id,
+                               int signal) override;
+  absl::Status KillContainer(const std::string& container_id) override;
+  absl::Status RemoveContainer(const ContainerSpec& spec) override;
+
+  absl::StatusOr<ExecResult> ExecSync(const std::string& container_id,
+                                      const ExecRequest& request) override;
+  absl::Status ReopenLog(const std::string& container_id) override;
+
+  absl::StatusOr<SandboxView> InspectSandbox(const SandboxSpec& spec) override;
+  absl::StatusOr<ContainerView> InspectContainer(
+      const std::string& container_id) override;
+
+  std::vector<std::string> ListSandboxIds() override;
+  std::vector<std::string> ListContainerIds() override;
+
+ private:
+  LinuxRuntime(LinuxRuntimeOptions options, ShimLauncher launcher,
+               Privileges privileges)
+      : options_(std::move(options)),
+        launcher_(std::move(launcher)),
+        privileges_(std::move(privileges)) {}
+
+  // linux_runtime.cc
+  absl::StatusOr<ContainerPtr> Find(const std::string& container_id);
+  absl::StatusOr<std::string> LeafOf(const SandboxSpec& spec,
+                                     const std::string& id) const;
+  std::string SandboxDir(const std::string& id) const;    // <run>/sandboxes/…
+  std::string ContainerDir(const std::string& id) const;  // <run>/containers/…
+  std::string RootfsDir(const std::string& id) const;
+
+  // linux_runtime_sandbox.cc
+  absl::Status WritePodFiles(const SandboxSpec& spec, int dir_fd);
+  absl::StatusOr<base::ProcessId> LaunchNamespaces(const SandboxSpec& spec,
+                                                   const std::string& leaf);
+  absl::StatusOr<SandboxFacts> ReadFacts(const SandboxSpec& spec) const;
+  void KeepHolder(const std::string& id, const base::ProcessId& holder);
+  // Also after a restart, when only the cgroup tells which process it is.
+  absl::Status EndHolder(const SandboxSpec& spec);
+
+  // linux_runtime_container.cc
+  absl::StatusOr<PreparedContainer> Prepare(const ContainerSpec& spec);
+  absl::StatusOr<LaunchRequest> BuildLaunch(const Container& container,
+                                            const User& user,
+                                            PreparedContainer prepared);
+  absl::StatusOr<std::vector<std::pair<uint64_t, base::UniqueFd>>>
+  OpenJoinedNamespaces(const ContainerSpec& spec);
+  absl::StatusOr<base::UniqueFd> OpenTargetPidNamespace(
+      const std::string& target_id);
+  // Takes a running container under watch.
+  absl::Status WatchContainer(const ContainerPtr& container,
+                              const base::ProcessId& process,
+                              const base::ProcessId& shim,
+                              base::UniqueFd shim_pidfd);
+  void OnShimExit(const ContainerPtr& container, base::UniqueFd shim_pidfd);
+  absl::Status EndShim(const ContainerSpec& spec, const ContainerPtr& known);
+
+  // linux_runtime_inspect.cc
+  NamespaceView ViewOf(NamespaceKind kind, int ns_fd, NamespaceMode mode) const;
+  void ViewNamespaces(const SandboxSpec& spec, SandboxView* view) const;
+  // First processes of the pod's running containers.
+  std::vector<pid_t> ProcessesOfPod(const std::string& sandbox_id);
+
+  const LinuxRuntimeOptions options_;
+  const ShimLauncher launcher_;
+  const Privileges privileges_;
+  bool time_namespaces_ = false;
+  // Inodes of the agent's own namespaces: what "the host's" means.
+  std::array<uint64_t, kNamespaceKinds> host_inodes_ = {};
+  base::UniqueFd null_;  // the host's /dev/null
+  std::unique_ptr<CgroupDriver> cgroups_;
+  MountHost mount_host_;
+  std::unique_ptr<MountNamespaces> mount_namespaces_;
+
+  absl::Mutex mutex_;
+  ExitCallback exit_callback_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, ContainerPtr> containers_ ABSL_GUARDED_BY(mutex_);
+  // pidfds of the reaping inits.
+  std::map<std::string, base::UniqueFd> holders_ ABSL_GUARDED_BY(mutex_);
+
+  // Last: its thread uses all of the above.
+  std::unique_ptr<ExitWatcher> watcher_;
+};
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_LINUX_RUNTIME_IMPL_H_

@@ -1,0 +1,230 @@
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/base/file.h"
+#include "runtime/base/process.h"
+#include "runtime/base/status.h"
+#include "runtime/base/undo_stack.h"
+#include "runtime/id_map.h"
+#include "runtime/linux_runtime_impl.h"
+#include "runtime/namespaces.h"
+
+namespace warren::runtime {
+namespace {
+
+constexpr absl::Duration kKillTimeout = absl::Seconds(10);
+
+absl::Status Check(const SandboxSpec& spec, bool time_namespaces) {
+  if (spec.id.empty() || spec.id.find('/') != std::string::npos) {
+    return absl::InvalidArgumentError("id: not the id of a sandbox");
+  }
+  RETURN_IF_ERROR(ValidateIdMappings(spec.uid_mappings, "userns_options.uids"));
+  RETURN_IF_ERROR(ValidateIdMappings(spec.gid_mappings, "userns_options.gids"));
+  if (spec.uid_mappings.empty() != spec.gid_mappings.empty()) {
+    return absl::InvalidArgumentError(
+        "userns_options: uids and gids must be given together");
+  }
+  if (spec.time_offsets_requested && !time_namespaces) {
+    return absl::FailedPreconditionError(
+        "time offsets: the host's kernel has no time namespaces");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteFile(int dir_fd, const char* name, const std::string& text,
+                       uid_t uid, gid_t gid) {
+  ASSIGN_OR_RETURN(
+      const base::UniqueFd fd,
+      base::OpenAt(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                   0644));
+  RETURN_IF_ERROR_IN(base::WriteFd(fd.get(), text), name);
+  // 0644 whatever the daemon's umask: programs of any user read them.
+  if (fchmod(fd.get(), 0644) != 0 || fchown(fd.get(), uid, gid) != 0) {
+    return base::ErrnoError(errno, name);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status LinuxRuntime::WritePodFiles(const SandboxSpec& spec, int dir_fd) {
+  const uid_t uid = ToHostId(spec.uid_mappings, 0).value_or(0);
+  const gid_t gid = ToHostId(spec.gid_mappings, 0).value_or(0);
+  RETURN_IF_ERROR(WriteFile(dir_fd, "hostname",
+                            absl::StrCat(spec.hostname, "\n"), uid, gid));
+  RETURN_IF_ERROR(WriteFile(dir_fd, "hosts", spec.hosts, uid, gid));
+  return WriteFile(dir_fd, "resolv.conf", spec.resolv_conf, uid, gid);
+}
+
+absl::StatusOr<base::ProcessId> LinuxRuntime::LaunchNamespaces(
+    const SandboxSpec& spec, const std::string& leaf) {
+  SandboxLaunchParts parts;
+  parts.spec = &spec;
+  parts.clone_flags = SandboxCloneFlags(spec, time_namespaces_);
+  // Nothing to make or pin: everything is the host's.
+  if (parts.clone_flags == 0) return base::ProcessId();
+  if (spec.pid == NamespaceMode::kPod) {
+    ASSIGN_OR_RETURN(parts.placement, cgroups_->OpenPlacement(leaf));
+  }
+  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+                   mount_namespaces_->AddPod(spec.id));
+  parts.pins_ns_fd = mount_namespaces_->pins();
+  parts.pin_dir_fd = folder.get();
+  const LaunchRequest request = BuildSandboxLaunch(std::move(parts));
+  auto launched = launcher_.LaunchSandbox(request.message, request.fds());
+  if (!launched.ok()) {
+    mount_namespaces_->RemovePod(spec.id).IgnoreError();
+    return launched.status();
+  }
+  return launched->process;
+}
+
+absl::StatusOr<SandboxFacts> LinuxRuntime::ReadFacts(
+    const SandboxSpec& spec) const {
+  SandboxFacts facts;
+  for (const NamespaceInfo& info : NamespaceTable()) {
+    if (!info.of_pod) continue;
+    const NamespaceMode mode = ModeOf(info.kind, spec, time_namespaces_);
+    if (mode == NamespaceMode::kContainer) continue;
+    NamespaceFact fact;
+    fact.kind = info.kind;
+    fact.is_host = mode == NamespaceMode::kHost;
+    fact.inode = host_inodes_[static_cast<size_t>(info.kind)];
+    if (!fact.is_host) {
+      ASSIGN_OR_RETURN(const base::UniqueFd pin,
+                       mount_namespaces_->OpenPin(spec.id, info.kind));
+      struct stat st;
+      if (fstat(pin.get(), &st) != 0) return base::ErrnoError(errno, info.name);
+      fact.inode = st.st_ino;
+    }
+    facts.namespaces.push_back(fact);
+  }
+  return facts;
+}
+
+void LinuxRuntime::KeepHolder(const std::string& id,
+                              const base::ProcessId& holder) {
+  if (holder.pid == 0) return;
+  auto pidfd = base::OpenProcess(holder);
+  if (!pidfd.ok()) return;
+  absl::MutexLock lock(&mutex_);
+  holders_[id] = *std::move(pidfd);
+}
+
+absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
+    const SandboxSpec& spec) {
+  RETURN_IF_ERROR(Check(spec, time_namespaces_));
+  ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec, spec.id));
+  const std::string dir = SandboxDir(spec.id);
+  base::UndoStack undo;
+  if (mkdir(dir.c_str(), 0700) != 0) {
+    return base::ErrnoError(errno, absl::StrCat("mkdir ", dir));
+  }
+  undo.Push("remove pod files",
+            [&] { return base::RemoveTree(AT_FDCWD, dir); });
+  ASSIGN_OR_RETURN(const base::UniqueFd dir_fd,
+                   base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY));
+  RETURN_IF_ERROR_IN(WritePodFiles(spec, dir_fd.get()), "write pod files");
+  if (spec.pid == NamespaceMode::kPod) {
+    RETURN_IF_ERROR_IN(cgroups_->Create(leaf, Resources(), true),
+                       "make the pod init's cgroup");
+    undo.Push("remove cgroup", [&] { return cgroups_->Delete(leaf); });
+  }
+  ASSIGN_OR_RETURN(const base::ProcessId holder, LaunchNamespaces(spec, leaf));
+  undo.Push("drop namespaces", [&] {
+    absl::Status status = EndHolder(spec);
+    base::Update(&status, mount_namespaces_->RemovePod(spec.id));
+    return status;
+  });
+  KeepHolder(spec.id, holder);
+  ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
+  facts.holder = holder;
+  undo.Release();
+  return facts;
+}
+
+absl::Status LinuxRuntime::AdoptSandbox(const SandboxSpec& spec,
+                                        const SandboxFacts& facts) {
+  ASSIGN_OR_RETURN(const SandboxFacts now, ReadFacts(spec));
+  for (const NamespaceFact& fact : facts.namespaces) {
+    if (fact.is_host) continue;
+    bool same = false;
+    for (const NamespaceFact& n : now.namespaces) {
+      same |= n.kind == fact.kind && n.inode == fact.inode && !n.is_host;
+    }
+    if (!same) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the pod's ", InfoOf(fact.kind).name,
+                       " namespace is not the one it was made with"));
+    }
+  }
+  if (spec.pid != NamespaceMode::kPod) return absl::OkStatus();
+  auto holder = base::OpenProcess(facts.holder);
+  if (!holder.ok() || *base::WaitExit(holder->get(), absl::ZeroDuration())) {
+    return absl::FailedPreconditionError("the pod's init has ended");
+  }
+  absl::MutexLock lock(&mutex_);
+  holders_[spec.id] = *std::move(holder);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenSandboxNetns(
+    const std::string& sandbox_id) {
+  return mount_namespaces_->OpenPin(sandbox_id, NamespaceKind::kNet);
+}
+
+absl::Status LinuxRuntime::EndHolder(const SandboxSpec& spec) {
+  ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec, spec.id));
+  base::UniqueFd holder;
+  {
+    absl::MutexLock lock(&mutex_);
+    auto node = holders_.extract(spec.id);
+    if (!node.empty()) holder = std::move(node.mapped());
+  }
+  if (holder.valid()) {
+    RETURN_IF_ERROR(base::SendSignal(holder.get(), SIGKILL));
+    ASSIGN_OR_RETURN(const bool gone,
+                     base::WaitExit(holder.get(), kKillTimeout));
+    if (!gone) {
+      absl::MutexLock lock(&mutex_);
+      holders_[spec.id] = std::move(holder);
+      return absl::DeadlineExceededError("the pod's init does not die");
+    }
+    // Ours to reap, because we are a subreaper, unless an earlier agent
+    // started it.
+    base::Reap(holder.get()).IgnoreError();
+  }
+  RETURN_IF_ERROR(cgroups_->KillAll(leaf, kKillTimeout));
+  return cgroups_->Delete(leaf);
+}
+
+absl::Status LinuxRuntime::StopSandbox(const SandboxSpec& spec) {
+  if (spec.pid == NamespaceMode::kPod) {
+    RETURN_IF_ERROR_IN(EndHolder(spec), "end the pod's init");
+  }
+  return mount_namespaces_->RemovePod(spec.id);
+}
+
+absl::Status LinuxRuntime::RemoveSandbox(const SandboxSpec& spec) {
+  RETURN_IF_ERROR(StopSandbox(spec));
+  RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, SandboxDir(spec.id)),
+                     "remove pod files");
+  // The last pod takes our own cgroup along. A folder with folders in it has
+  // more than two links where the file system counts them.
+  struct stat st;
+  const bool others =
+      stat((options_.run_dir + "/sandboxes").c_str(), &st) == 0 &&
+      st.st_nlink > 2;
+  if (!others && ListSandboxIds().empty()) {
+    auto own = CgroupParentPath("", options_.default_cgroup_parent);
+    if (own.ok()) cgroups_->DeleteIfEmpty(*own);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace warren::runtime

@@ -1,0 +1,302 @@
+#include "runtime/mount_namespaces.h"
+
+#include <absl/strings/str_cat.h>
+#include <absl/synchronization/notification.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+#include "runtime/mount_calls.h"
+#include "runtime/namespaces.h"
+
+namespace warren::runtime {
+namespace {
+
+constexpr char kPinFile[] = "pins.mnt";
+
+bool IsNamespaceFile(int fd) {
+  struct statfs fs;
+  return fstatfs(fd, &fs) == 0 && fs.f_type == NSFS_MAGIC;
+}
+
+// Leaves the host's tree behind: the caller's mount namespace becomes `root`
+// (a detached mount) alone. Only for a thread with unshared CLONE_FS in a
+// private copy of the mount namespace.
+absl::Status PivotInto(int root) {
+  // Any folder that exists everywhere will do as the place to pivot from.
+  ASSIGN_OR_RETURN(const base::UniqueFd place,
+                   base::OpenAt(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY));
+  RETURN_IF_ERROR(AttachMount(root, place.get()));
+  if (fchdir(root) != 0) return base::ErrnoError(errno, "fchdir");
+  if (syscall(SYS_pivot_root, ".", ".") != 0) {
+    return base::ErrnoError(errno, "pivot_root");
+  }
+  if (umount2(".", MNT_DETACH) != 0) {
+    return base::ErrnoError(errno, "umount old root");
+  }
+  if (chdir("/") != 0) return base::ErrnoError(errno, "chdir");
+  return absl::OkStatus();
+}
+
+// Attaches a fresh file system at the new folder root/name.
+absl::Status MountAt(int root, const char* name, const char* type) {
+  if (mkdirat(root, name, 0555) != 0) return base::ErrnoError(errno, name);
+  ASSIGN_OR_RETURN(const base::UniqueFd fs, NewFileSystem(type, {}, 0));
+  ASSIGN_OR_RETURN(const base::UniqueFd target,
+                   base::OpenAt(root, name, O_PATH | O_DIRECTORY));
+  return AttachMount(fs.get(), target.get());
+}
+
+// Opens what cannot be opened any more after the pivot: /proc is the host's.
+absl::StatusOr<base::UniqueFd> MakeSlimNamespace(bool with_proc_and_sys) {
+  if (unshare(CLONE_FS | CLONE_NEWNS) != 0) {
+    return base::ErrnoError(errno, "unshare mount namespace");
+  }
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return base::ErrnoError(errno, "make mounts private");
+  }
+  ASSIGN_OR_RETURN(
+      base::UniqueFd self,
+      base::OpenAt(AT_FDCWD, "/proc/thread-self/ns/mnt", O_RDONLY));
+  ASSIGN_OR_RETURN(const base::UniqueFd root,
+                   NewFileSystem("tmpfs", {{"mode", "0755"}},
+                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  RETURN_IF_ERROR(PivotInto(root.get()));
+  if (with_proc_and_sys) {
+    RETURN_IF_ERROR_IN(MountAt(root.get(), "proc", "proc"), "stage procfs");
+    RETURN_IF_ERROR_IN(MountAt(root.get(), "sys", "sysfs"), "stage sysfs");
+  }
+  return self;
+}
+
+constexpr int kAnyCpu = -1;
+
+// Runs on a thread of its own, because the caller's mount namespace and
+// working directory must stay what they are.
+absl::StatusOr<base::UniqueFd> MakeOnThread(bool with_proc_and_sys, int cpu) {
+  absl::StatusOr<base::UniqueFd> result = absl::UnknownError("not run");
+  std::thread thread([&] {
+    if (cpu != kAnyCpu) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(static_cast<size_t>(cpu), &one);
+      // Only an attempt more if it fails.
+      sched_setaffinity(0, sizeof(one), &one);
+    }
+    result = MakeSlimNamespace(with_proc_and_sys);
+  });
+  thread.join();
+  return result;
+}
+
+// Binds the namespace over <run>/pins.mnt. The file is first bound over
+// itself and made private, so that the pin spreads to no other namespace.
+absl::Status Pin(const std::string& path, int namespace_fd) {
+  ASSIGN_OR_RETURN(const base::UniqueFd file,
+                   base::OpenAt(AT_FDCWD, path, O_RDWR | O_CREAT, 0600));
+  ASSIGN_OR_RETURN(const base::UniqueFd self, CloneTree(AT_FDCWD, path, false));
+  RETURN_IF_ERROR(ChangeMount(self.get(), {.propagation = MS_PRIVATE}));
+  RETURN_IF_ERROR(AttachMount(self.get(), file.get()));
+  ASSIGN_OR_RETURN(const base::UniqueFd target,
+                   base::OpenAt(AT_FDCWD, path, O_PATH));
+  auto bound = CloneTree(namespace_fd, "", false);
+  absl::Status status = bound.status();
+  if (status.ok()) status = AttachMount(bound->get(), target.get());
+  // A recursive bind of a folder above it, a hostPath of "/" say, must leave
+  // it out: no mount namespace takes one in that is older than itself.
+  if (status.ok()) {
+    status = ChangeMount(self.get(), {.propagation = MS_UNBINDABLE});
+  }
+  if (!status.ok()) umount2(path.c_str(), MNT_DETACH);
+  return status;
+}
+
+// A mount namespace can be bound only into one that is older (no loops), which
+// the kernel judges by ids. Since Linux 6.18 every processor takes ids from a
+// range of its own, so that a newer namespace can have a smaller one (ELOOP).
+// One made on the processor where ours was made, at the latest, has not.
+absl::StatusOr<base::UniqueFd> MakePinned(const std::string& path) {
+  absl::Status last;
+  for (int cpu = kAnyCpu; cpu < CPU_SETSIZE; ++cpu) {
+    if (cpu >= sysconf(_SC_NPROCESSORS_CONF)) break;
+    ASSIGN_OR_RETURN(base::UniqueFd made, MakeOnThread(false, cpu));
+    last = Pin(path, made.get());
+    if (last.ok()) return made;
+    if (base::GetErrno(last) != ELOOP) break;
+  }
+  return last;
+}
+
+void Unpin(const std::string& path) {
+  // The pin and the private bind below it.
+  umount2(path.c_str(), MNT_DETACH);
+  umount2(path.c_str(), MNT_DETACH);
+  unlink(path.c_str());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MountNamespaces>> MountNamespaces::Open(
+    const std::string& run_dir) {
+  std::unique_ptr<MountNamespaces> result(new MountNamespaces);
+  ASSIGN_OR_RETURN_IN(result->stage_, MakeOnThread(true, kAnyCpu),
+                      "make the stage mount namespace");
+  RETURN_IF_ERROR_IN(result->OpenPins(run_dir),
+                     "open the pins mount namespace");
+  return result;
+}
+
+absl::Status MountNamespaces::OpenPins(const std::string& run_dir) {
+  pin_path_ = absl::StrCat(run_dir, "/", kPinFile);
+  auto found = base::OpenAt(AT_FDCWD, pin_path_, O_RDONLY);
+  if (found.ok() && IsNamespaceFile(found->get())) {
+    pins_ = *std::move(found);
+  } else {
+    // A private bind that a crash left without its pin.
+    while (umount2(pin_path_.c_str(), MNT_DETACH) == 0) {
+    }
+    ASSIGN_OR_RETURN(pins_, MakePinned(pin_path_));
+  }
+  absl::Notification ready;
+  absl::Status entered;
+  thread_ = std::thread([this, &ready, &entered] {
+    if (unshare(CLONE_FS) != 0 || setns(pins_.get(), CLONE_NEWNS) != 0) {
+      entered = base::ErrnoError(errno, "enter");
+    } else {
+      auto root = base::OpenAt(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
+      entered = root.status();
+      if (root.ok()) pins_root_ = *std::move(root);
+    }
+    const bool serve = entered.ok();
+    ready.Notify();
+    if (serve) Serve();
+  });
+  ready.WaitForNotification();
+  return entered;
+}
+
+MountNamespaces::~MountNamespaces() {
+  const bool unpin = pins_root_.valid() && Pods().empty();
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+  if (unpin) Unpin(pin_path_);
+}
+
+void MountNamespaces::Serve() {
+  for (;;) {
+    std::function<void()> work;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        return stopping_ || !queue_.empty();
+      };
+      mutex_.Await(absl::Condition(&due));
+      if (queue_.empty()) return;
+      work = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    work();
+  }
+}
+
+absl::Status MountNamespaces::InPins(absl::FunctionRef<absl::Status()> work) {
+  absl::Notification done;
+  absl::Status result;
+  {
+    absl::MutexLock lock(&mutex_);
+    queue_.push_back([&] {
+      result = work();
+      done.Notify();
+    });
+  }
+  done.WaitForNotification();
+  return result;
+}
+
+absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id) {
+  RETURN_IF_ERROR(RemovePod(id));
+  base::UniqueFd folder;
+  const absl::Status made = InPins([&]() -> absl::Status {
+    const std::string path = "/" + id;
+    if (mkdir(path.c_str(), 0700) != 0) return base::ErrnoError(errno, path);
+    ASSIGN_OR_RETURN(
+        const base::UniqueFd fs,
+        NewFileSystem("tmpfs",
+                      {{"mode", "0755"}, {"size", "64k"}, {"nr_inodes", "32"}},
+                      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+    ASSIGN_OR_RETURN(const base::UniqueFd target,
+                     base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
+    RETURN_IF_ERROR(AttachMount(fs.get(), target.get()));
+    ASSIGN_OR_RETURN(folder,
+                     base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
+    return absl::OkStatus();
+  });
+  if (!made.ok()) {
+    RemovePod(id).IgnoreError();
+    return base::Annotate(made, "make the pod's pin folder");
+  }
+  return folder;
+}
+
+absl::Status MountNamespaces::RemovePod(const std::string& id) {
+  if (faccessat(pins_root_.get(), id.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+    return absl::OkStatus();
+  }
+  const absl::Status removed = InPins([&]() -> absl::Status {
+    const std::string path = "/" + id;
+    // EINVAL: nothing is mounted there (any more).
+    while (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+    }
+    if (errno != EINVAL && errno != ENOENT) {
+      return base::ErrnoError(errno, "umount");
+    }
+    if (rmdir(path.c_str()) != 0 && errno != ENOENT) {
+      return base::ErrnoError(errno, "rmdir");
+    }
+    return absl::OkStatus();
+  });
+  return base::Annotate(removed, "drop the pod's pins");
+}
+
+absl::StatusOr<base::UniqueFd> MountNamespaces::OpenPin(
+    const std::string& id, NamespaceKind kind) const {
+  const char* name = InfoOf(kind).name;
+  auto fd = base::OpenAt(pins_root_.get(), absl::StrCat(id, "/", name),
+                         O_RDONLY | O_NOFOLLOW);
+  if (!fd.ok() || !IsNamespaceFile(fd->get())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the pod's ", name, " namespace is gone"));
+  }
+  return fd;
+}
+
+absl::StatusOr<base::UniqueFd> MountNamespaces::CloneShm(
+    const std::string& id) {
+  base::UniqueFd tree;
+  RETURN_IF_ERROR(InPins([&]() -> absl::Status {
+    ASSIGN_OR_RETURN(tree,
+                     CloneTree(AT_FDCWD, absl::StrCat("/", id, "/shm"), false));
+    return absl::OkStatus();
+  }));
+  return tree;
+}
+
+std::vector<std::string> MountNamespaces::Pods() const {
+  auto names = base::ListDir(pins_root_.get(), ".");
+  return names.ok() ? *std::move(names) : std::vector<std::string>();
+}
+
+}  // namespace warren::runtime

@@ -1,0 +1,85 @@
+#ifndef WARREN_RUNTIME_MOUNT_NAMESPACES_H_
+#define WARREN_RUNTIME_MOUNT_NAMESPACES_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/functional/function_ref.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/synchronization/mutex.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/runtime.h"
+
+// The agent's two private mount namespaces. They keep the host's mount table
+// small: a container's mount namespace is a copy of another one, and pays for
+// every mount in it (design.md, 5).
+//
+//   stage   tmpfs /            a fresh procfs and sysfs, fully visible: without
+//           +- proc, sys       them the kernel lets no user namespace mount its
+//                              own (mount_too_revealing). Each container starts
+//                              as a copy of it; all else arrives by descriptor.
+//   pins    tmpfs /
+//           +- <sandbox id>/   one tmpfs for each pod, so that a single
+//              +- user, pid, net, ipc, uts, time    umount2 drops all its pins
+//              +- shm          /dev/shm of the pod
+//
+// The stage lives as long as a descriptor of it; the pins live through a kill
+// of the agent by one bind mount of their nsfs file at <run>/pins.mnt.
+namespace warren::runtime {
+
+// Thread-safe. Owns a thread that lives inside the pins namespace; the thread
+// shares no file system state (CLONE_FS) with the rest of the process.
+class MountNamespaces {
+ public:
+  // Makes the stage; finds the pins at <run_dir>/pins.mnt or makes them.
+  static absl::StatusOr<std::unique_ptr<MountNamespaces>> Open(
+      const std::string& run_dir);
+  // Unpins the pins namespace if no pod is left in it.
+  ~MountNamespaces();
+  MountNamespaces(const MountNamespaces&) = delete;
+  MountNamespaces& operator=(const MountNamespaces&) = delete;
+
+  // nsfs descriptors, borrowed.
+  int stage() const { return stage_.get(); }
+  int pins() const { return pins_.get(); }
+
+  // The folder of a new pod, empty; O_PATH. Something left under that name is
+  // dropped first.
+  absl::StatusOr<base::UniqueFd> AddPod(const std::string& id);
+  // Drops every pin and /dev/shm of the pod; missing is OK.
+  absl::Status RemovePod(const std::string& id);
+  // nsfs descriptor of a pinned namespace. kFailedPrecondition: not there.
+  absl::StatusOr<base::UniqueFd> OpenPin(const std::string& id,
+                                         NamespaceKind kind) const;
+  // A detached copy of the pod's /dev/shm, to be attached anywhere.
+  absl::StatusOr<base::UniqueFd> CloneShm(const std::string& id);
+  std::vector<std::string> Pods() const;
+
+ private:
+  MountNamespaces() = default;
+  absl::Status OpenPins(const std::string& run_dir);
+  // Runs `work` on the thread inside the pins and returns its result.
+  absl::Status InPins(absl::FunctionRef<absl::Status()> work);
+  void Serve();
+
+  base::UniqueFd stage_;
+  base::UniqueFd pins_;
+  base::UniqueFd pins_root_;  // O_PATH, "/" of the pins namespace
+  std::string pin_path_;
+
+  absl::Mutex mutex_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_MOUNT_NAMESPACES_H_

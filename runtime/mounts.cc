@@ -1,0 +1,305 @@
+#include "runtime/mounts.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+#include <limits.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/base/status.h"
+#include "runtime/id_map.h"
+#include "runtime/namespaces.h"
+
+namespace warren::runtime {
+namespace {
+
+using shim::v1::MountOp;
+
+constexpr uint64_t kNoSuidDevExec =
+    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
+
+struct Device {
+  const char* name;
+  uint32_t major;
+  uint32_t minor;
+};
+// Linux' admin-guide/devices.
+constexpr Device kDevices[] = {{"null", 1, 3},    {"zero", 1, 5},
+                               {"full", 1, 7},    {"random", 1, 8},
+                               {"urandom", 1, 9}, {"tty", 5, 0}};
+
+struct Link {
+  const char* name;
+  const char* target;
+};
+constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},
+                           {"stdin", "/proc/self/fd/0"},
+                           {"stdout", "/proc/self/fd/1"},
+                           {"stderr", "/proc/self/fd/2"},
+                           {"ptmx", "pts/ptmx"}};
+
+PlannedMount NewFs(const std::string& target, const char* type,
+                   const std::vector<std::string>& options,
+                   uint64_t attributes) {
+  PlannedMount m;
+  m.op.set_kind(MountOp::NEW_FS);
+  m.op.set_target(target);
+  m.op.set_fs_type(type);
+  for (const std::string& option : options) m.op.add_fs_options(option);
+  m.op.set_attributes(attributes);
+  return m;
+}
+
+PlannedMount Attach(const std::string& target, MountSource source,
+                    const std::string& path) {
+  PlannedMount m;
+  m.op.set_kind(MountOp::ATTACH);
+  m.op.set_target(target);
+  m.source = source;
+  m.path = path;
+  return m;
+}
+
+// Builds the base mounts, /proc to /etc.
+class BasePlanner {
+ public:
+  BasePlanner(const ContainerSpec& spec, const MountHost& host)
+      : spec_(spec),
+        host_(host),
+        user_namespace_(HasUserNamespace(spec.sandbox)),
+        guard_devices_(!spec.privileged && !host.controls_devices) {}
+
+  std::vector<PlannedMount> Plan() {
+    AddProc();
+    AddDev();
+    AddSys();
+    AddCgroups();
+    AddPodFiles();
+    return std::move(mounts_);
+  }
+
+ private:
+  void AddProc() {
+    if (user_namespace_ && spec_.pid == NamespaceMode::kHost) {
+      // The host's pid namespace is not ours to mount.
+      mounts_.push_back(Attach("/proc", MountSource::kHostPath, "/proc"));
+      return;
+    }
+    mounts_.push_back(NewFs("/proc", "proc", {}, kNoSuidDevExec));
+  }
+
+  void AddDev() {
+    const uint64_t nodev = guard_devices_ ? MOUNT_ATTR_NODEV : 0;
+    mounts_.push_back(NewFs("/dev", "tmpfs", {"mode=755", "size=65536k"},
+                            MOUNT_ATTR_NOSUID | nodev));
+    for (const Device& d : kDevices) AddDevice(d);
+    for (const Link& link : kLinks) {
+      PlannedMount m;
+      m.op.set_kind(MountOp::SYMLINK);
+      m.op.set_target(absl::StrCat("/dev/", link.name));
+      m.op.set_source(link.target);
+      mounts_.push_back(std::move(m));
+    }
+    std::vector<std::string> pts = {"ptmxmode=0666", "mode=0620"};
+    // Group tty, where the user namespace knows it.
+    if (ToHostId(spec_.sandbox.gid_mappings, 5).has_value()) {
+      pts.push_back("gid=5");
+    }
+    mounts_.push_back(NewFs("/dev/pts", "devpts", pts,
+                            MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+    AddIpc();
+  }
+
+  void AddDevice(const Device& d) {
+    PlannedMount m;
+    m.op.set_kind(MountOp::DEVICE);
+    m.op.set_target(absl::StrCat("/dev/", d.name));
+    m.op.set_target_is_file(true);
+    m.op.set_mode(S_IFCHR | 0666);
+    m.op.set_device_major(d.major);
+    m.op.set_device_minor(d.minor);
+    // A user namespace cannot mknod, and a nodev tmpfs opens no node of its
+    // own: then the host's node is bound.
+    if (user_namespace_ || guard_devices_) {
+      m.source = MountSource::kHostDevice;
+      m.path = absl::StrCat("/dev/", d.name);
+    }
+    mounts_.push_back(std::move(m));
+  }
+
+  void AddIpc() {
+    const bool host_ipc = spec_.sandbox.ipc == NamespaceMode::kHost;
+    mounts_.push_back(Attach(
+        "/dev/shm", host_ipc ? MountSource::kHostPath : MountSource::kShm,
+        host_ipc ? "/dev/shm" : ""));
+    // The queues of an IPC namespace can be mounted by its owner only.
+    if (!host_ipc || !user_namespace_) {
+      mounts_.push_back(NewFs("/dev/mqueue", "mqueue", {}, kNoSuidDevExec));
+    }
+  }
+
+  void AddSys() {
+    const uint64_t readonly = spec_.privileged ? 0 : MOUNT_ATTR_RDONLY;
+    if (user_namespace_ && spec_.sandbox.network == NamespaceMode::kHost) {
+      // sysfs shows a network namespace; only its owner can mount it.
+      PlannedMount m = Attach("/sys", MountSource::kHostPath, "/sys");
+      m.attributes = MOUNT_ATTR_RDONLY;
+      m.recursive_attributes = true;
+      mounts_.push_back(std::move(m));
+      return;
+    }
+    mounts_.push_back(NewFs("/sys", "sysfs", {}, kNoSuidDevExec | readonly));
+  }
+
+  void AddCgroups() {
+    const uint64_t attributes =
+        kNoSuidDevExec | (spec_.privileged ? 0 : MOUNT_ATTR_RDONLY);
+    for (const CgroupMount& c : host_.cgroups) {
+      if (!c.name.empty()) {
+        mounts_.push_back(Attach(kCgroupRoot, MountSource::kCgroupFolder, ""));
+        break;
+      }
+    }
+    for (const CgroupMount& c : host_.cgroups) {
+      const std::string target =
+          c.name.empty() ? kCgroupRoot : absl::StrCat(kCgroupRoot, "/", c.name);
+      mounts_.push_back(
+          NewFs(target, c.fs_type.c_str(), c.options, attributes));
+    }
+  }
+
+  void AddPodFiles() {
+    for (const char* name : kPodFiles) {
+      PlannedMount m =
+          Attach(absl::StrCat("/etc/", name), MountSource::kPodFile, name);
+      m.op.set_target_is_file(true);
+      m.attributes = spec_.readonly_rootfs ? MOUNT_ATTR_RDONLY : 0;
+      mounts_.push_back(std::move(m));
+    }
+  }
+
+  const ContainerSpec& spec_;
+  const MountHost& host_;
+  const bool user_namespace_;
+  const bool guard_devices_;
+  std::vector<PlannedMount> mounts_;
+};
+
+bool IsAtOrBelow(absl::string_view path, absl::string_view parent) {
+  return path == parent ||
+         (absl::StartsWith(path, parent) && path[parent.size()] == '/');
+}
+
+absl::Status CheckTarget(absl::string_view target, const ContainerSpec& spec) {
+  const bool reserved =
+      target == "/" || IsAtOrBelow(target, "/proc") ||
+      (!spec.privileged && (target == "/dev" || target == "/sys"));
+  if (!reserved) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("mounts: container_path \"", target,
+                   "\" is reserved for the container's own file systems"));
+}
+
+// The request's mounts, parents first; equals keep the request's order.
+absl::StatusOr<std::vector<PlannedMount>> PlanRequested(
+    const ContainerSpec& spec, bool guard_devices) {
+  std::vector<std::pair<int64_t, PlannedMount>> planned;
+  for (const MountSpec& mount : spec.mounts) {
+    ASSIGN_OR_RETURN_IN(const std::string target,
+                        CleanPath(mount.container_path),
+                        "mounts: container_path");
+    RETURN_IF_ERROR(CheckTarget(target, spec));
+    ASSIGN_OR_RETURN_IN(const std::string source, CleanPath(mount.host_path),
+                        "mounts: host_path");
+    // Kept as given: "a/../b" may mean something else when "a" is a link.
+    PlannedMount m = Attach(target, MountSource::kHostPath, mount.host_path);
+    m.attributes = (mount.readonly ? MOUNT_ATTR_RDONLY : 0) |
+                   (guard_devices ? MOUNT_ATTR_NODEV : 0);
+    m.make_missing = true;
+    m.propagation = mount.propagation;
+    planned.emplace_back(std::count(target.begin(), target.end(), '/'),
+                         std::move(m));
+  }
+  std::stable_sort(
+      planned.begin(), planned.end(),
+      [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<PlannedMount> mounts;
+  for (auto& [depth, mount] : planned) mounts.push_back(std::move(mount));
+  return mounts;
+}
+
+absl::Status AddCovers(const std::vector<std::string>& paths,
+                       MountOp::Kind kind, const char* field,
+                       std::vector<PlannedMount>* mounts) {
+  for (const std::string& path : paths) {
+    PlannedMount m;
+    m.op.set_kind(kind);
+    ASSIGN_OR_RETURN_IN(const std::string target, CleanPath(path), field);
+    m.op.set_target(target);
+    mounts->push_back(std::move(m));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CleanPath(absl::string_view path) {
+  if (path.empty() || path[0] != '/') {
+    return absl::InvalidArgumentError("path is not absolute");
+  }
+  if (path.size() >= PATH_MAX) {
+    return absl::InvalidArgumentError("path is longer than 4095 bytes");
+  }
+  if (absl::StrContains(path, absl::string_view("\0", 1))) {
+    return absl::InvalidArgumentError("path contains NUL");
+  }
+  std::vector<absl::string_view> parts;
+  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    if (part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (!parts.empty()) {
+      parts.pop_back();
+    }
+  }
+  return absl::StrCat("/", absl::StrJoin(parts, "/"));
+}
+
+absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
+                                     const MountHost& host) {
+  const bool guard_devices = !spec.privileged && !host.controls_devices;
+  ASSIGN_OR_RETURN(std::vector<PlannedMount> requested,
+                   PlanRequested(spec, guard_devices));
+  MountPlan plan;
+  plan.rootfs_propagation = MS_PRIVATE;
+  if (guard_devices) plan.rootfs_attributes = MOUNT_ATTR_NODEV;
+  for (PlannedMount& base : BasePlanner(spec, host).Plan()) {
+    const bool covered = std::any_of(
+        requested.begin(), requested.end(), [&](const PlannedMount& r) {
+          return IsAtOrBelow(base.op.target(), r.op.target());
+        });
+    if (!covered) plan.mounts.push_back(std::move(base));
+  }
+  for (PlannedMount& m : requested) {
+    if (m.propagation == MountPropagation::kBidirectional) {
+      plan.rootfs_propagation = MS_SHARED;
+    } else if (m.propagation == MountPropagation::kHostToContainer &&
+               plan.rootfs_propagation == MS_PRIVATE) {
+      plan.rootfs_propagation = MS_SLAVE;
+    }
+    plan.mounts.push_back(std::move(m));
+  }
+  RETURN_IF_ERROR(AddCovers(spec.masked_paths, MountOp::MASK, "masked_paths",
+                            &plan.mounts));
+  RETURN_IF_ERROR(AddCovers(spec.readonly_paths, MountOp::READONLY,
+                            "readonly_paths", &plan.mounts));
+  return plan;
+}
+
+}  // namespace warren::runtime

@@ -1,0 +1,76 @@
+#ifndef WARREN_RUNTIME_MOUNTS_H_
+#define WARREN_RUNTIME_MOUNTS_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/cgroup.h"
+#include "runtime/runtime.h"
+#include "warren/shim/v1/shim.pb.h"
+
+// What a container's file system tree is made of: ContainerSpec -> list of
+// steps, in the order in which the init performs them. Pure; mount_sources.h
+// opens what the steps name, the init attaches it.
+//
+//   /proc  /dev (tmpfs, devices, links)  /dev/pts  /dev/shm  /dev/mqueue
+//   /sys   /sys/fs/cgroup  /etc/{hostname,hosts,resolv.conf}
+//   then the request's mounts, parents first, then masked and read-only paths
+//
+// A mount of the request drops every base mount at or below its path.
+namespace warren::runtime {
+
+// Where the thing to attach comes from.
+enum class MountSource : uint8_t {
+  kNone,         // nothing to open: the init makes it
+  kHostPath,     // a path of the host
+  kHostDevice,   // a device node of the host, checked against op's numbers
+  kPodFile,      // hostname, hosts or resolv.conf of the pod
+  kShm,          // the pod's /dev/shm
+  kCgroupFolder  // read-only tmpfs with a folder for each cgroup hierarchy
+};
+
+struct PlannedMount {
+  // Complete but for `fd` and, with kHostPath, `target_is_file`.
+  shim::v1::MountOp op;
+  MountSource source = MountSource::kNone;
+  std::string path;         // kHostPath, kHostDevice; kPodFile: its name
+  uint64_t attributes = 0;  // MOUNT_ATTR_* of the top mount of the source
+  bool recursive_attributes = false;  // … and of all mounts below it
+  bool make_missing = false;          // kHostPath: mkdir 0755
+  MountPropagation propagation = MountPropagation::kPrivate;
+};
+
+struct MountPlan {
+  std::vector<PlannedMount> mounts;
+  uint64_t rootfs_attributes = 0;   // MOUNT_ATTR_*
+  uint64_t rootfs_propagation = 0;  // MS_*
+};
+
+// What the host offers.
+struct MountHost {
+  std::vector<CgroupMount> cgroups;
+  // False: no cgroup keeps a container from devices, nodev mounts have to.
+  bool controls_devices = true;
+};
+
+// kInvalidArgument names the mount at fault: a container_path that is not
+// absolute, or is "/", /proc or below it, or (unless privileged) /dev or /sys
+// themselves (FS-6).
+absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
+                                     const MountHost& host);
+
+// "/a/./b//c/../d" -> "/a/b/d"; ".." stays inside "/". kInvalidArgument when
+// not absolute, with NUL, or too long.
+absl::StatusOr<std::string> CleanPath(absl::string_view path);
+
+// The pod's files, in the order in which they are bound into containers.
+inline constexpr const char* kPodFiles[] = {"hostname", "hosts", "resolv.conf"};
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_MOUNTS_H_

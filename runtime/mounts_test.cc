@@ -1,0 +1,175 @@
+#include "runtime/mounts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+namespace warren::runtime {
+namespace {
+
+using shim::v1::MountOp;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const MountHost kV2 = {{{"", "cgroup2", {}}}, false};
+const MountHost kV1 = {{{"cpu,cpuacct", "cgroup", {"cpu", "cpuacct"}},
+                        {"systemd", "cgroup", {"name=systemd"}}},
+                       true};
+
+std::vector<std::string> Targets(const MountPlan& plan) {
+  std::vector<std::string> targets;
+  for (const PlannedMount& m : plan.mounts) targets.push_back(m.op.target());
+  return targets;
+}
+
+const PlannedMount* At(const MountPlan& plan, const std::string& target) {
+  for (const PlannedMount& m : plan.mounts) {
+    if (m.op.target() == target) return &m;
+  }
+  return nullptr;
+}
+
+MountPlan Plan(const ContainerSpec& spec, const MountHost& host = kV1) {
+  auto plan = PlanMounts(spec, host);
+  EXPECT_TRUE(plan.ok()) << plan.status();
+  return plan.ok() ? *std::move(plan) : MountPlan();
+}
+
+TEST(Mounts, BaseTreeInOrder) {
+  EXPECT_THAT(Targets(Plan({}, kV2)),
+              ElementsAre("/proc", "/dev", "/dev/null", "/dev/zero",
+                          "/dev/full", "/dev/random", "/dev/urandom",
+                          "/dev/tty", "/dev/fd", "/dev/stdin", "/dev/stdout",
+                          "/dev/stderr", "/dev/ptmx", "/dev/pts", "/dev/shm",
+                          "/dev/mqueue", "/sys", "/sys/fs/cgroup",
+                          "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"));
+  const MountPlan v1 = Plan({}, kV1);
+  EXPECT_THAT(Targets(v1), Contains("/sys/fs/cgroup/cpu,cpuacct"));
+  EXPECT_EQ(At(v1, "/sys/fs/cgroup")->source, MountSource::kCgroupFolder);
+  const MountOp& named = At(v1, "/sys/fs/cgroup/systemd")->op;
+  EXPECT_EQ(named.fs_options(0), "name=systemd");
+  EXPECT_NE(named.attributes() & MOUNT_ATTR_RDONLY, 0u);
+}
+
+TEST(Mounts, RequestReplacesWhatItCovers) {
+  ContainerSpec spec;
+  spec.privileged = true;
+  spec.mounts = {{"/dev/", "/dev"}, {"/etc/hosts", "/h"}, {"/sys", "/sys"}};
+  const MountPlan plan = Plan(spec);
+  EXPECT_THAT(Targets(plan),
+              ElementsAre("/proc", "/etc/hostname", "/etc/resolv.conf", "/dev",
+                          "/sys", "/etc/hosts"));
+  // "/device" is not below "/dev".
+  spec.mounts = {{"/etc/hostnames", "/h"}};
+  EXPECT_THAT(Targets(Plan(spec)), Contains("/etc/hostname"));
+}
+
+TEST(Mounts, ParentsFirstThenTheRequestsOrder) {
+  ContainerSpec spec;
+  spec.mounts = {{"/a/b/c", "/1"}, {"/z", "/2"}, {"/a/b", "/3"}, {"/y", "/4"}};
+  spec.masked_paths = {"/proc/keys"};
+  spec.readonly_paths = {"/proc/sys"};
+  const std::vector<std::string> all = Targets(Plan(spec));
+  const std::vector<std::string> last(all.end() - 6, all.end());
+  EXPECT_THAT(last, ElementsAre("/z", "/y", "/a/b", "/a/b/c", "/proc/keys",
+                                "/proc/sys"));
+}
+
+TEST(Mounts, FS_6_ReservedTargets) {
+  for (const char* bad : {"/", "", "a", "/proc", "/proc/1", "/x/../proc",
+                          "/dev", "/sys", "//sys//"}) {
+    ContainerSpec spec;
+    spec.mounts = {{bad, "/h"}};
+    EXPECT_EQ(PlanMounts(spec, kV1).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << bad;
+  }
+  for (const char* good : {"/dev/shm", "/sys/fs/cgroup", "/process", "/etc",
+                           "/system", "/home/../data"}) {
+    ContainerSpec spec;
+    spec.mounts = {{good, "/h"}};
+    EXPECT_TRUE(PlanMounts(spec, kV1).ok()) << good;
+  }
+  ContainerSpec spec;
+  spec.mounts = {{"/x", "relative"}};
+  EXPECT_THAT(PlanMounts(spec, kV1).status().message(), HasSubstr("host_path"));
+}
+
+TEST(Mounts, UserNamespaceBindsWhatItCannotMake) {
+  ContainerSpec spec;
+  spec.sandbox.uid_mappings = spec.sandbox.gid_mappings = {{0, 65536, 65536}};
+  MountPlan plan = Plan(spec);
+  EXPECT_EQ(At(plan, "/dev/null")->source, MountSource::kHostDevice);
+  EXPECT_EQ(At(plan, "/sys")->op.fs_type(), "sysfs");
+  EXPECT_THAT(At(plan, "/dev/pts")->op.fs_options(), Contains("gid=5"));
+  spec.sandbox.network = spec.sandbox.ipc = NamespaceMode::kHost;
+  spec.sandbox.pid = spec.pid = NamespaceMode::kHost;
+  spec.sandbox.gid_mappings[0].length = 2;
+  plan = Plan(spec);
+  const PlannedMount* sys = At(plan, "/sys");
+  EXPECT_EQ(sys->source, MountSource::kHostPath);
+  EXPECT_TRUE(sys->recursive_attributes);
+  EXPECT_EQ(sys->attributes, uint64_t{MOUNT_ATTR_RDONLY});
+  EXPECT_EQ(At(plan, "/proc")->source, MountSource::kHostPath);
+  EXPECT_EQ(At(plan, "/dev/shm")->path, "/dev/shm");
+  EXPECT_THAT(Targets(plan), Not(Contains("/dev/mqueue")));
+  EXPECT_THAT(At(plan, "/dev/pts")->op.fs_options(), Not(Contains("gid=5")));
+}
+
+TEST(Mounts, DevicesAreGuardedOneWayOrTheOther) {
+  ContainerSpec spec;
+  spec.mounts = {{"/v", "/h"}};
+  EXPECT_EQ(At(Plan(spec, kV1), "/dev/null")->source, MountSource::kNone);
+  EXPECT_EQ(Plan(spec, kV1).rootfs_attributes, 0u);
+  // Without a devices controller no mount but the bound nodes opens any.
+  const MountPlan guarded = Plan(spec, kV2);
+  EXPECT_EQ(At(guarded, "/dev/null")->source, MountSource::kHostDevice);
+  EXPECT_NE(At(guarded, "/dev")->op.attributes() & MOUNT_ATTR_NODEV, 0u);
+  EXPECT_NE(At(guarded, "/v")->attributes & MOUNT_ATTR_NODEV, 0u);
+  EXPECT_EQ(guarded.rootfs_attributes, uint64_t{MOUNT_ATTR_NODEV});
+  spec.privileged = true;
+  EXPECT_EQ(Plan(spec, kV2).rootfs_attributes, 0u);
+  EXPECT_EQ(At(Plan(spec, kV2), "/sys")->op.attributes() & MOUNT_ATTR_RDONLY,
+            0u);
+}
+
+TEST(Mounts, ReadonlyAndPropagation) {
+  ContainerSpec spec;
+  spec.readonly_rootfs = true;
+  spec.mounts = {{"/a", "/h", true, MountPropagation::kPrivate},
+                 {"/b", "/h", false, MountPropagation::kHostToContainer}};
+  MountPlan plan = Plan(spec);
+  EXPECT_EQ(At(plan, "/etc/hosts")->attributes, uint64_t{MOUNT_ATTR_RDONLY});
+  EXPECT_EQ(At(plan, "/a")->attributes, uint64_t{MOUNT_ATTR_RDONLY});
+  EXPECT_EQ(At(plan, "/b")->attributes, 0u);
+  EXPECT_EQ(plan.rootfs_propagation, uint64_t{MS_SLAVE});
+  spec.mounts.push_back({"/c", "/h", false, MountPropagation::kBidirectional});
+  EXPECT_EQ(Plan(spec).rootfs_propagation, uint64_t{MS_SHARED});
+  spec.mounts.clear();
+  EXPECT_EQ(Plan(spec).rootfs_propagation, uint64_t{MS_PRIVATE});
+}
+
+TEST(Mounts, CleanPaths) {
+  const std::vector<std::pair<const char*, const char*>> cases = {
+      {"/", "/"},
+      {"//", "/"},
+      {"/a/", "/a"},
+      {"/a//b/./c", "/a/b/c"},
+      {"/a/../..", "/"},
+      {"/../a", "/a"},
+      {"/a/b/../c", "/a/c"},
+      {"/...", "/..."},
+      {"/a/.b", "/a/.b"}};
+  for (const auto& [in, out] : cases) {
+    EXPECT_EQ(CleanPath(in).value_or("error"), out) << in;
+  }
+  EXPECT_FALSE(CleanPath("").ok());
+  EXPECT_FALSE(CleanPath("a/b").ok());
+  EXPECT_FALSE(CleanPath(absl::string_view("/a\0b", 4)).ok());
+  EXPECT_FALSE(CleanPath("/" + std::string(4096, 'a')).ok());
+}
+
+}  // namespace
+}  // namespace warren::runtime

@@ -1,0 +1,66 @@
+#include "runtime/output_collector.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "runtime/base/status.h"
+
+namespace warren::runtime {
+namespace {
+
+absl::Status MakeNonBlocking(int fd) {
+  // Only our end: the program's end is another open file description.
+  if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+    return base::ErrnoError(errno, "fcntl pipe");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<OutputCollector> OutputCollector::Make(base::UniqueFd out,
+                                                      base::UniqueFd err,
+                                                      size_t limit) {
+  RETURN_IF_ERROR(MakeNonBlocking(out.get()));
+  RETURN_IF_ERROR(MakeNonBlocking(err.get()));
+  return OutputCollector(std::move(out), std::move(err), limit);
+}
+
+void OutputCollector::AddTo(std::vector<pollfd>* polled) const {
+  for (const base::UniqueFd* pipe : {&out_, &err_}) {
+    if (pipe->valid()) polled->push_back({pipe->get(), POLLIN, 0});
+  }
+}
+
+absl::Status OutputCollector::ReadAvailable() {
+  RETURN_IF_ERROR(ReadFrom(&out_, &stdout_));
+  return ReadFrom(&err_, &stderr_);
+}
+
+absl::Status OutputCollector::ReadFrom(base::UniqueFd* pipe,
+                                       std::string* data) {
+  constexpr int kMaxReads = 8;
+  char buffer[64 * 1024];
+  for (int i = 0; i < kMaxReads && pipe->valid(); ++i) {
+    const ssize_t n = read(pipe->get(), buffer, sizeof(buffer));
+    if (n == 0) {
+      pipe->reset();
+    } else if (n > 0) {
+      const size_t kept = std::min(left_, static_cast<size_t>(n));
+      data->append(buffer, kept);
+      left_ -= kept;
+      // Less than asked for: most likely empty now.
+      if (static_cast<size_t>(n) < sizeof(buffer)) return absl::OkStatus();
+    } else if (errno == EAGAIN) {
+      return absl::OkStatus();
+    } else if (errno != EINTR) {
+      return base::ErrnoError(errno, "read the program's output");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace warren::runtime

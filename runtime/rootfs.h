@@ -1,0 +1,55 @@
+#ifndef WARREN_RUNTIME_ROOTFS_H_
+#define WARREN_RUNTIME_ROOTFS_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/runtime.h"
+
+// A container's root file system: overlay of the image's layers (shared, never
+// written) below a folder of its own:
+//
+//   <state>/containers/<id>/rootfs/upper   what the container changes
+//   <state>/containers/<id>/rootfs/work    overlayfs' own
+//
+// The overlay is mounted detached: it has no place in any mount namespace
+// until a shim gives it one, and is gone with its last descriptor. It is
+// volatile (no fsync of upper): such a tree is never used again after the
+// machine went down.
+namespace warren::runtime {
+
+struct RootfsOptions {
+  std::vector<std::string> layer_dirs;  // lowest first, at least one
+  std::string dir;                      // …/rootfs, its parent exists
+  uint64_t attributes = 0;              // MOUNT_ATTR_*
+  // The pod's user namespace and who its root is; -1 = the host's.
+  int user_ns_fd = -1;
+  uint32_t root_uid = 0;
+  uint32_t root_gid = 0;
+  // As on a kernel before 6.7, for tests.
+  bool old_kernel = false;
+};
+
+struct Rootfs {
+  base::UniqueFd mount;
+  // With a user namespace on a kernel that cannot idmap the layers (before
+  // 6.13): every file still has the image's owner, and the shim has to change
+  // them all.
+  bool shift_owners = false;
+};
+
+// What was at `dir` before is removed: nothing ever ran in it. On failure
+// nothing is left.
+absl::StatusOr<Rootfs> MakeRootfs(const RootfsOptions& options);
+
+// Removes `dir`. Missing is OK.
+absl::Status RemoveRootfs(const std::string& dir);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_ROOTFS_H_

@@ -1,0 +1,41 @@
+# The runtime: everything between runtime.h and the kernel but the shim.
+# Neither CRI messages nor gRPC link here.
+add_library(warren_runtime STATIC
+  cgroup.cc
+  cgroup_tree.cc
+  cgroup_v1.cc
+  cgroup_v2.cc
+  cgroup_values.cc
+  exit_watcher.cc
+  host_path.cc
+  id_map.cc
+  launch_request.cc
+  linux_runtime.cc
+  linux_runtime_container.cc
+  linux_runtime_exec.cc
+  linux_runtime_inspect.cc
+  linux_runtime_sandbox.cc
+  linux_runtime_start.cc
+  log_dir.cc
+  mount_calls.cc
+  mount_namespaces.cc
+  mount_sources.cc
+  mountinfo.cc
+  mounts.cc
+  namespaces.cc
+  output_collector.cc
+  privileges.cc
+  proc_reader.cc
+  rootfs.cc
+  user_lookup.cc)
+target_link_libraries(warren_runtime PUBLIC warren_base warren_shim_client
+  warren_shim_proto absl::synchronization Threads::Threads)
+
+warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
+  cgroup_test.cc
+  id_map_test.cc
+  mountinfo_test.cc
+  mounts_test.cc
+  namespaces_test.cc
+  proc_reader_test.cc
+  user_lookup_test.cc)

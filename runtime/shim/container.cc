@@ -1,0 +1,147 @@
+#include "runtime/shim/container.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <utility>
+
+#include "runtime/shim/log_file.h"
+#include "runtime/shim/monitor.h"
+#include "runtime/shim/plan_builder.h"
+#include "runtime/shim/shift_owners.h"
+#include "runtime/shim/signals.h"
+#include "runtime/shim/spawn.h"
+
+namespace warren::shim {
+namespace {
+
+constexpr char kSocketName[] = "shim.sock";
+
+// What stays when the launch is over.
+struct Kept {
+  Program program;
+  base::UniqueFd run_dir;
+  base::UniqueFd listener;
+  base::UniqueFd signals;
+  base::UniqueFd oom;
+  uint64_t oom_kills = 0;
+};
+
+// Static storage, page-aligned: pages of an idle container's buffers are never
+// touched.
+constexpr size_t kPage = 4096;
+alignas(kPage) LogFile::Buffer g_log_buffer;
+alignas(kPage) FramerBuffer g_stream_buffers[Monitor::kStreams];
+
+// Gives back the pages that the launch left behind: free heap, and the stack
+// below the caller's frame (which is gone for good by then).
+[[gnu::noinline]] void ReleaseLaunchMemory() {
+  malloc_trim(0);
+  constexpr uintptr_t kDepth = 1 << 20;  // deeper than any launch went
+  const auto frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+  // Two pages stay, for this function and the calls it makes.
+  const uintptr_t top = (frame & ~(kPage - 1)) - 2 * kPage;
+  // What was never mapped (ENOMEM) needs no release.
+  for (uintptr_t at = top; at > top - kDepth; at -= kPage) {
+    if (madvise(reinterpret_cast<void*>(at), kPage, MADV_DONTNEED) != 0) break;
+  }
+}
+
+base::UniqueFd Dup(int fd) {
+  return base::UniqueFd(fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}
+
+// The name is reached through /proc/self/fd: sun_path is short.
+Failure Listen(int run_dir, base::UniqueFd* listener) {
+  base::UniqueFd fd(
+      socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return Fail("listen", errno);
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s",
+           run_dir, kSocketName);
+  unlinkat(run_dir, kSocketName, 0);
+  const mode_t mask = umask(0177);
+  const int bound =
+      bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  const int error = errno;
+  umask(mask);
+  if (bound != 0) return Fail("listen", error);
+  if (listen(fd.get(), 8) != 0) return Fail("listen", errno);
+  *listener = std::move(fd);
+  return {};
+}
+
+Failure OpenEverything(const LaunchInput& input, Kept* kept, LogFile* log) {
+  const v1::ContainerLaunch& container = input.request.container();
+  kept->run_dir = Dup(input.Fd(container.run_dir_fd()));
+  if (!kept->run_dir.valid()) return Fail("run_dir", EBADF);
+  kept->oom = Dup(input.Fd(container.oom_fd()));
+  kept->oom_kills = ReadOomKills(kept->oom.get());
+  if (container.log_dir_fd() != 0) {
+    Failure failure =
+        log->Open(Dup(input.Fd(container.log_dir_fd())), container.log_name());
+    if (failure.failed()) return failure;
+  }
+  return Listen(kept->run_dir.get(), &kept->listener);
+}
+
+// Everything up to the program's execve.
+Failure Launch(const LaunchInput& input, int launch_socket, Kept* kept,
+               LogFile* log) {
+  const v1::ContainerLaunch& container = input.request.container();
+  PlanBuilder builder(input);
+  Failure failure = builder.BuildContainer();
+  if (!failure.failed()) failure = builder.CloneHostNodes();
+  if (!failure.failed()) failure = OpenEverything(input, kept, log);
+  if (!failure.failed()) {
+    failure = ShiftOwners(builder.plan().rootfs_fd, container.shift_uids(),
+                          container.shift_gids());
+  }
+  if (failure.failed()) return failure;
+  const base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid()) return Fail("null", errno);
+  builder.plan().stdio_fds[0] = null.get();
+  return StartProgram(&builder, launch_socket, &kept->program);
+}
+
+}  // namespace
+
+int RunContainer(std::unique_ptr<LaunchInput> input,
+                 base::UniqueFd launch_socket) {
+  Kept kept;
+  LogFile log(&g_log_buffer);
+  kept.signals = WatchChildren();
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  const Failure failure = Launch(*input, launch_socket.get(), &kept, &log);
+  if (failure.failed()) {
+    if (kept.listener.valid()) unlinkat(kept.run_dir.get(), kSocketName, 0);
+    SendFailure(launch_socket.get(), failure);
+    return 1;
+  }
+  // From here on the container runs, whoever listens.
+  {
+    v1::Event event;
+    Describe(kept.program, event.mutable_started());
+    SendPacket(launch_socket.get(), event);
+  }
+  launch_socket.reset();
+  input.reset();
+  Monitor monitor(std::move(kept.program), &log, g_stream_buffers,
+                  std::move(kept.run_dir), std::move(kept.listener),
+                  std::move(kept.signals), std::move(kept.oom), kept.oom_kills);
+  ReleaseLaunchMemory();
+  monitor.Run();
+  return 0;
+}
+
+}  // namespace warren::shim

@@ -1,0 +1,102 @@
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/shim/exec_session.h"
+#include "runtime/shim/spawn.h"
+
+namespace warren::shim {
+namespace {
+
+struct Member {
+  pid_t pid;
+  pid_t parent;
+  uint64_t start_time;
+  bool ours;
+};
+
+std::string ReadAll(int fd) {
+  std::string text;
+  if (lseek(fd, 0, SEEK_SET) != 0) return text;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t n = read(fd, buffer, sizeof(buffer));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return text;
+    text.append(buffer, static_cast<size_t>(n));
+  }
+}
+
+bool IsZombie(int proc_fd, pid_t pid) {
+  char path[32];
+  snprintf(path, sizeof(path), "%d/stat", pid);
+  const base::UniqueFd fd(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
+  char text[512];
+  const ssize_t n = fd.valid() ? read(fd.get(), text, sizeof(text) - 1) : -1;
+  if (n <= 0) return true;
+  text[n] = '\0';
+  const char* at = strrchr(text, ')');
+  return at == nullptr || at[1] == '\0' || at[2] == 'Z' || at[2] == 'X';
+}
+
+// A number may have a new owner by now: the pidfd is opened first, then the
+// start time is read again.
+bool SignalMember(int proc_fd, const Member& member, int signal) {
+  const base::UniqueFd pidfd(
+      static_cast<int>(syscall(SYS_pidfd_open, member.pid, 0)));
+  if (!pidfd.valid()) return false;
+  if (ReadStat(proc_fd, member.pid) != member.start_time) return false;
+  if (IsZombie(proc_fd, member.pid)) return false;
+  syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
+  return true;
+}
+
+// Children of members are members, also when they left the session.
+void AddDescendants(std::vector<Member>* members) {
+  for (bool grew = true; grew;) {
+    grew = false;
+    for (Member& m : *members) {
+      if (m.ours) continue;
+      m.ours = std::any_of(
+          members->begin(), members->end(),
+          [&m](const Member& p) { return p.ours && p.pid == m.parent; });
+      grew |= m.ours;
+    }
+  }
+}
+
+}  // namespace
+
+int SignalSession(int proc_fd, int cgroup_procs_fd, pid_t session, int signal) {
+  std::vector<Member> members;
+  const std::string list = ReadAll(cgroup_procs_fd);
+  const char* at = list.c_str();
+  while (*at != '\0') {
+    char* end;
+    const auto pid = static_cast<pid_t>(strtol(at, &end, 10));
+    if (end == at) break;
+    at = end + strspn(end, "\n");
+    Member member = {pid, 0, 0, false};
+    pid_t its_session = 0;
+    member.start_time = ReadStat(proc_fd, pid, &its_session, &member.parent);
+    member.ours = pid == session || its_session == session;
+    if (member.start_time != 0) members.push_back(member);
+  }
+  AddDescendants(&members);
+  int alive = 0;
+  for (const Member& member : members) {
+    if (member.ours && SignalMember(proc_fd, member, signal)) ++alive;
+  }
+  return alive;
+}
+
+}  // namespace warren::shim

@@ -1,0 +1,78 @@
+#ifndef WARREN_RUNTIME_SHIM_MONITOR_H_
+#define WARREN_RUNTIME_SHIM_MONITOR_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "runtime/base/unique_fd.h"
+#include "runtime/shim/log_file.h"
+#include "runtime/shim/log_framer.h"
+#include "runtime/shim/spawn.h"
+
+namespace warren::shim {
+
+// Counter of the OOM killer in the container's cgroup: the number behind
+// "oom_kill" in memory.events (v2) or memory.oom_control (v1). Borrowed `fd`;
+// -1 (and a file without the line) reads as 0.
+uint64_t ReadOomKills(int fd);
+
+// Looks after a running container: writes its log, answers at shim.sock, reaps
+// what ends, and, when the first process has ended, drains the output and
+// leaves exit.pb. Depends on nobody: the agent may come and go. Its memory is
+// what a node pays per container. Single-threaded.
+class Monitor {
+ public:
+  static constexpr int kStreams = 2;
+
+  // Everything is owned but `log` and `buffers`. `signals`: a signalfd for
+  // SIGCHLD. `oom_kills`: the counter before the start.
+  Monitor(Program program, LogFile* log, FramerBuffer (&buffers)[kStreams],
+          base::UniqueFd run_dir, base::UniqueFd listener,
+          base::UniqueFd signals, base::UniqueFd oom, uint64_t oom_kills);
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+
+  // Returns after the container has ended and its exit record is written.
+  void Run();
+
+ private:
+  static constexpr int kMaxClients = 8;
+  // After the first process: how long a silent, and how long a chatty
+  // grandchild that holds the pipes may keep us.
+  static constexpr int kDrainIdleMs = 100;
+  static constexpr int kDrainMaxMs = 2000;
+  // How long the death of what the program left behind may take.
+  static constexpr int kOrphansMaxMs = 1000;
+
+  void Turn();
+  // Reads a stream once; false when nothing was there.
+  bool ReadStream(int index);
+  void Reap();
+  void AcceptClient();
+  void ServeClient(int index);
+  void Answer(const v1::Command& command, base::UniqueFd fd, v1::Reply* reply);
+  void EndOrphans();
+  void Drain();
+  void WriteExitFile();
+
+  Program program_;
+  LogFile* log_;
+  base::UniqueFd run_dir_;
+  base::UniqueFd listener_;
+  base::UniqueFd signals_;
+  base::UniqueFd oom_;
+  uint64_t oom_kills_before_;
+  base::UniqueFd clients_[kMaxClients];
+  LogFramer framers_[kStreams];
+  bool ended_ = false;
+  int wait_status_ = 0;
+  int64_t finished_at_ns_ = 0;
+};
+
+// Exit code (128 + n for signal n) and signal of a wait status.
+void DescribeExit(int wait_status, v1::Exited* exited);
+
+}  // namespace warren::shim
+
+#endif  // WARREN_RUNTIME_SHIM_MONITOR_H_

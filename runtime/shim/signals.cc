@@ -1,0 +1,25 @@
+#include "runtime/shim/signals.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+
+namespace warren::shim {
+
+void IgnoreSignals() {
+  for (const int signal :
+       {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM}) {
+    struct sigaction action = {};
+    action.sa_handler = SIG_IGN;
+    sigaction(signal, &action, nullptr);
+  }
+}
+
+base::UniqueFd WatchChildren() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  return base::UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+}  // namespace warren::shim

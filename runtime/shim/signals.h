@@ -1,0 +1,17 @@
+#ifndef WARREN_RUNTIME_SHIM_SIGNALS_H_
+#define WARREN_RUNTIME_SHIM_SIGNALS_H_
+
+#include "runtime/base/unique_fd.h"
+
+namespace warren::shim {
+
+// A shim outlives its agent and a shutdown's first wave: hang-up, interrupt,
+// terminate and friends are ignored. init resets that before execve.
+void IgnoreSignals();
+
+// Blocks SIGCHLD and returns a non-blocking signalfd for it.
+base::UniqueFd WatchChildren();
+
+}  // namespace warren::shim
+
+#endif  // WARREN_RUNTIME_SHIM_SIGNALS_H_

@@ -1,0 +1,156 @@
+#ifndef WARREN_RUNTIME_SHIM_CLIENT_H_
+#define WARREN_RUNTIME_SHIM_CLIENT_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/base/process.h"
+#include "runtime/base/unique_fd.h"
+#include "warren/shim/v1/shim.pb.h"
+
+// The agent's side of warren/shim/v1/shim.proto: start a shim with a launch
+// request and descriptors, talk to one that runs, read what one left.
+//
+// Errors of a launch read "<what>: <step> <detail>: <errno text>", for example
+// "start container: pivot_root: Invalid argument" or, when the program itself
+// cannot be run, `start container: exec "/bin/nope": No such file or
+// directory`. They carry errno (base::GetErrno) and the step (FailedStep).
+// After a failed launch nothing of it is left: no process, no pin, no socket.
+namespace warren::runtime {
+
+// The step of the shim or init that failed, "" when `status` is OK or did not
+// come from there. "execve" = the program could not be run (ENOENT: there is
+// no such file in the container, EACCES: it is not executable).
+std::string FailedStep(const absl::Status& status);
+
+// What a launch started. `process` is the first process of the container or
+// exec session, or a pod's reaping init (pid 0 when none was asked for); host
+// numbers.
+struct Launched {
+  base::ProcessId process;
+  int64_t started_at_ns = 0;  // CLOCK_REALTIME
+  // The shim itself, a child of the caller who must base::Reap() it once its
+  // pidfd is readable. Invalid for sandboxes (that shim has left and is
+  // reaped).
+  base::Child shim;
+};
+
+// An exec session. Closing (destroying) it before the end kills the program
+// and all it forked. Thread-compatible.
+class ExecSession {
+ public:
+  ExecSession(Launched launched, base::UniqueFd socket);
+  ExecSession(ExecSession&&) = default;
+  ExecSession& operator=(ExecSession&& other) noexcept {
+    std::swap(launched_, other.launched_);
+    std::swap(socket_, other.socket_);
+    std::swap(exited_, other.exited_);
+    return *this;
+  }
+  // Closes the socket, which makes the shim kill what is left, and reaps the
+  // shim (waits for it at most ten seconds, then kills it too).
+  ~ExecSession();
+
+  const Launched& launched() const { return launched_; }
+
+  // Readable when Wait() will not block; for poll(2).
+  int event_fd() const { return socket_.get(); }
+
+  // How the program ended. kDeadlineExceeded: still running. Once it has
+  // ended, the same answer again and again.
+  absl::StatusOr<shim::v1::Exited> Wait(absl::Duration timeout);
+
+  // SIGKILL to the program and all it forked; Wait() then returns after the
+  // last of them is gone.
+  absl::Status Kill();
+  // A signal to the program only.
+  absl::Status Signal(int signal);
+
+ private:
+  Launched launched_;
+  base::UniqueFd socket_;
+  std::optional<shim::v1::Exited> exited_;
+};
+
+// Starts shims from one sealed copy of the program (EXE-1). Thread-safe.
+class ShimLauncher {
+ public:
+  // Reads the program at `path` into a sealed memfd, so that an upgrade on
+  // disk cannot mix versions and a container cannot overwrite it.
+  static absl::StatusOr<ShimLauncher> Open(const std::string& path);
+  // `sealed_program`: what base::SealedMemfd(…, executable) made.
+  explicit ShimLauncher(base::UniqueFd sealed_program)
+      : program_(std::move(sealed_program)) {}
+
+  // Each sends `request` and the borrowed `fds` (request fields name them by
+  // place, counted from 1) and waits for the answer, at most `timeout`: then
+  // kDeadlineExceeded, and the shim has been made to undo what it did.
+  //
+  // Returns when the namespaces are made and pinned and the shim has left.
+  absl::StatusOr<Launched> LaunchSandbox(
+      const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
+      absl::Duration timeout = kLaunchTimeout) const;
+  // Returns after execve of the program; the shim stays.
+  absl::StatusOr<Launched> LaunchContainer(
+      const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
+      absl::Duration timeout = kLaunchTimeout) const;
+  // Returns after execve; the program runs until it ends or the session is
+  // destroyed.
+  absl::StatusOr<ExecSession> LaunchExec(
+      const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
+      absl::Duration timeout = kLaunchTimeout) const;
+
+  static constexpr absl::Duration kLaunchTimeout = absl::Seconds(60);
+
+ private:
+  base::UniqueFd program_;
+};
+
+// A connection to the shim of a running container. Thread-compatible; any
+// number of connections may exist. Every call is a round trip of at most
+// `kCommandTimeout` (kDeadlineExceeded); kUnavailable when the shim has left
+// meanwhile: then its exit file tells how the container ended.
+class ShimConnection {
+ public:
+  // Connects to shim.sock in the container's run folder. kUnavailable when
+  // nobody listens there.
+  static absl::StatusOr<ShimConnection> Connect(int run_dir_fd);
+
+  // The shim, by SO_PEERCRED of this very connection; its start time is read
+  // while the connection proves that it lives.
+  const base::ProcessId& shim() const { return shim_; }
+
+  // The container's first process and when it started.
+  absl::StatusOr<shim::v1::Started> Query();
+  // To the first process only. kUnavailable when it has ended.
+  absl::Status Signal(int signal);
+  // Opens the log again: at the same folder descriptor, or at the new
+  // `log_dir_fd` (borrowed, -1 = the same) when the folder was made anew.
+  absl::Status ReopenLog(int log_dir_fd = -1);
+
+  static constexpr absl::Duration kCommandTimeout = absl::Seconds(10);
+
+ private:
+  ShimConnection(base::UniqueFd socket, base::ProcessId shim)
+      : socket_(std::move(socket)), shim_(shim) {}
+  absl::StatusOr<shim::v1::Reply> Call(const shim::v1::Command& command,
+                                       const std::vector<int>& fds);
+
+  base::UniqueFd socket_;
+  base::ProcessId shim_;
+};
+
+// What the shim of an ended container left in its run folder; nullopt when
+// there is no exit file. A file that cannot be parsed is an error.
+absl::StatusOr<std::optional<shim::v1::Exited>> ReadExitFile(int run_dir_fd);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_SHIM_CLIENT_H_

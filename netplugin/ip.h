@@ -46,6 +46,7 @@ struct IpPrefix {
   static absl::StatusOr<IpPrefix> Parse(absl::string_view text);
 
   IpPrefix Masked() const;  // host bits zeroed
+  IpAddress End() const;    // the first address behind, wrapping
   bool Contains(const IpAddress& other) const;
   bool Overlaps(const IpPrefix& other) const;
   std::string ToString() const;

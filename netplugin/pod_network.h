@@ -22,10 +22,10 @@ struct Lease {
 
 // Everything the agent shows of a wired pod.
 struct Attachment {
-  std::string host_ifname;         // our end of the veth, in the node
-  std::string pod_ifname;          // "eth0"
-  std::string mac;                 // of the pod's end, "aa:bb:…"
-  std::vector<IpAddress> gateways; // default routes inside the pod
+  std::string host_ifname;          // our end of the veth, in the node
+  std::string pod_ifname;           // "eth0"
+  std::string mac;                  // of the pod's end, "aa:bb:…"
+  std::vector<IpAddress> gateways;  // default routes inside the pod
   int mtu = 0;
 };
 
@@ -49,7 +49,7 @@ struct NetnsView {
 
 struct Health {
   bool ready = false;
-  std::string reason;   // CamelCase, for the NetworkReady condition
+  std::string reason;  // CamelCase, for the NetworkReady condition
   std::string message;
 };
 
@@ -83,12 +83,16 @@ class PodNetwork {
   // addresses, default routes.
   virtual absl::StatusOr<Attachment> Setup(const Lease& lease,
                                            int netns_fd) = 0;
-  // Removes the link of a sandbox and releases its lease. Call it before the
-  // namespace is dropped or after, both work.
+  // Cuts a sandbox off at once, removes its link and releases its lease. Call
+  // it before the namespace is dropped or after, both work. The link may go,
+  // and the lease be released, shortly after the return; see Drain.
   virtual absl::Status Teardown(const Lease& lease) = 0;
 
-  // Links of ours in the node whose sandbox is not in `live_ids` are removed.
-  // Returns how many.
+  // Returns once nothing of pods torn down so far is left: links, leases.
+  virtual absl::Status Drain() { return absl::OkStatus(); }
+
+  // Links of ours in the node whose sandbox is not in `live_ids` and holds no
+  // lease (so that a Setup under way is safe) are removed. Returns how many.
   virtual absl::StatusOr<int> RemoveOrphans(
       const std::vector<std::string>& live_ids) = 0;
 

@@ -1,0 +1,28 @@
+#ifndef WARREN_NETPLUGIN_ADDRESS_H_
+#define WARREN_NETPLUGIN_ADDRESS_H_
+
+#include <absl/status/statusor.h>
+
+#include <vector>
+
+#include "netplugin/ip.h"
+#include "netplugin/netlink.h"
+
+// Addresses of links by rtnetlink(7).
+namespace warren::netplugin {
+
+struct LinkAddress {
+  int link = 0;  // index
+  IpPrefix prefix;
+  uint32_t flags = 0;  // IFA_F_* of linux/if_addr.h
+};
+
+// Fails with EEXIST when the link has the address. IPv6 addresses are usable
+// at once: no duplicate address detection.
+Request AddAddress(int link, const IpPrefix& prefix);
+Request DeleteAddress(int link, const IpPrefix& prefix);
+absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket);
+
+}  // namespace warren::netplugin
+
+#endif  // WARREN_NETPLUGIN_ADDRESS_H_

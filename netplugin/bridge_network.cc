@@ -1,0 +1,318 @@
+#include "netplugin/bridge_network.h"
+
+#include <absl/container/flat_hash_set.h>
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "netplugin/bridge_device.h"
+#include "netplugin/inspect.h"
+#include "netplugin/pod_ranges.h"
+#include "netplugin/pod_wiring.h"
+#include "runtime/base/status.h"
+
+namespace warren::netplugin {
+namespace {
+
+constexpr int kMinMtu = 1280;  // IPv6 does not work below (RFC 8200, 5)
+constexpr int kMaxMtu = 65535;
+
+absl::Status CheckOptions(const BridgeNetworkOptions& options) {
+  RETURN_IF_ERROR(ValidateRanges(options.ranges));
+  if (!IsValidIfname(options.bridge)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", options.bridge, "\" is no name for a bridge"));
+  }
+  const std::string& table = options.table;
+  const bool good_table =
+      !table.empty() && table.size() <= 31 &&
+      std::all_of(table.begin(), table.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) || c == '_' || c == '-';
+      });
+  if (!good_table) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", table, "\" is no name for an nftables table"));
+  }
+  if (options.mtu != 0 && (options.mtu < kMinMtu || options.mtu > kMaxMtu)) {
+    return absl::InvalidArgumentError(absl::StrCat("an MTU of ", options.mtu,
+                                                   " is not within ", kMinMtu,
+                                                   " and ", kMaxMtu));
+  }
+  return absl::OkStatus();
+}
+
+// Veths of sandboxes in the node, those on another bridge left out: they belong
+// to another Warren.
+absl::StatusOr<std::vector<Link>> OurVeths(NetlinkSocket& socket,
+                                           const std::string& bridge) {
+  ASSIGN_OR_RETURN(std::vector<Link> links, ListLinks(socket));
+  int bridge_index = 0;
+  for (const Link& link : links) {
+    if (link.name == bridge) bridge_index = link.index;
+  }
+  std::erase_if(links, [&](const Link& link) {
+    const bool here = link.master == bridge_index || link.master == 0;
+    return !here || !SandboxOfLink(link);
+  });
+  return links;
+}
+
+std::string Where(const char* what, const Lease& lease) {
+  return absl::StrCat(what, " the network of sandbox \"", lease.sandbox_id,
+                      "\"");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<BridgeNetwork>> BridgeNetwork::Create(
+    BridgeNetworkOptions options) {
+  RETURN_IF_ERROR_IN(CheckOptions(options), "pod network");
+  return std::unique_ptr<BridgeNetwork>(new BridgeNetwork(std::move(options)));
+}
+
+BridgeNetwork::BridgeNetwork(BridgeNetworkOptions options)
+    : options_(std::move(options)),
+      rules_(options_.table),
+      ipam_(options_.clock, options_.cool_down),
+      reaper_(options_.link_grace, [this](const Lease& lease) {
+        absl::MutexLock lock(&mutex_);
+        ipam_.Release(lease);
+      }) {
+  absl::MutexLock lock(&mutex_);
+  ipam_.SetRanges(options_.ranges).IgnoreError();  // no lease yet: cannot fail
+}
+
+absl::Status BridgeNetwork::Init() {
+  absl::MutexLock setup(&setup_mutex_);
+  return base::Annotate(InitLocked(), "setting up the pod network");
+}
+
+absl::Status BridgeNetwork::InitLocked() {
+  std::vector<IpPrefix> ranges;
+  std::vector<Lease> leases;
+  {
+    absl::MutexLock lock(&mutex_);
+    ranges = ipam_.ranges();
+    leases = ipam_.Leases();
+  }
+  RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(ranges, options_.bridge));
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  int mtu = options_.mtu;
+  if (mtu == 0) {
+    ASSIGN_OR_RETURN(mtu, UplinkMtu(socket));
+    mtu = std::clamp(mtu, kMinMtu, kMaxMtu);
+  }
+  // The port filter first: no pod is ever reachable without it.
+  RETURN_IF_ERROR(rules_.Ensure(ranges));
+  for (const Lease& lease : leases) {
+    if (reaper_.IsParked(lease.sandbox_id)) continue;
+    RETURN_IF_ERROR(rules_.AddPod(PortOf(lease)));
+  }
+  ASSIGN_OR_RETURN(const Link bridge,
+                   EnsureBridge(socket, options_.bridge, mtu, ranges));
+  ASSIGN_OR_RETURN(saved_, EnsureForwarding(socket, bridge, ranges, saved_));
+  absl::MutexLock lock(&mutex_);
+  base_ = {bridge.index, mtu};
+  return absl::OkStatus();
+}
+
+absl::Status BridgeNetwork::SetPodRanges(const std::vector<IpPrefix>& ranges) {
+  RETURN_IF_ERROR(ValidateRanges(ranges));
+  absl::MutexLock setup(&setup_mutex_);
+  std::vector<IpPrefix> before;
+  bool made = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    before = ipam_.ranges();
+    made = base_.bridge != 0;
+  }
+  if (before == ranges) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(ranges, options_.bridge));
+  RETURN_IF_ERROR(reaper_.Drain());
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(ipam_.SetRanges(ranges));
+  }
+  if (!made) return absl::OkStatus();
+  const absl::Status status = InitLocked();
+  if (status.ok()) return status;
+  absl::MutexLock lock(&mutex_);
+  // Fails only if a pod started in between; Check() then tells what is amiss.
+  ipam_.SetRanges(before).IgnoreError();
+  return base::Annotate(status, "changing the pod ranges");
+}
+
+Health BridgeNetwork::Check() {
+  const auto sick = [](const char* reason, absl::string_view message) {
+    return Health{false, reason, std::string(message)};
+  };
+  std::vector<IpPrefix> ranges;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (base_.bridge == 0) {
+      return sick("NetworkNotInitialized", "the pod network is not set up");
+    }
+    ranges = ipam_.ranges();
+  }
+  auto socket = NetlinkSocket::Open(NETLINK_ROUTE);
+  if (!socket.ok()) return sick("NetlinkFailed", socket.status().message());
+  const auto bridge = FindLink(*socket, options_.bridge);
+  if (!bridge.ok()) return sick("NetlinkFailed", bridge.status().message());
+  if (!bridge->has_value() || !(*bridge)->up) {
+    return sick("BridgeMissing",
+                absl::StrCat("bridge ", options_.bridge, " is ",
+                             bridge->has_value() ? "down" : "missing"));
+  }
+  const auto present = rules_.Present();
+  if (!present.ok()) return sick("RulesFailed", present.status().message());
+  if (!*present) return sick("RulesMissing", "nftables tables are missing");
+  for (const IpPrefix& range : ranges) {
+    const std::string path = range.address.family() == AF_INET
+                                 ? "net/ipv4/ip_forward"
+                                 : "net/ipv6/conf/all/forwarding";
+    const auto value = ReadSysctl(path);
+    if (!value.ok() || *value != "1") {
+      return sick("ForwardingOff", absl::StrCat("sysctl ", path, " is not 1"));
+    }
+  }
+  return {true, "NetworkReady", ""};
+}
+
+absl::StatusOr<Lease> BridgeNetwork::Allocate(const std::string& sandbox_id) {
+  // A lease on its way out must not become the new one.
+  if (reaper_.IsParked(sandbox_id)) RETURN_IF_ERROR(reaper_.Drain());
+  absl::StatusOr<Lease> lease;
+  {
+    absl::MutexLock lock(&mutex_);
+    lease = ipam_.Allocate(sandbox_id);
+  }
+  if (!absl::IsResourceExhausted(lease.status())) return lease;
+  // Addresses of links about to be deleted may be all that is missing.
+  RETURN_IF_ERROR(reaper_.Drain());
+  absl::MutexLock lock(&mutex_);
+  return ipam_.Allocate(sandbox_id);
+}
+
+void BridgeNetwork::Release(const Lease& lease) {
+  if (reaper_.IsParked(lease.sandbox_id)) return;  // released by the reaper
+  absl::MutexLock lock(&mutex_);
+  ipam_.Release(lease);
+}
+
+absl::Status BridgeNetwork::Adopt(const Lease& lease) {
+  RETURN_IF_ERROR_IN(MakeWiringPlan(lease, kDefaultMtu).status(), "adopting");
+  bool made = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR_IN(ipam_.Adopt(lease), Where("adopting", lease));
+    made = base_.bridge != 0;
+  }
+  // Init did it for leases adopted before.
+  if (!made) return absl::OkStatus();
+  return base::Annotate(rules_.AddPod(PortOf(lease)), Where("adopting", lease));
+}
+
+absl::StatusOr<BridgeNetwork::Base> BridgeNetwork::BaseFor(const Lease& lease) {
+  absl::MutexLock lock(&mutex_);
+  if (base_.bridge == 0) {
+    return absl::FailedPreconditionError("the pod network is not set up");
+  }
+  const std::optional<Lease> held = ipam_.Find(lease.sandbox_id);
+  if (!held || held->addresses != lease.addresses ||
+      reaper_.IsParked(lease.sandbox_id)) {
+    return absl::FailedPreconditionError("the lease is not held");
+  }
+  return base_;
+}
+
+absl::StatusOr<Attachment> BridgeNetwork::Setup(const Lease& lease,
+                                                int netns_fd) {
+  const std::string where = Where("setting up", lease);
+  ASSIGN_OR_RETURN_IN(const Base base, BaseFor(lease), where);
+  ASSIGN_OR_RETURN_IN(const WiringPlan plan, MakeWiringPlan(lease, base.mtu),
+                      where);
+  RETURN_IF_ERROR_IN(WirePod(plan, base.bridge, netns_fd, rules_), where);
+  return Attachment{plan.port.host_ifname, kPodIfname, FormatMac(plan.port.mac),
+                    plan.gateways, plan.mtu};
+}
+
+absl::Status BridgeNetwork::Teardown(const Lease& lease) {
+  const std::string where = Where("tearing down", lease);
+  const PodPort port = PortOf(lease);
+  RETURN_IF_ERROR_IN(rules_.RemovePod(port), where);
+  ASSIGN_OR_RETURN_IN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE),
+                      where);
+  ASSIGN_OR_RETURN_IN(const std::optional<Link> link,
+                      FindLink(socket, port.host_ifname), where);
+  if (!link || !IsVethOf(*link, LinkAlias(lease.sandbox_id))) {
+    Release(lease);
+    return absl::OkStatus();
+  }
+  // Fails only when the bridge or the link went away meanwhile, which cuts the
+  // pod off as well.
+  socket.Execute(DisableBridgePort(link->index)).IgnoreError();
+  reaper_.Park(link->index, link->name, lease);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
+    const std::vector<std::string>& live_ids) {
+  constexpr char kWhere[] = "removing orphaned links";
+  ASSIGN_OR_RETURN_IN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE),
+                      kWhere);
+  ASSIGN_OR_RETURN_IN(const auto veths, OurVeths(socket, options_.bridge),
+                      kWhere);
+  // By name, which follows from the ID: a link without alias is known too.
+  absl::flat_hash_set<std::string> live;
+  for (const std::string& id : live_ids) live.insert(HostIfname(id));
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const Lease& lease : ipam_.Leases()) {
+      live.insert(HostIfname(lease.sandbox_id));
+    }
+  }
+  std::vector<int> orphans;
+  for (const Link& link : veths) {
+    if (!live.contains(link.name)) orphans.push_back(link.index);
+  }
+  RETURN_IF_ERROR_IN(DeleteLinks(socket, orphans), kWhere);
+  RETURN_IF_ERROR_IN(rules_.RetainPods(live), kWhere);
+  return static_cast<int>(orphans.size());
+}
+
+absl::StatusOr<NetnsView> BridgeNetwork::Inspect(int netns_fd) {
+  return InspectNetns(netns_fd);
+}
+
+absl::Status BridgeNetwork::Drain() { return reaper_.Drain(); }
+
+absl::Status BridgeNetwork::Clean() {
+  absl::MutexLock setup(&setup_mutex_);
+  absl::Status result = reaper_.Drain();
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  std::vector<int> links;
+  const auto veths = OurVeths(socket, options_.bridge);
+  base::Update(&result, veths.status());
+  if (veths.ok()) {
+    for (const Link& link : *veths) links.push_back(link.index);
+  }
+  base::Update(&result, DeleteLinks(socket, links));
+  const auto removed = RemoveBridge(socket, options_.bridge);
+  base::Update(&result, removed.status());
+  std::vector<Sysctl> restore = saved_;
+  if (removed.ok() && !removed->empty()) restore = *removed;
+  std::reverse(restore.begin(), restore.end());
+  base::Update(&result, WriteSysctls(restore));
+  base::Update(&result, rules_.Remove());
+  if (result.ok()) saved_.clear();
+  absl::MutexLock lock(&mutex_);
+  base_ = {};
+  return base::Annotate(result, "removing the pod network");
+}
+
+}  // namespace warren::netplugin

@@ -1,0 +1,80 @@
+#ifndef WARREN_NETPLUGIN_BRIDGE_PLAN_H_
+#define WARREN_NETPLUGIN_BRIDGE_PLAN_H_
+
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "netplugin/ip.h"
+#include "netplugin/link.h"
+#include "netplugin/pod_network.h"
+#include "netplugin/sysctl.h"
+
+// What is to be done to wire a pod to the bridge, as values: names, addresses
+// and settings. Pure; BridgeNetwork carries it out.
+namespace warren::netplugin {
+
+// Links of ours carry this group from birth ("wrn").
+inline constexpr uint32_t kLinkGroup = 0x0077726e;
+inline constexpr char kPodIfname[] = "eth0";
+inline constexpr int kDefaultMtu = 1500;
+
+// The node's end of a sandbox's veth: "wr" and 13 characters, those that
+// crictl shows when the ID is 64 hexadecimal digits, else of a hash. Always the
+// same for an ID, so that no database is needed to find the link.
+std::string HostIfname(const std::string& sandbox_id);
+
+// The alias tells the whole ID: "warren:<sandbox id>". None when it is not one
+// of ours.
+std::string LinkAlias(const std::string& sandbox_id);
+std::optional<std::string> SandboxOfAlias(const std::string& alias);
+
+// The sandbox behind a veth end in the node that is ours by group and alias,
+// or by group and name when a crash came between the two messages that make it
+// (the ID is then unknown: an empty string).
+std::optional<std::string> SandboxOfLink(const Link& link);
+
+// The bridge's address in a range: the first host address.
+IpPrefix GatewayOf(const IpPrefix& range);
+
+// The pod's MAC address follows from its first IP address: two pods of a node
+// never share one, and who remembers a reused IP address remembers right.
+MacAddress PodMac(const Lease& lease);
+
+// What a port may send from, and all that the packet filter knows of a pod.
+struct PodPort {
+  std::string host_ifname;
+  MacAddress mac = {};
+  std::vector<IpAddress> addresses;
+};
+PodPort PortOf(const Lease& lease);
+
+struct WiringPlan {
+  PodPort port;
+  std::string alias;
+  int mtu = 0;
+  std::vector<IpPrefix> addresses;   // of eth0
+  std::vector<IpAddress> gateways;   // default routes
+  std::vector<Sysctl> pod_sysctls;   // in the pod, before eth0 exists
+  std::vector<Sysctl> host_sysctls;  // in the node, before there is a carrier
+};
+// kInvalidArgument for a lease without ID or addresses, or with an ID that
+// does not fit an alias.
+absl::StatusOr<WiringPlan> MakeWiringPlan(const Lease& lease, int mtu);
+
+// Settings of the bridge itself (NET-1), before it comes up.
+std::vector<Sysctl> BridgeSysctls(const std::string& bridge, bool ipv6);
+
+// The bridge's alias remembers what forwarding settings of the node were
+// before us, for as long as the settings themselves live: until a reboot.
+std::string EncodeBridgeAlias(const std::vector<Sysctl>& saved);
+// None when the alias is not that of a bridge of ours.
+std::optional<std::vector<Sysctl>> DecodeBridgeAlias(const std::string& alias);
+
+}  // namespace warren::netplugin
+
+#endif  // WARREN_NETPLUGIN_BRIDGE_PLAN_H_

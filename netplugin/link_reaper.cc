@@ -1,0 +1,154 @@
+#include "netplugin/link_reaper.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "netplugin/link.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/status.h"
+
+namespace warren::netplugin {
+namespace {
+
+// How often parked links are looked at.
+constexpr absl::Duration kPoll = absl::Milliseconds(50);
+// Keeps a batch of messages far below the socket's send buffer.
+constexpr size_t kLinksPerBatch = 200;
+// Upper byte of the groups of a deletion; the rest is random, so that nobody
+// else's link is ever in one.
+constexpr uint32_t kDyingGroups = 0x77000000;
+
+absl::StatusOr<uint32_t> RandomGroup() {
+  uint32_t random = 0;
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+    return base::ErrnoError(errno, "getrandom");
+  }
+  return kDyingGroups | (random & 0x00ffffff);
+}
+
+absl::Status UnlessGone(const absl::Status& status) {
+  return IsNoSuchLink(status) ? absl::OkStatus() : status;
+}
+
+absl::Status DeleteBatch(NetlinkSocket& socket, const int* links,
+                         size_t count) {
+  if (count == 1) return UnlessGone(socket.Execute(DeleteLink(links[0])));
+  ASSIGN_OR_RETURN(const uint32_t group, RandomGroup());
+  std::vector<Request> moves;
+  for (size_t i = 0; i < count; ++i) {
+    moves.push_back(SetGroup(links[i], group));
+  }
+  RETURN_IF_ERROR(UnlessGone(socket.Execute(std::move(moves))));
+  return UnlessGone(socket.Execute(DeleteGroup(group)));
+}
+
+}  // namespace
+
+absl::Status DeleteLinks(NetlinkSocket& socket, const std::vector<int>& links) {
+  for (size_t i = 0; i < links.size(); i += kLinksPerBatch) {
+    RETURN_IF_ERROR(DeleteBatch(socket, links.data() + i,
+                                std::min(kLinksPerBatch, links.size() - i)));
+  }
+  return absl::OkStatus();
+}
+
+LinkReaper::LinkReaper(absl::Duration grace, Gone gone)
+    : grace_(grace), gone_(std::move(gone)) {}
+
+LinkReaper::~LinkReaper() {
+  std::thread thread;
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+    thread = std::move(thread_);
+  }
+  if (thread.joinable()) thread.join();
+  // What cannot be deleted now is an orphan for the next start.
+  Drain().IgnoreError();
+}
+
+void LinkReaper::Park(int index, const std::string& name, const Lease& lease) {
+  absl::MutexLock lock(&mutex_);
+  parked_.try_emplace(
+      lease.sandbox_id,
+      Parked{index, name, lease, base::SystemClock().MonotonicNow()});
+  if (!thread_.joinable() && !stop_) thread_ = std::thread([this] { Run(); });
+}
+
+bool LinkReaper::IsParked(const std::string& sandbox_id) const {
+  absl::MutexLock lock(&mutex_);
+  return parked_.contains(sandbox_id);
+}
+
+absl::Status LinkReaper::Drain() { return Sweep(absl::ZeroDuration()); }
+
+void LinkReaper::Run() {
+  const auto has_work = [this] {
+    mutex_.AssertReaderHeld();
+    return stop_ || !parked_.empty();
+  };
+  const auto stopped = [this] {
+    mutex_.AssertReaderHeld();
+    return stop_;
+  };
+  while (true) {
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(&has_work));
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stopped), kPoll)) return;
+    }
+    // An error (no descriptors, no memory) leaves the links parked: the next
+    // round tries again.
+    Sweep(grace_).IgnoreError();
+  }
+}
+
+absl::Status LinkReaper::Sweep(absl::Duration grace) {
+  absl::MutexLock sweep(&sweep_mutex_);
+  std::vector<Parked> parked;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, one] : parked_) parked.push_back(one);
+  }
+  if (parked.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  std::vector<Parked> gone;
+  const absl::Status status = DeleteOld(socket, grace, parked, &gone);
+  for (const Parked& one : gone) {
+    {
+      absl::MutexLock lock(&mutex_);
+      parked_.erase(one.lease.sandbox_id);
+    }
+    gone_(one.lease);
+  }
+  return status;
+}
+
+absl::Status LinkReaper::DeleteOld(NetlinkSocket& socket, absl::Duration grace,
+                                   const std::vector<Parked>& parked,
+                                   std::vector<Parked>* gone) {
+  const int64_t latest =
+      base::SystemClock().MonotonicNow() - absl::ToInt64Nanoseconds(grace);
+  std::vector<Parked> old;
+  for (const Parked& one : parked) {
+    ASSIGN_OR_RETURN(const std::optional<Link> link,
+                     FindLink(socket, one.index));
+    if (!link || link->name != one.name) {
+      gone->push_back(one);
+    } else if (one.since <= latest) {
+      old.push_back(one);
+    }
+  }
+  std::vector<int> links;
+  links.reserve(old.size());
+  for (const Parked& one : old) links.push_back(one.index);
+  RETURN_IF_ERROR_IN(DeleteLinks(socket, links), "deleting veths");
+  gone->insert(gone->end(), old.begin(), old.end());
+  return absl::OkStatus();
+}
+
+}  // namespace warren::netplugin

@@ -1,0 +1,28 @@
+#ifndef WARREN_NETPLUGIN_NETNS_H_
+#define WARREN_NETPLUGIN_NETNS_H_
+
+#include <absl/functional/function_ref.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "runtime/base/unique_fd.h"
+
+namespace warren::netplugin {
+
+// Runs `act` with the calling thread inside the network namespace `netns_fd`
+// and returns with it back where it was; the process ends (abort) if it cannot
+// get back, since all later work of the thread would hit the wrong namespace.
+// `act` opens sockets and writes /proc/sys/net, which belong to the namespace
+// of the thread that opens them, and starts no thread. kInvalidArgument when
+// `netns_fd` is no network namespace. Needs CAP_SYS_ADMIN.
+absl::Status InNetns(int netns_fd, absl::FunctionRef<absl::Status()> act);
+
+// The network namespace of the calling thread.
+absl::StatusOr<base::UniqueFd> OpenOwnNetns();
+
+// True when both descriptors are the same namespace (nsfs device and inode).
+absl::StatusOr<bool> IsSameNetns(int a, int b);
+
+}  // namespace warren::netplugin
+
+#endif  // WARREN_NETPLUGIN_NETNS_H_

@@ -1,0 +1,68 @@
+#ifndef WARREN_NETPLUGIN_NFTABLES_H_
+#define WARREN_NETPLUGIN_NFTABLES_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/container/flat_hash_set.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/synchronization/mutex.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "netplugin/bridge_plan.h"
+#include "netplugin/ip.h"
+#include "netplugin/netlink.h"
+
+namespace warren::netplugin {
+
+// Warren's packet rules: a table "inet NAME" that masquerades what leaves the
+// pod ranges, and a table "bridge NAME" that lets a pod send from its own MAC
+// and IP addresses only (NET-1). The rules are fixed; pods are elements of
+// sets, so that the cost of a packet and of a change does not grow with them.
+//
+//   table inet NAME                      table bridge NAME
+//    set ranges4, ranges6                 set ports4: link . MAC . IPv4
+//    chain postrouting (srcnat)           set ports6: link . MAC . IPv6
+//     from a range, to none of them,      chain prerouting
+//     not multicast: masquerade            from a link of our group: goto pod
+//                                         chain pod
+//                                          IPv4, ARP, IPv6, neighbour adverts
+//                                          from what ports4/6 hold: accept
+//                                          the rest, router adverts: drop
+//
+// All changes are transactions. Works on the network namespace of the thread
+// that first uses it. Thread-safe.
+class PodRules {
+ public:
+  explicit PodRules(std::string table) : table_(std::move(table)) {}
+
+  // Makes or repairs both tables for these pod ranges; pods stay.
+  absl::Status Ensure(const std::vector<IpPrefix>& ranges);
+  // Idempotent, both; removing from tables that are gone is OK.
+  absl::Status AddPod(const PodPort& port);
+  absl::Status RemovePod(const PodPort& port);
+  // Forgets the ports of links that are not named.
+  absl::Status RetainPods(const absl::flat_hash_set<std::string>& ifnames);
+  // Links that have a port entry, each once.
+  absl::StatusOr<std::vector<std::string>> Pods();
+  // False when a table is missing.
+  absl::StatusOr<bool> Present();
+  // Deletes both tables; missing ones are OK.
+  absl::Status Remove();
+
+ private:
+  absl::Status Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status DeletePorts(const char* set,
+                           const std::vector<std::string>& keys)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::string table_;
+  absl::Mutex mutex_;
+  std::optional<NetlinkSocket> socket_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace warren::netplugin
+
+#endif  // WARREN_NETPLUGIN_NFTABLES_H_

@@ -1,0 +1,134 @@
+#include "agent/capability_names.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/strip.h>
+
+#include <iterator>
+
+#include "agent/validate.h"
+#include "runtime/base/status.h"
+
+namespace warren::agent {
+namespace {
+
+// Place in the table = number of the capability (linux/capability.h).
+constexpr absl::string_view kNames[] = {"CHOWN",
+                                        "DAC_OVERRIDE",
+                                        "DAC_READ_SEARCH",
+                                        "FOWNER",
+                                        "FSETID",
+                                        "KILL",
+                                        "SETGID",
+                                        "SETUID",
+                                        "SETPCAP",
+                                        "LINUX_IMMUTABLE",
+                                        "NET_BIND_SERVICE",
+                                        "NET_BROADCAST",
+                                        "NET_ADMIN",
+                                        "NET_RAW",
+                                        "IPC_LOCK",
+                                        "IPC_OWNER",
+                                        "SYS_MODULE",
+                                        "SYS_RAWIO",
+                                        "SYS_CHROOT",
+                                        "SYS_PTRACE",
+                                        "SYS_PACCT",
+                                        "SYS_ADMIN",
+                                        "SYS_BOOT",
+                                        "SYS_NICE",
+                                        "SYS_RESOURCE",
+                                        "SYS_TIME",
+                                        "SYS_TTY_CONFIG",
+                                        "MKNOD",
+                                        "LEASE",
+                                        "AUDIT_WRITE",
+                                        "AUDIT_CONTROL",
+                                        "SETFCAP",
+                                        "MAC_OVERRIDE",
+                                        "MAC_ADMIN",
+                                        "SYSLOG",
+                                        "WAKE_ALARM",
+                                        "BLOCK_SUSPEND",
+                                        "AUDIT_READ",
+                                        "PERFMON",
+                                        "BPF",
+                                        "CHECKPOINT_RESTORE"};
+constexpr int kCount = std::size(kNames);
+
+constexpr absl::string_view kDefaults[] = {
+    "CHOWN",   "DAC_OVERRIDE", "FSETID",     "FOWNER",          "MKNOD",
+    "NET_RAW", "SETGID",       "SETUID",     "SETFCAP",         "SETPCAP",
+    "KILL",    "AUDIT_WRITE",  "SYS_CHROOT", "NET_BIND_SERVICE"};
+
+// "cap_chown" -> "CHOWN"
+std::string Canonical(absl::string_view name) {
+  const std::string upper = absl::AsciiStrToUpper(name);
+  return std::string(absl::StripPrefix(upper, "CAP_"));
+}
+
+// Splits a list into ALL or not, and the mask of the rest.
+struct Request {
+  bool all = false;
+  uint64_t mask = 0;
+};
+absl::StatusOr<Request> Read(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<std::string>& names) {
+  Request request;
+  for (const std::string& name : names) {
+    if (Canonical(name) == "ALL") {
+      request.all = true;
+      continue;
+    }
+    const uint64_t mask = CapabilityMask(name);
+    if (mask == 0) {
+      return Invalid(field, absl::StrCat(Shown(name), " is no capability"));
+    }
+    request.mask |= mask;
+  }
+  return request;
+}
+
+}  // namespace
+
+uint64_t AllCapabilities() { return (uint64_t{1} << kCount) - 1; }
+
+uint64_t CapabilityMask(absl::string_view name) {
+  const std::string canonical = Canonical(name);
+  for (int i = 0; i < kCount; ++i) {
+    if (kNames[i] == canonical) return uint64_t{1} << i;
+  }
+  return 0;
+}
+
+uint64_t DefaultCapabilities() {
+  uint64_t mask = 0;
+  for (absl::string_view name : kDefaults) mask |= CapabilityMask(name);
+  return mask;
+}
+
+std::vector<std::string> CapabilityNames(uint64_t mask) {
+  std::vector<std::string> names;
+  for (int i = 0; i < kCount; ++i) {
+    if ((mask >> i & 1) != 0) names.push_back(absl::StrCat("CAP_", kNames[i]));
+  }
+  return names;
+}
+
+absl::StatusOr<uint64_t> ApplyCapabilities(absl::string_view field,
+                                           const cri::Capability& request) {
+  ASSIGN_OR_RETURN(const Request add,
+                   Read(absl::StrCat(field, ".add_capabilities"),
+                        request.add_capabilities()));
+  ASSIGN_OR_RETURN(const Request drop,
+                   Read(absl::StrCat(field, ".drop_capabilities"),
+                        request.drop_capabilities()));
+  uint64_t mask = DefaultCapabilities();
+  if (add.all) mask = AllCapabilities();
+  if (drop.all) mask = 0;
+  return (mask | add.mask) & ~drop.mask;
+}
+
+}  // namespace warren::agent

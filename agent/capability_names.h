@@ -1,0 +1,37 @@
+#ifndef WARREN_AGENT_CAPABILITY_NAMES_H_
+#define WARREN_AGENT_CAPABILITY_NAMES_H_
+
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/cri.h"
+
+// Capabilities by name (capabilities(7)); masks have bit n for number n. Pure.
+namespace warren::agent {
+
+// All that Linux knows up to CAP_CHECKPOINT_RESTORE (40).
+uint64_t AllCapabilities();
+
+// What a container gets unless asked otherwise: the fourteen that images are
+// commonly built for.
+uint64_t DefaultCapabilities();
+
+// "NET_ADMIN", "cap_net_admin"; 0 = unknown.
+uint64_t CapabilityMask(absl::string_view name);
+
+// The names of a mask with their prefix, lowest number first.
+std::vector<std::string> CapabilityNames(uint64_t mask);
+
+// The default set with the request applied: ALL first (added, then dropped),
+// then single adds, then single drops, so that drops win. kInvalidArgument
+// names an unknown one; `field` is that of `request`.
+absl::StatusOr<uint64_t> ApplyCapabilities(absl::string_view field,
+                                           const cri::Capability& request);
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_CAPABILITY_NAMES_H_

@@ -1,0 +1,89 @@
+#ifndef WARREN_AGENT_CRI_CONVERT_H_
+#define WARREN_AGENT_CRI_CONVERT_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <string>
+#include <vector>
+
+#include "agent/cri.h"
+#include "agent/host_facts.h"
+#include "runtime/image/image_store.h"
+#include "runtime/runtime.h"
+
+// CRI requests as the runtime's plain values, checked at this edge and nowhere
+// further in. Every refusal names the field: kInvalidArgument for what breaks
+// CRI's rules, kUnimplemented for what this build does not do yet,
+// kFailedPrecondition for what it cannot enforce on this host. Nothing that
+// would loosen a container's confinement is ever ignored. Pure.
+namespace warren::agent {
+
+// The one runtime handler; "" in a request means it too.
+inline constexpr char kRuntimeHandler[] = "warren";
+absl::Status CheckRuntimeHandler(absl::string_view handler);
+
+// ---- Pod sandboxes --------------------------------------------------------
+
+// Everything of a PodSandboxConfig but its labels and annotations, which are
+// kept as they are.
+absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
+    const std::string& id, const cri::PodSandboxConfig& config,
+    const HostFacts& host);
+
+absl::Status CheckSandboxMetadata(absl::string_view field,
+                                  const cri::PodSandboxMetadata& metadata);
+
+// ---- Containers -----------------------------------------------------------
+
+struct ContainerInputs {
+  std::string id;
+  const cri::ContainerConfig& config;
+  const cri::PodSandboxConfig& sandbox_config;  // that of RunPodSandbox
+  const runtime::SandboxSpec& sandbox;
+  const image::Image& image;
+};
+
+struct ConvertedContainer {
+  runtime::ContainerSpec spec;
+  int stop_signal = 0;  // Linux number, of the request or of the image
+};
+
+absl::StatusOr<ConvertedContainer> ConvertContainer(
+    const ContainerInputs& inputs);
+
+// ---- Parts, for whoever else needs them and for tests ----------------------
+
+// Field path in messages: "config.linux.resources.cpu_period" and so on.
+absl::StatusOr<runtime::Resources> ConvertResources(
+    absl::string_view field, const cri::LinuxContainerResources& resources);
+
+// Absent, RuntimeDefault and Unconfined pass; Localhost is kUnimplemented.
+absl::Status CheckSeccomp(absl::string_view field, bool present,
+                          const cri::SecurityProfile& profile,
+                          absl::string_view deprecated_path);
+// Absent and Unconfined pass: no profile can be applied.
+absl::Status CheckAppArmor(absl::string_view field, bool present,
+                           const cri::SecurityProfile& profile,
+                           absl::string_view deprecated_profile);
+// Empty options pass: no label can be applied.
+absl::Status CheckSelinux(absl::string_view field,
+                          const cri::SELinuxOption& options);
+// "" passes as itself.
+absl::StatusOr<std::string> CheckCgroupParent(absl::string_view field,
+                                              absl::string_view parent);
+
+// ENTRYPOINT and CMD of the image overridden by command and args.
+absl::StatusOr<std::vector<std::string>> ProcessArgs(
+    const cri::ContainerConfig& config, const image::ImageConfig& image);
+
+// Image, HOSTNAME, request; each later one wins; then PATH and, with a
+// terminal, TERM if nobody set them.
+absl::StatusOr<std::vector<std::string>> ProcessEnv(
+    const cri::ContainerConfig& config, const image::ImageConfig& image,
+    absl::string_view hostname);
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_CRI_CONVERT_H_

@@ -1,0 +1,314 @@
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/cri_convert.h"
+#include "agent/sysctl_policy.h"
+#include "agent/time_offset.h"
+#include "agent/validate.h"
+#include "netplugin/ip.h"
+#include "runtime/base/status.h"
+
+namespace warren::agent {
+namespace {
+
+constexpr char kSecurity[] = "config.linux.security_context";
+constexpr char kNamespaces[] =
+    "config.linux.security_context.namespace_options";
+constexpr size_t kMaxDnsEntries = 64;  // resolv.conf(5) uses far fewer
+constexpr size_t kMaxDnsText = 1024;
+constexpr size_t kShortId = 12;  // default host name
+
+// ---- Namespaces ----
+
+absl::StatusOr<runtime::NamespaceMode> PodOrNode(absl::string_view field,
+                                                 cri::NamespaceMode mode) {
+  switch (mode) {
+    case cri::POD:
+      return runtime::NamespaceMode::kPod;
+    case cri::NODE:
+      return runtime::NamespaceMode::kHost;
+    default:
+      return Invalid(field, absl::StrCat("must be POD or NODE, is ",
+                                         static_cast<int>(mode)));
+  }
+}
+
+absl::StatusOr<runtime::NamespaceMode> PidMode(cri::NamespaceMode mode) {
+  switch (mode) {
+    case cri::POD:
+      return runtime::NamespaceMode::kPod;
+    case cri::CONTAINER:
+      return runtime::NamespaceMode::kContainer;
+    case cri::NODE:
+      return runtime::NamespaceMode::kHost;
+    default:
+      return Invalid(absl::StrCat(kNamespaces, ".pid"),
+                     absl::StrCat("must be POD, CONTAINER or NODE, is ",
+                                  static_cast<int>(mode)));
+  }
+}
+
+// Exactly one entry, at least one id long, that starts at id 0 inside (so
+// that 0 is mapped) and stays within 32 bits.
+absl::StatusOr<std::vector<runtime::IdMapping>> OneMapping(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<cri::IDMapping>& mappings) {
+  if (mappings.size() != 1) {
+    return Invalid(field, absl::StrCat("needs exactly one mapping, has ",
+                                       mappings.size()));
+  }
+  const cri::IDMapping& in = mappings[0];
+  if (in.length() == 0) return Invalid(field, "length must not be 0");
+  if (in.container_id() != 0) {
+    return Invalid(field, "container id 0 must be mapped");
+  }
+  if (uint64_t{in.host_id()} + in.length() > UINT32_MAX) {
+    return Invalid(field, "host ids exceed 32 bits");
+  }
+  return std::vector<runtime::IdMapping>{
+      {in.container_id(), in.host_id(), in.length()}};
+}
+
+absl::Status ConvertUserNamespace(const cri::NamespaceOption& options,
+                                  runtime::SandboxSpec* spec) {
+  if (!options.has_userns_options()) return absl::OkStatus();
+  const cri::UserNamespace& user = options.userns_options();
+  const std::string field = absl::StrCat(kNamespaces, ".userns_options");
+  switch (user.mode()) {
+    case cri::POD: {
+      ASSIGN_OR_RETURN(spec->uid_mappings,
+                       OneMapping(absl::StrCat(field, ".uids"), user.uids()));
+      ASSIGN_OR_RETURN(spec->gid_mappings,
+                       OneMapping(absl::StrCat(field, ".gids"), user.gids()));
+      return absl::OkStatus();
+    }
+    case cri::NODE:
+      if (user.uids_size() + user.gids_size() != 0) {
+        return Invalid(field, "mode NODE allows no mappings");
+      }
+      return absl::OkStatus();
+    default:
+      return Invalid(absl::StrCat(field, ".mode"),
+                     absl::StrCat("must be POD or NODE, is ",
+                                  static_cast<int>(user.mode())));
+  }
+}
+
+absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
+                               runtime::SandboxSpec* spec) {
+  ASSIGN_OR_RETURN(
+      spec->network,
+      PodOrNode(absl::StrCat(kNamespaces, ".network"), options.network()));
+  ASSIGN_OR_RETURN(spec->ipc,
+                   PodOrNode(absl::StrCat(kNamespaces, ".ipc"), options.ipc()));
+  ASSIGN_OR_RETURN(spec->pid, PidMode(options.pid()));
+  return ConvertUserNamespace(options, spec);
+}
+
+// ---- The rest of the security context: nothing of it concerns containers,
+// but what a caller believes to be in force must not be dropped in silence.
+
+absl::Status CheckSandboxSecurity(
+    const cri::LinuxSandboxSecurityContext& security) {
+  const auto in = [](absl::string_view name) {
+    return absl::StrCat(kSecurity, ".", name);
+  };
+  if (security.has_run_as_user()) {
+    RETURN_IF_ERROR(CheckId(in("run_as_user"), security.run_as_user().value()));
+  }
+  if (security.has_run_as_group()) {
+    RETURN_IF_ERROR(
+        CheckId(in("run_as_group"), security.run_as_group().value()));
+    if (!security.has_run_as_user()) {
+      return Invalid(in("run_as_group"), "needs run_as_user");
+    }
+  }
+  for (int64_t group : security.supplemental_groups()) {
+    RETURN_IF_ERROR(CheckId(in("supplemental_groups"), group));
+  }
+  if (!cri::SupplementalGroupsPolicy_IsValid(
+          security.supplemental_groups_policy())) {
+    return Invalid(in("supplemental_groups_policy"), "is unknown");
+  }
+  RETURN_IF_ERROR(CheckSeccomp(in("seccomp"), security.has_seccomp(),
+                               security.seccomp(),
+                               security.seccomp_profile_path()));
+  RETURN_IF_ERROR(CheckAppArmor(in("apparmor"), security.has_apparmor(),
+                                security.apparmor(), ""));
+  return CheckSelinux(in("selinux_options"), security.selinux_options());
+}
+
+// ---- Names ----
+
+absl::Status CheckDnsItems(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<std::string>& items) {
+  if (items.size() > static_cast<int>(kMaxDnsEntries)) {
+    return Invalid(field,
+                   absl::StrCat("has more than ", kMaxDnsEntries, " entries"));
+  }
+  for (const std::string& item : items) {
+    RETURN_IF_ERROR(CheckText(field, item, kMaxDnsText));
+    if (item.empty() || item.find_first_of(" \t") != std::string::npos) {
+      return Invalid(field,
+                     absl::StrCat(Shown(item), " is empty or holds a blank"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// resolv.conf(5) with one search line, a line for each server, one options
+// line, each only if there is something to say.
+absl::StatusOr<std::string> ResolvConf(const cri::DNSConfig& dns) {
+  const std::string field = "config.dns_config";
+  RETURN_IF_ERROR(
+      CheckDnsItems(absl::StrCat(field, ".searches"), dns.searches()));
+  RETURN_IF_ERROR(
+      CheckDnsItems(absl::StrCat(field, ".options"), dns.options()));
+  if (dns.servers_size() > static_cast<int>(kMaxDnsEntries)) {
+    return Invalid(absl::StrCat(field, ".servers"), "has too many entries");
+  }
+  std::string text;
+  if (dns.searches_size() > 0) {
+    absl::StrAppend(&text, "search ", absl::StrJoin(dns.searches(), " "), "\n");
+  }
+  for (const std::string& server : dns.servers()) {
+    const auto address = netplugin::IpAddress::Parse(server);
+    if (!address.ok()) {
+      return Invalid(absl::StrCat(field, ".servers"),
+                     absl::StrCat(Shown(server), " is not an IP address"));
+    }
+    absl::StrAppend(&text, "nameserver ", server, "\n");
+  }
+  if (dns.options_size() > 0) {
+    absl::StrAppend(&text, "options ", absl::StrJoin(dns.options(), " "), "\n");
+  }
+  return text;
+}
+
+absl::Status ConvertNames(const cri::PodSandboxConfig& config,
+                          const HostFacts& host, runtime::SandboxSpec* spec) {
+  if (!config.hostname().empty()) {
+    RETURN_IF_ERROR(CheckHostname("config.hostname", config.hostname()));
+    spec->hostname = config.hostname();
+  } else if (spec->network == runtime::NamespaceMode::kHost) {
+    spec->hostname = host.hostname;
+  } else {
+    spec->hostname = spec->id.substr(0, kShortId);
+  }
+  spec->hosts = host.hosts;
+  spec->resolv_conf = host.resolv_conf;
+  if (config.has_dns_config()) {
+    ASSIGN_OR_RETURN(spec->resolv_conf, ResolvConf(config.dns_config()));
+  }
+  return absl::OkStatus();
+}
+
+// ---- Sysctls, clocks, ports ----
+
+absl::Status ConvertSysctls(const cri::LinuxPodSandboxConfig& linux_config,
+                            runtime::SandboxSpec* spec) {
+  const bool own_network = spec->network == runtime::NamespaceMode::kPod;
+  const bool own_ipc = spec->ipc == runtime::NamespaceMode::kPod;
+  const auto& asked = linux_config.sysctls();
+  // What images have come to expect of a pod's own network: programs without
+  // privileges may use low ports and send pings. With a user namespace the
+  // group range would have to be one of its own.
+  const auto preset = [&](const char* name, const char* value) {
+    if (own_network && asked.count(name) == 0) {
+      spec->sysctls.emplace_back(name, value);
+    }
+  };
+  preset("net.ipv4.ip_unprivileged_port_start", "0");
+  if (spec->uid_mappings.empty()) {
+    preset("net.ipv4.ping_group_range", "0 2147483647");
+  }
+  for (const auto& [name, value] : asked) {
+    RETURN_IF_ERROR(
+        CheckSysctl("config.linux.sysctls", name, value, own_network, own_ipc));
+    spec->sysctls.emplace_back(name, value);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ConvertTimeOffsets(const cri::PodSandboxConfig& config,
+                                const HostFacts& host,
+                                runtime::SandboxSpec* spec) {
+  for (const auto& [key, target] :
+       {std::pair<const char*, int64_t*>{kBoottimeOffsetAnnotation,
+                                         &spec->time_offsets.boottime_ns},
+        {kMonotonicOffsetAnnotation, &spec->time_offsets.monotonic_ns}}) {
+    const auto found = config.annotations().find(key);
+    if (found == config.annotations().end()) continue;
+    ASSIGN_OR_RETURN(
+        *target,
+        ParseTimeOffset(absl::StrCat("config.annotations[\"", key, "\"]"),
+                        found->second, host.monotonic_now_ns));
+    spec->time_offsets_requested = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPorts(const cri::PodSandboxConfig& config,
+                        bool host_network) {
+  for (int i = 0; i < config.port_mappings_size(); ++i) {
+    const cri::PortMapping& port = config.port_mappings(i);
+    const std::string field = absl::StrCat("config.port_mappings[", i, "]");
+    if (!cri::Protocol_IsValid(port.protocol())) {
+      return Invalid(absl::StrCat(field, ".protocol"), "is unknown");
+    }
+    if (port.container_port() < 0 || port.container_port() > 65535) {
+      return Invalid(absl::StrCat(field, ".container_port"),
+                     absl::StrCat(port.container_port(), " is no port"));
+    }
+    if (port.host_port() > 65535) {
+      return Invalid(absl::StrCat(field, ".host_port"),
+                     absl::StrCat(port.host_port(), " is no port"));
+    }
+    if (!port.host_ip().empty() &&
+        !netplugin::IpAddress::Parse(port.host_ip()).ok()) {
+      return Invalid(
+          absl::StrCat(field, ".host_ip"),
+          absl::StrCat(Shown(port.host_ip()), " is not an IP address"));
+    }
+    if (port.host_port() > 0 && !host_network) {
+      return NotBuilt(absl::StrCat(field, ".host_port"), "host ports");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
+    const std::string& id, const cri::PodSandboxConfig& config,
+    const HostFacts& host) {
+  RETURN_IF_ERROR(CheckSandboxMetadata("config.metadata", config.metadata()));
+  runtime::SandboxSpec spec;
+  spec.id = id;
+  const cri::LinuxSandboxSecurityContext& security =
+      config.linux().security_context();
+  RETURN_IF_ERROR(ConvertNamespaces(security.namespace_options(), &spec));
+  RETURN_IF_ERROR(CheckSandboxSecurity(security));
+  RETURN_IF_ERROR(ConvertNames(config, host, &spec));
+  RETURN_IF_ERROR(ConvertSysctls(config.linux(), &spec));
+  RETURN_IF_ERROR(ConvertTimeOffsets(config, host, &spec));
+  RETURN_IF_ERROR(
+      CheckPorts(config, spec.network == runtime::NamespaceMode::kHost));
+  ASSIGN_OR_RETURN(spec.cgroup_parent,
+                   CheckCgroupParent("config.linux.cgroup_parent",
+                                     config.linux().cgroup_parent()));
+  if (!config.log_directory().empty()) {
+    RETURN_IF_ERROR(
+        CheckAbsolutePath("config.log_directory", config.log_directory())
+            .status());
+  }
+  return spec;
+}
+
+}  // namespace warren::agent

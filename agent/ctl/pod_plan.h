@@ -1,0 +1,92 @@
+#ifndef WARREN_AGENT_CTL_POD_PLAN_H_
+#define WARREN_AGENT_CTL_POD_PLAN_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/cri.h"
+
+// A pod as a person describes it to `warrenctl run`, by flags or by a short
+// YAML file (pod_file.h), and as the requests that make it. Pure.
+namespace warren::agent::ctl {
+
+// Pods that `run` made carry this label; `rm` then also removes their logs.
+inline constexpr char kMadeByLabel[] = "warren.dev/made-by";
+
+struct MountPlan {
+  std::string host_path;
+  std::string container_path;
+  bool readonly = false;
+};
+
+struct ContainerPlan {
+  std::string name;
+  std::string image;
+  std::vector<std::string> command;  // replaces the image's entrypoint
+  std::vector<std::string> args;     // replaces the image's command
+  std::map<std::string, std::string> env;
+  std::vector<MountPlan> mounts;
+  std::string working_dir;
+  std::string user;  // "1000", "1000:1000", "name"
+  bool readonly_rootfs = false;
+  bool privileged = false;
+  int64_t memory_bytes = 0;  // 0 = no limit
+};
+
+// Host ids [base, base + length) are 0… inside, for users and groups.
+struct UsernsPlan {
+  uint32_t base = 0;
+  uint32_t length = 65536;
+};
+
+struct PodPlan {
+  std::string name;
+  std::string namespace_name = "default";
+  std::string hostname;              // empty = the pod's name
+  std::optional<UsernsPlan> userns;  // none = the node's user namespace
+  cri::NamespaceMode network = cri::POD;
+  cri::NamespaceMode pid = cri::CONTAINER;
+  cri::NamespaceMode ipc = cri::POD;
+  std::string cgroup_parent;
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> annotations;
+  std::vector<ContainerPlan> containers;
+};
+
+// "65536" or "65536:1000"; kInvalidArgument says what is wrong.
+absl::StatusOr<UsernsPlan> ParseUserns(absl::string_view text);
+
+// "boottime=86400,monotonic=-3.5" -> the annotations that ask for it.
+absl::Status AddTimeOffsets(absl::string_view text, PodPlan* plan);
+
+// "pod", "container", "host" as a mode.
+absl::StatusOr<cri::NamespaceMode> ParseMode(absl::string_view text);
+
+// "HOST:CONTAINER[:ro]".
+absl::StatusOr<MountPlan> ParseMount(absl::string_view text);
+
+// "64Mi", "1G", "4096": bytes.
+absl::StatusOr<int64_t> ParseBytes(absl::string_view text);
+
+// Names present, no container twice, images said. What the daemon checks
+// anyway is left to it.
+absl::Status CheckPlan(const PodPlan& plan);
+
+// The pod part of the requests. `uid` tells this pod from others of its name;
+// logs go to a folder of its own below `log_root`.
+cri::PodSandboxConfig ToPodConfig(const PodPlan& plan, const std::string& uid,
+                                  const std::string& log_root);
+
+absl::StatusOr<cri::ContainerConfig> ToContainerConfig(
+    const PodPlan& pod, const ContainerPlan& plan);
+
+}  // namespace warren::agent::ctl
+
+#endif  // WARREN_AGENT_CTL_POD_PLAN_H_

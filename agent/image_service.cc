@@ -1,0 +1,85 @@
+#include "agent/image_service.h"
+
+#include <utility>
+#include <vector>
+
+#include "agent/rpc.h"
+#include "agent/text.h"
+
+namespace warren::agent {
+
+using grpc::ServerContext;
+using grpc::ServerWriter;
+
+// Names and users come out of image files: every reply is cleaned.
+
+grpc::Status ImageService::ListImages(ServerContext* context,
+                                      const cri::ListImagesRequest* request,
+                                      cri::ListImagesResponse* reply) {
+  RpcCall call{.name = "ListImages"};
+  return RunRpc(context, &call, reply, [&](const CallContext&) {
+    for (cri::Image& image : images_->List(request->filter())) {
+      *reply->add_images() = std::move(image);
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status ImageService::StreamImages(
+    ServerContext* context, const cri::StreamImagesRequest* request,
+    ServerWriter<cri::StreamImagesResponse>* writer) {
+  RpcCall call{.name = "StreamImages"};
+  return RunRpc(context, &call, nullptr, [&](const CallContext&) {
+    std::vector<cri::Image> images = images_->List(request->filter());
+    for (cri::Image& image : images) CleanStrings(&image);
+    return StreamItems(std::move(images),
+                       &cri::StreamImagesResponse::add_images, writer);
+  });
+}
+
+grpc::Status ImageService::ImageStatus(ServerContext* context,
+                                       const cri::ImageStatusRequest* request,
+                                       cri::ImageStatusResponse* reply) {
+  RpcCall call{.name = "ImageStatus", .object = request->image().image()};
+  return RunRpc(context, &call, reply, [&](const CallContext&) -> absl::Status {
+    auto status = images_->Status(*request);
+    if (status.ok()) *reply = *std::move(status);
+    return status.status();
+  });
+}
+
+grpc::Status ImageService::ImageFsInfo(ServerContext* context,
+                                       const cri::ImageFsInfoRequest*,
+                                       cri::ImageFsInfoResponse* reply) {
+  RpcCall call{.name = "ImageFsInfo"};
+  return RunRpc(context, &call, nullptr,
+                [&](const CallContext&) -> absl::Status {
+                  auto info = images_->FsInfo();
+                  if (info.ok()) *reply = *std::move(info);
+                  return info.status();
+                });
+}
+
+grpc::Status ImageService::PullImage(ServerContext* context,
+                                     const cri::PullImageRequest* request,
+                                     cri::PullImageResponse*) {
+  RpcCall call{.name = "PullImage", .object = request->image().image()};
+  return RunRpc(context, &call, nullptr, [&](const CallContext&) {
+    return absl::UnimplementedError(
+        "PullImage: this version of warren does not talk to registries; bring "
+        "images with `warrenctl image import`");
+  });
+}
+
+grpc::Status ImageService::RemoveImage(ServerContext* context,
+                                       const cri::RemoveImageRequest* request,
+                                       cri::RemoveImageResponse*) {
+  RpcCall call{.name = "RemoveImage",
+               .mutating = true,
+               .object = request->image().image()};
+  return RunRpc(context, &call, nullptr, [&](const CallContext&) {
+    return images_->Remove(request->image());
+  });
+}
+
+}  // namespace warren::agent

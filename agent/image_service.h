@@ -1,0 +1,41 @@
+#ifndef WARREN_AGENT_IMAGE_SERVICE_H_
+#define WARREN_AGENT_IMAGE_SERVICE_H_
+
+#include "agent/cri.h"
+#include "agent/image_manager.h"
+#include "runtime/v1/api.grpc.pb.h"
+
+namespace warren::agent {
+
+// runtime.v1.ImageService: the gRPC face of the image manager. Thread-safe.
+class ImageService final : public cri::ImageService::Service {
+ public:
+  // `images` is borrowed.
+  explicit ImageService(ImageManager* images) : images_(images) {}
+
+  grpc::Status ListImages(grpc::ServerContext* context,
+                          const cri::ListImagesRequest* request,
+                          cri::ListImagesResponse* reply) override;
+  grpc::Status StreamImages(
+      grpc::ServerContext* context, const cri::StreamImagesRequest* request,
+      grpc::ServerWriter<cri::StreamImagesResponse>* writer) override;
+  grpc::Status ImageStatus(grpc::ServerContext* context,
+                           const cri::ImageStatusRequest* request,
+                           cri::ImageStatusResponse* reply) override;
+  grpc::Status ImageFsInfo(grpc::ServerContext* context,
+                           const cri::ImageFsInfoRequest* request,
+                           cri::ImageFsInfoResponse* reply) override;
+  grpc::Status PullImage(grpc::ServerContext* context,
+                         const cri::PullImageRequest* request,
+                         cri::PullImageResponse* reply) override;
+  grpc::Status RemoveImage(grpc::ServerContext* context,
+                           const cri::RemoveImageRequest* request,
+                           cri::RemoveImageResponse* reply) override;
+
+ private:
+  ImageManager* const images_;
+};
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_IMAGE_SERVICE_H_

@@ -1,0 +1,175 @@
+#include "agent/node.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "agent/host_facts.h"
+#include "agent/inspection.h"
+#include "agent/reconciler.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+
+namespace warren::agent {
+namespace {
+
+constexpr char kRangesFile[] = "pod_ranges";
+constexpr char kDefaultImage[] = "warren.local/busybox:latest";
+constexpr size_t kReadBytes = 256 * 1024;
+
+// The ranges that UpdateRuntimeConfig left, "" if it never did.
+absl::StatusOr<std::string> ReadSavedRanges(const std::string& state_dir) {
+  const absl::StatusOr<std::string> text = base::ReadFileAt(
+      AT_FDCWD, absl::StrCat(state_dir, "/", kRangesFile), 4096);
+  if (text.ok()) return std::string(absl::StripAsciiWhitespace(*text));
+  if (base::GetErrno(text.status()) == ENOENT) return std::string();
+  return text.status();
+}
+
+absl::Status SaveRanges(const std::string& state_dir,
+                        const std::string& ranges) {
+  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+                   base::OpenAt(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY));
+  return base::WriteFileAtomic(folder.get(), kRangesFile, ranges + "\n", 0600,
+                               /*durable=*/true);
+}
+
+// One sentence of what a reconcile did; empty when there was nothing to do.
+std::string Summary(const ReconcileReport& report) {
+  return absl::StrCat("reconciled: ", report.sandboxes_adopted, " pods and ",
+                      report.containers_adopted, " containers go on, ",
+                      report.exits_found, " exits found, ", report.undone,
+                      " half-made objects undone, ", report.orphans_removed,
+                      " orphans removed");
+}
+
+}  // namespace
+
+Node::Node(const Options& options, NodeParts parts)
+    : options_(options), parts_(std::move(parts)) {}
+
+Node::~Node() {
+  // Links of pods that were just torn down; the next start would find them.
+  parts_.network->Drain().IgnoreError();
+}
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
+                                                  NodeParts parts,
+                                                  ProblemSink problems) {
+  std::unique_ptr<Node> node(new Node(options, std::move(parts)));
+  const base::Clock* clock = &base::SystemClock();
+  node->start_notes_ = node->parts_.problems;
+  for (const std::string& lacking :
+       node->parts_.runtime->GetFeatures().degraded) {
+    node->start_notes_.push_back(lacking);
+  }
+  ASSIGN_OR_RETURN_IN(std::string boot_id, ReadBootId(), "read the boot id");
+  ASSIGN_OR_RETURN_IN(node->store_,
+                      Store::Open(options.state_dir, std::move(boot_id)),
+                      "open the records");
+  node->store_->SetProblemSink(std::move(problems));
+  node->containers_ = std::make_unique<ContainerManager>(
+      node->parts_.runtime.get(), node->parts_.images.get(), node->store_.get(),
+      clock);
+  node->sandboxes_ = std::make_unique<PodSandboxManager>(
+      node->parts_.runtime.get(), node->parts_.network.get(),
+      node->store_.get(), node->containers_.get(), clock);
+  node->image_manager_ =
+      std::make_unique<ImageManager>(node->parts_.images.get(), clock);
+  RETURN_IF_ERROR_IN(node->StartNetwork(), "set up the pod network");
+  RETURN_IF_ERROR_IN(node->Reconcile(), "reconcile");
+  node->ImportDefaultImage();
+  return node;
+}
+
+absl::Status Node::StartNetwork() {
+  ASSIGN_OR_RETURN(const std::string saved,
+                   ReadSavedRanges(options_.state_dir));
+  if (!saved.empty()) {
+    ASSIGN_OR_RETURN_IN(const std::vector<netplugin::IpPrefix> ranges,
+                        ParsePodCidr(saved),
+                        absl::StrCat(options_.state_dir, "/", kRangesFile));
+    RETURN_IF_ERROR(parts_.network->SetPodRanges(ranges));
+  }
+  return parts_.network->Init();
+}
+
+absl::Status Node::Reconcile() {
+  Reconciler reconciler(parts_.runtime.get(), parts_.network.get(),
+                        parts_.images.get(), store_.get(), sandboxes_.get(),
+                        containers_.get(), &base::SystemClock());
+  ASSIGN_OR_RETURN(ReconcileReport report, reconciler.Run());
+  start_notes_.push_back(Summary(report));
+  for (const std::string& record : report.quarantined) {
+    start_notes_.push_back(absl::StrCat("put aside as unreadable: ", record));
+  }
+  for (std::string& problem : report.problems) {
+    start_notes_.push_back(std::move(problem));
+  }
+  quarantined_ = std::move(report.quarantined);
+  return absl::OkStatus();
+}
+
+void Node::ImportDefaultImage() {
+  const std::string& path = parts_.default_image;
+  if (path.empty()) return;
+  const absl::Status imported = ImportIfMissing(path, kDefaultImage);
+  if (!imported.ok()) {
+    start_notes_.push_back(
+        absl::StrCat("no default image: ", imported.message()));
+  }
+}
+
+absl::Status Node::ImportIfMissing(const std::string& path,
+                                   const std::string& reference) {
+  const auto present = parts_.images->Find(reference);
+  if (present.ok() || !absl::IsNotFound(present.status())) {
+    return present.status();
+  }
+  ASSIGN_OR_RETURN_IN(const base::UniqueFd file,
+                      base::OpenAt(AT_FDCWD, path, O_RDONLY), path);
+  ASSIGN_OR_RETURN_IN(const std::unique_ptr<image::ImportSession> session,
+                      parts_.images->BeginImport(reference, /*pinned=*/true),
+                      path);
+  std::string buffer(kReadBytes, '\0');
+  while (true) {
+    const ssize_t count = read(file.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return base::ErrnoError(errno, absl::StrCat("read ", path));
+    if (count == 0) break;
+    RETURN_IF_ERROR_IN(session->Write(absl::string_view(buffer.data(), count)),
+                       path);
+  }
+  return base::Annotate(session->Commit().status(), path);
+}
+
+cri::StatusResponse Node::Status(bool verbose) const {
+  return BuildStatus(options_,
+                     {.features = parts_.runtime->GetFeatures(),
+                      .network = parts_.network->Check(),
+                      .quarantined = quarantined_},
+                     verbose);
+}
+
+absl::Status Node::UpdatePodRanges(const std::string& pod_cidr) {
+  if (pod_cidr.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<netplugin::IpPrefix> ranges,
+                   ParsePodCidr(pod_cidr));
+  RETURN_IF_ERROR_IN(parts_.network->SetPodRanges(ranges), "set pod ranges");
+  RETURN_IF_ERROR_IN(parts_.network->Init(), "set up the pod network");
+  return base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
+                        "keep the pod ranges");
+}
+
+absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Node::Inspect(
+    const std::string& pod_sandbox_id) {
+  return InspectPodSandbox(pod_sandbox_id, *store_, parts_.runtime.get(),
+                           parts_.network.get());
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,83 @@
+#ifndef WARREN_AGENT_NODE_H_
+#define WARREN_AGENT_NODE_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/container_manager.h"
+#include "agent/cri.h"
+#include "agent/image_manager.h"
+#include "agent/node_parts.h"
+#include "agent/node_status.h"
+#include "agent/options.h"
+#include "agent/pod_sandbox_manager.h"
+#include "agent/store.h"
+#include "warren/node/v1/node.pb.h"
+
+namespace warren::agent {
+
+// The daemon without its API: the store and the managers on top of the three
+// parts, and what concerns the node as a whole. Thread-safe once started.
+class Node {
+ public:
+  // Where trouble goes that has no caller to be told; called from any thread.
+  using ProblemSink = std::function<void(absl::string_view)>;
+
+  // Opens the store, initialises the network and reconciles: afterwards
+  // records and kernel agree and calls may be served. An error means that the
+  // daemon cannot work here at all.
+  static absl::StatusOr<std::unique_ptr<Node>> Start(const Options& options,
+                                                     NodeParts parts,
+                                                     ProblemSink problems);
+  // Leaves pods and containers as they are.
+  ~Node();
+
+  PodSandboxManager& sandboxes() { return *sandboxes_; }
+  ContainerManager& containers() { return *containers_; }
+  ImageManager& images() { return *image_manager_; }
+  image::ImageStore& image_store() { return *parts_.images; }
+
+  // What the start found out, for the log: one sentence each.
+  const std::vector<std::string>& start_notes() const { return start_notes_; }
+
+  // Status RPC.
+  cri::StatusResponse Status(bool verbose) const;
+  // UpdateRuntimeConfig RPC. `pod_cidr` as CRI has it; empty = nothing to do.
+  // Kept in <state_dir>/pod_ranges, which wins over the configuration at the
+  // next start: a kubelet says it once, not after each restart of ours.
+  absl::Status UpdatePodRanges(const std::string& pod_cidr);
+  // NodeService.InspectPodSandbox.
+  absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Inspect(
+      const std::string& pod_sandbox_id);
+
+  // Imports an archive under `reference` unless the store has that image.
+  absl::Status ImportIfMissing(const std::string& path,
+                               const std::string& reference);
+
+ private:
+  Node(const Options& options, NodeParts parts);
+
+  absl::Status StartNetwork();
+  absl::Status Reconcile();
+  void ImportDefaultImage();
+
+  const Options options_;
+  std::vector<std::string> start_notes_;
+  std::vector<std::string> quarantined_;
+  // Destroyed in reverse order: who uses a part stands below it.
+  NodeParts parts_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<ContainerManager> containers_;
+  std::unique_ptr<PodSandboxManager> sandboxes_;
+  std::unique_ptr<ImageManager> image_manager_;
+};
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_NODE_H_

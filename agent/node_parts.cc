@@ -1,0 +1,68 @@
+#include "agent/node_parts.h"
+
+#include <absl/strings/str_cat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "netplugin/bridge_network.h"
+#include "runtime/base/status.h"
+#include "runtime/image/local_image_store.h"
+#include "runtime/linux_runtime.h"
+
+namespace warren::agent {
+namespace {
+
+// Two levels above this program's file.
+absl::StatusOr<std::string> Prefix() {
+  std::string path(4096, '\0');
+  const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
+  if (size < 0) return base::ErrnoError(errno, "readlink /proc/self/exe");
+  path.resize(size);
+  for (int level = 0; level < 2; ++level) path.resize(path.rfind('/'));
+  return path;
+}
+
+absl::StatusOr<std::unique_ptr<netplugin::PodNetwork>> MakeNetwork(
+    const Options& options) {
+  netplugin::BridgeNetworkOptions network;
+  network.ranges = options.pod_ranges;
+  network.bridge = options.bridge;
+  network.mtu = options.mtu;
+  network.table = options.table;
+  return netplugin::BridgeNetwork::Create(std::move(network));
+}
+
+}  // namespace
+
+absl::StatusOr<NodeParts> MakeNodeParts(const Options& options) {
+  NodeParts parts;
+  ASSIGN_OR_RETURN(const std::string prefix, Prefix());
+  const std::string programs = prefix + "/libexec/warren";
+  parts.default_image = options.default_image.value_or(
+      prefix + "/share/warren/default-image.tar");
+
+  image::LocalImageStore::Options images;
+  images.root = options.state_dir + "/images";
+  images.unpack_program = programs + "/warren-unpack";
+  ASSIGN_OR_RETURN_IN(std::unique_ptr<image::LocalImageStore> store,
+                      image::LocalImageStore::Open(std::move(images)),
+                      "open the image store");
+  parts.problems = store->problems();
+  parts.images = std::move(store);
+
+  runtime::LinuxRuntimeOptions runtime;
+  runtime.state_dir = options.state_dir;
+  runtime.run_dir = options.run_dir;
+  runtime.default_cgroup_parent = options.cgroup_parent;
+  runtime.shim_path = programs + "/warren-shim";
+  ASSIGN_OR_RETURN_IN(parts.runtime, runtime::MakeLinuxRuntime(runtime),
+                      "start the runtime");
+  ASSIGN_OR_RETURN_IN(parts.network, MakeNetwork(options),
+                      "start the pod network");
+  return parts;
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,43 @@
+#ifndef WARREN_AGENT_NODE_STATUS_H_
+#define WARREN_AGENT_NODE_STATUS_H_
+
+#include <absl/status/statusor.h>
+
+#include <string>
+#include <vector>
+
+#include "agent/cri.h"
+#include "agent/options.h"
+#include "netplugin/ip.h"
+#include "netplugin/pod_network.h"
+#include "runtime/runtime.h"
+
+// What the node says of itself: pure functions from facts to messages.
+namespace warren::agent {
+
+cri::VersionResponse BuildVersion();
+
+struct NodeFacts {
+  runtime::Features features;
+  netplugin::Health network;
+  std::vector<std::string> quarantined;  // records that could not be read
+};
+
+// Conditions RuntimeReady and NetworkReady, which a kubelet reads, then
+// RecordsReadable, which tells an operator more. With `verbose` info["config"]
+// holds the configuration in force as JSON (key "stateDir" among others) and
+// info["features"] what the kernel gave and what the daemon lacks.
+cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
+                                bool verbose);
+
+// The cgroup driver: always CGROUPFS, whatever the spelling of parents.
+cri::RuntimeConfigResponse BuildRuntimeConfig();
+
+// "10.1.0.0/16" or "10.1.0.0/16,fd00::/64"; kInvalidArgument otherwise. Host
+// bits are cleared, as an orchestrator may leave them set.
+absl::StatusOr<std::vector<netplugin::IpPrefix>> ParsePodCidr(
+    const std::string& pod_cidr);
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_NODE_STATUS_H_

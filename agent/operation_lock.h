@@ -1,0 +1,64 @@
+#ifndef WARREN_AGENT_OPERATION_LOCK_H_
+#define WARREN_AGENT_OPERATION_LOCK_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "agent/call_context.h"
+
+namespace warren::agent {
+
+// The queue before one object: at most one life-cycle operation runs at a
+// time. Unlike a mutex it may be held across I/O, and waiting for it ends with
+// the caller's patience (REL-12). Thread-safe.
+//
+// std::condition_variable rather than absl's: wait_for runs on the monotonic
+// clock, so a jump of the wall clock delays nobody (REL-23).
+class OperationLock {
+ public:
+  // Holds the lock until destroyed. Move-only; may change threads.
+  class Guard {
+   public:
+    Guard() = default;
+    explicit Guard(OperationLock* lock) : lock_(lock) {}
+    Guard(Guard&& other) noexcept
+        : lock_(std::exchange(other.lock_, nullptr)) {}
+    Guard& operator=(Guard&& other) noexcept {
+      Reset();
+      lock_ = std::exchange(other.lock_, nullptr);
+      return *this;
+    }
+    ~Guard() { Reset(); }
+
+    bool held() const { return lock_ != nullptr; }
+    void Reset() {
+      if (lock_ != nullptr) std::exchange(lock_, nullptr)->Release();
+    }
+
+   private:
+    OperationLock* lock_ = nullptr;
+  };
+
+  // kDeadlineExceeded or kCancelled when the caller gave up first.
+  absl::StatusOr<Guard> Acquire(const CallContext& call);
+  // Not held when somebody else has it.
+  Guard TryAcquire();
+
+ private:
+  void Release();
+
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  bool busy_ = false;  // guarded by mutex_
+};
+
+// OK while the caller still waits, else kCancelled or kDeadlineExceeded.
+absl::Status StillWanted(const CallContext& call);
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_OPERATION_LOCK_H_

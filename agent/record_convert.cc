@@ -1,0 +1,146 @@
+#include "agent/record_convert.h"
+
+#include <utility>
+
+#include "agent/cri_convert.h"
+#include "netplugin/ip.h"
+#include "runtime/base/status.h"
+
+namespace warren::agent {
+namespace {
+
+namespace record = ::warren::record::v1;
+
+constexpr runtime::NamespaceKind kKinds[] = {
+    runtime::NamespaceKind::kUser,   runtime::NamespaceKind::kMnt,
+    runtime::NamespaceKind::kPid,    runtime::NamespaceKind::kNet,
+    runtime::NamespaceKind::kIpc,    runtime::NamespaceKind::kUts,
+    runtime::NamespaceKind::kCgroup, runtime::NamespaceKind::kTime};
+
+void PutProcess(const base::ProcessId& process, record::ProcessId* out) {
+  out->set_pid(process.pid);
+  out->set_start_time(process.start_time);
+}
+
+}  // namespace
+
+const char* NamespaceName(runtime::NamespaceKind kind) {
+  switch (kind) {
+    case runtime::NamespaceKind::kUser:
+      return "user";
+    case runtime::NamespaceKind::kMnt:
+      return "mnt";
+    case runtime::NamespaceKind::kPid:
+      return "pid";
+    case runtime::NamespaceKind::kNet:
+      return "net";
+    case runtime::NamespaceKind::kIpc:
+      return "ipc";
+    case runtime::NamespaceKind::kUts:
+      return "uts";
+    case runtime::NamespaceKind::kCgroup:
+      return "cgroup";
+    case runtime::NamespaceKind::kTime:
+      return "time";
+  }
+  return "unknown";
+}
+
+void Put(const runtime::SandboxFacts& facts, record::PodSandboxRecord* record) {
+  record->clear_namespaces();
+  for (const runtime::NamespaceFact& fact : facts.namespaces) {
+    record::NamespaceFact* out = record->add_namespaces();
+    out->set_kind(NamespaceName(fact.kind));
+    out->set_inode(fact.inode);
+    out->set_is_host(fact.is_host);
+  }
+  PutProcess(facts.holder, record->mutable_holder());
+}
+
+runtime::SandboxFacts GetFacts(const record::PodSandboxRecord& record) {
+  runtime::SandboxFacts facts;
+  for (const record::NamespaceFact& in : record.namespaces()) {
+    for (runtime::NamespaceKind kind : kKinds) {
+      if (in.kind() == NamespaceName(kind)) {
+        facts.namespaces.push_back({kind, in.inode(), in.is_host()});
+      }
+    }
+  }
+  facts.holder = {record.holder().pid(), record.holder().start_time()};
+  return facts;
+}
+
+void Put(const netplugin::Lease& lease, record::PodSandboxRecord* record) {
+  record->clear_lease_addresses();
+  for (const netplugin::IpPrefix& address : lease.addresses) {
+    record->add_lease_addresses(address.ToString());
+  }
+}
+
+absl::StatusOr<netplugin::Lease> GetLease(
+    const record::PodSandboxRecord& record) {
+  netplugin::Lease lease;
+  lease.sandbox_id = record.id();
+  for (const std::string& text : record.lease_addresses()) {
+    auto address = netplugin::IpPrefix::Parse(text);
+    if (!address.ok()) return absl::DataLossError(address.status().message());
+    lease.addresses.push_back(*std::move(address));
+  }
+  return lease;
+}
+
+void Put(const runtime::ContainerFacts& facts,
+         record::ContainerRecord* record) {
+  record::User* user = record->mutable_user();
+  user->set_uid(facts.user.uid);
+  user->set_gid(facts.user.gid);
+  user->mutable_groups()->Assign(facts.user.groups.begin(),
+                                 facts.user.groups.end());
+  user->set_home(facts.user.home);
+}
+
+runtime::ContainerFacts GetFacts(const record::ContainerRecord& record) {
+  const record::User& user = record.user();
+  return {{user.uid(),
+           user.gid(),
+           {user.groups().begin(), user.groups().end()},
+           user.home()}};
+}
+
+void Put(const runtime::StartFacts& facts, record::ContainerRecord* record) {
+  PutProcess(facts.process, record->mutable_process());
+  PutProcess(facts.shim, record->mutable_shim());
+  record->set_started_at_ns(facts.started_at_ns);
+}
+
+absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
+    const record::PodSandboxRecord& record, const HostFacts& host) {
+  return ConvertSandbox(record.id(), record.config(), host);
+}
+
+absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
+    const record::ContainerRecord& record,
+    const record::PodSandboxRecord& sandbox_record,
+    const runtime::SandboxSpec& sandbox) {
+  image::Image image;
+  image.id = record.image_id();
+  image.layer_dirs = {record.layer_dirs().begin(), record.layer_dirs().end()};
+  // Stands in for an image that may be gone; replaced below.
+  image.config.entrypoint = {"-"};
+  ASSIGN_OR_RETURN(ConvertedContainer converted,
+                   ConvertContainer({record.id(), record.config(),
+                                     sandbox_record.config(), sandbox, image}));
+  runtime::ContainerSpec spec = std::move(converted.spec);
+  spec.args = {record.args().begin(), record.args().end()};
+  spec.env = {record.env().begin(), record.env().end()};
+  spec.cwd = record.cwd();
+  spec.user = {};
+  spec.user.uid = record.user().uid();
+  spec.user.gid = record.user().gid();
+  spec.user.supplemental_groups = {record.user().groups().begin(),
+                                   record.user().groups().end()};
+  spec.user.strict_groups = true;
+  return spec;
+}
+
+}  // namespace warren::agent

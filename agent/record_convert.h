@@ -1,0 +1,52 @@
+#ifndef WARREN_AGENT_RECORD_CONVERT_H_
+#define WARREN_AGENT_RECORD_CONVERT_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "agent/host_facts.h"
+#include "netplugin/pod_network.h"
+#include "runtime/runtime.h"
+#include "warren/record/v1/record.pb.h"
+
+// Plain values of the runtime and the network to and from their records. Pure.
+namespace warren::agent {
+
+// "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time": the names of
+// /proc/<pid>/ns, as records and replies spell them.
+const char* NamespaceName(runtime::NamespaceKind kind);
+
+void Put(const runtime::SandboxFacts& facts,
+         ::warren::record::v1::PodSandboxRecord* record);
+runtime::SandboxFacts GetFacts(
+    const ::warren::record::v1::PodSandboxRecord& record);
+
+void Put(const netplugin::Lease& lease,
+         ::warren::record::v1::PodSandboxRecord* record);
+// kDataLoss when an address does not parse.
+absl::StatusOr<netplugin::Lease> GetLease(
+    const ::warren::record::v1::PodSandboxRecord& record);
+
+void Put(const runtime::ContainerFacts& facts,
+         ::warren::record::v1::ContainerRecord* record);
+runtime::ContainerFacts GetFacts(
+    const ::warren::record::v1::ContainerRecord& record);
+
+// Process, shim and time of start.
+void Put(const runtime::StartFacts& facts,
+         ::warren::record::v1::ContainerRecord* record);
+
+// The specs as they were at creation: the request is converted again, what
+// was decided then (arguments, environment, user, layers) is taken from the
+// record, so that a changed image or node changes nothing (EXE-5).
+absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
+    const ::warren::record::v1::PodSandboxRecord& record,
+    const HostFacts& host);
+absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
+    const ::warren::record::v1::ContainerRecord& record,
+    const ::warren::record::v1::PodSandboxRecord& sandbox_record,
+    const runtime::SandboxSpec& sandbox);
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_RECORD_CONVERT_H_

@@ -1,0 +1,81 @@
+#include "agent/record_convert.h"
+
+#include <gtest/gtest.h>
+
+namespace warren::agent {
+namespace {
+
+namespace record = ::warren::record::v1;
+
+TEST(RecordConvert, FactsRoundTrip) {
+  runtime::SandboxFacts facts;
+  facts.namespaces = {{runtime::NamespaceKind::kNet, 17, false},
+                      {runtime::NamespaceKind::kTime, 18, true}};
+  facts.holder = {33, 44};
+  record::PodSandboxRecord record;
+  Put(facts, &record);
+  const runtime::SandboxFacts back = GetFacts(record);
+  ASSERT_EQ(back.namespaces.size(), 2u);
+  EXPECT_EQ(back.namespaces[1].kind, runtime::NamespaceKind::kTime);
+  EXPECT_EQ(back.namespaces[1].inode, 18u);
+  EXPECT_TRUE(back.namespaces[1].is_host);
+  EXPECT_EQ(back.holder, facts.holder);
+
+  const runtime::ContainerFacts user = {{1, 2, {2, 3}, "/home"}};
+  record::ContainerRecord container;
+  Put(user, &container);
+  EXPECT_EQ(GetFacts(container).user, user.user);
+}
+
+TEST(RecordConvert, LeaseRoundTripAndDamage) {
+  netplugin::Lease lease;
+  lease.sandbox_id = "s";
+  lease.addresses = {*netplugin::IpPrefix::Parse("10.1.2.3/16"),
+                     *netplugin::IpPrefix::Parse("fd00::5/64")};
+  record::PodSandboxRecord record;
+  record.set_id("s");
+  Put(lease, &record);
+  EXPECT_EQ(GetLease(record)->addresses, lease.addresses);
+  EXPECT_EQ(GetLease(record)->sandbox_id, "s");
+  record.add_lease_addresses("nonsense");
+  EXPECT_EQ(GetLease(record).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(RecordConvert, EXE_5_RestoredSpecTakesWhatWasDecided) {
+  record::PodSandboxRecord pod;
+  pod.set_id(std::string(64, '1'));
+  pod.mutable_config()->mutable_metadata()->set_name("p");
+  pod.mutable_config()->mutable_metadata()->set_namespace_("n");
+  pod.mutable_config()->mutable_metadata()->set_uid("u");
+  pod.mutable_config()->set_log_directory("/logs");
+  const auto sandbox = RestoreSpec(pod, HostFacts());
+  ASSERT_TRUE(sandbox.ok()) << sandbox.status();
+
+  record::ContainerRecord record;
+  record.set_id(std::string(64, '2'));
+  record.mutable_config()->mutable_metadata()->set_name("c");
+  record.mutable_config()->set_log_path("c.log");
+  // Without the image's ENTRYPOINT these would be the whole command.
+  record.mutable_config()->add_args("-v");
+  record.add_args("/entry");
+  record.add_args("-v");
+  record.add_env("A=\xff\x01");
+  record.set_cwd("/work");
+  record.mutable_user()->set_uid(7);
+  record.mutable_user()->add_groups(9);
+  record.add_layer_dirs("/l1");
+  const auto spec = RestoreSpec(record, pod, *sandbox);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->args, (std::vector<std::string>{"/entry", "-v"}));
+  EXPECT_EQ(spec->env, (std::vector<std::string>{"A=\xff\x01"}));
+  EXPECT_EQ(spec->cwd, "/work");
+  EXPECT_EQ(spec->user.uid, 7);
+  EXPECT_EQ(spec->user.supplemental_groups, (std::vector<int64_t>{9}));
+  EXPECT_TRUE(spec->user.strict_groups);
+  EXPECT_EQ(spec->layer_dirs, (std::vector<std::string>{"/l1"}));
+  EXPECT_EQ(spec->log_directory, "/logs");
+  EXPECT_EQ(spec->log_path, "c.log");
+}
+
+}  // namespace
+}  // namespace warren::agent

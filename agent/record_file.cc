@@ -1,0 +1,179 @@
+#include "agent/record_file.h"
+
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "agent/ids.h"
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+
+namespace warren::agent {
+namespace {
+
+constexpr absl::string_view kMagic = "WARRENRC";
+constexpr size_t kChecksumAt = 8;
+constexpr size_t kVersionAt = 12;
+constexpr size_t kSizeAt = 16;
+constexpr size_t kHeader = 24;
+constexpr char kFile[] = "record.pb";
+// A request has at most 16 MiB (API-5) and is kept once.
+constexpr size_t kMaxRecord = 32 << 20;
+
+void PutLittleEndian(uint64_t value, int bytes, std::string* out) {
+  for (int i = 0; i < bytes; ++i) {
+    out->push_back(static_cast<char>(value >> (8 * i)));
+  }
+}
+
+uint64_t GetLittleEndian(absl::string_view data, size_t at, int bytes) {
+  uint64_t value = 0;
+  for (int i = bytes - 1; i >= 0; --i) {
+    value = value << 8 | static_cast<uint8_t>(data[at + i]);
+  }
+  return value;
+}
+
+uint32_t Checksum(absl::string_view data) {
+  return crc32_z(0, reinterpret_cast<const Bytef*>(data.data()), data.size());
+}
+
+}  // namespace
+
+std::string FrameRecord(absl::string_view payload) {
+  std::string covered;
+  covered.reserve(kHeader + payload.size());
+  PutLittleEndian(kRecordVersion, 4, &covered);
+  PutLittleEndian(payload.size(), 8, &covered);
+  covered.append(payload.data(), payload.size());
+  std::string file(kMagic);
+  PutLittleEndian(Checksum(covered), 4, &file);
+  return file + covered;
+}
+
+absl::StatusOr<std::string> UnframeRecord(absl::string_view file) {
+  if (file.size() < kHeader || file.substr(0, kMagic.size()) != kMagic) {
+    return absl::DataLossError("no record header");
+  }
+  if (GetLittleEndian(file, kChecksumAt, 4) !=
+      Checksum(file.substr(kVersionAt))) {
+    return absl::DataLossError("the checksum does not match");
+  }
+  const uint64_t version = GetLittleEndian(file, kVersionAt, 4);
+  if (version != kRecordVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "record version ", version, ", this build reads ", kRecordVersion));
+  }
+  if (GetLittleEndian(file, kSizeAt, 8) != file.size() - kHeader) {
+    return absl::DataLossError("the length does not match");
+  }
+  return std::string(file.substr(kHeader));
+}
+
+RecordFolder::RecordFolder(base::UniqueFd dir, std::string name,
+                           std::string quarantine)
+    : dir_(std::move(dir)),
+      name_(std::move(name)),
+      quarantine_(std::move(quarantine)) {}
+
+absl::StatusOr<RecordFolder> RecordFolder::Open(const std::string& folder,
+                                                const std::string& quarantine) {
+  ASSIGN_OR_RETURN_IN(base::UniqueFd dir,
+                      base::MakeDirs(AT_FDCWD, folder, 0700), folder);
+  return RecordFolder(std::move(dir), folder.substr(folder.rfind('/') + 1),
+                      quarantine);
+}
+
+absl::StatusOr<std::vector<std::string>> RecordFolder::Ids() const {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   base::ListDir(dir_.get(), "."));
+  std::vector<std::string> ids;
+  for (const std::string& name : names) {
+    if (IsId(name)) ids.push_back(name);
+  }
+  return ids;
+}
+
+absl::Status RecordFolder::Write(const std::string& id,
+                                 absl::string_view payload) const {
+  auto folder = base::OpenBeneath(dir_.get(), id, O_PATH | O_DIRECTORY);
+  if (!folder.ok() && base::GetErrno(folder.status()) == ENOENT) {
+    if (mkdirat(dir_.get(), id.c_str(), 0700) != 0 && errno != EEXIST) {
+      return base::ErrnoError(errno, absl::StrCat("make ", name_, "/", id));
+    }
+    folder = base::OpenBeneath(dir_.get(), id, O_PATH | O_DIRECTORY);
+  }
+  if (!folder.ok()) return base::Annotate(folder.status(), "record folder");
+  return base::Annotate(
+      base::WriteFileAtomic(folder->get(), kFile, FrameRecord(payload), 0600),
+      absl::StrCat("record ", name_, "/", id));
+}
+
+absl::StatusOr<std::string> RecordFolder::Read(const std::string& id) const {
+  auto file =
+      base::OpenBeneath(dir_.get(), id + "/" + kFile, O_RDONLY | O_NONBLOCK);
+  if (!file.ok() && base::GetErrno(file.status()) == ENOENT) {
+    return absl::NotFoundError(absl::StrCat("no record ", name_, "/", id));
+  }
+  if (!file.ok()) return absl::DataLossError(file.status().message());
+  auto content = base::ReadFd(file->get(), kMaxRecord);
+  if (!content.ok()) return absl::DataLossError(content.status().message());
+  auto payload = UnframeRecord(*content);
+  return payload.ok()
+             ? payload
+             : base::Annotate(payload.status(), absl::StrCat(name_, "/", id));
+}
+
+absl::Status RecordFolder::Delete(const std::string& id) const {
+  const std::string path = absl::StrCat(id, "/", kFile);
+  if (unlinkat(dir_.get(), path.c_str(), 0) != 0 && errno != ENOENT) {
+    return base::ErrnoError(errno, absl::StrCat("delete ", name_, "/", path));
+  }
+  if (unlinkat(dir_.get(), id.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT ||
+      errno == ENOTDIR) {
+    return absl::OkStatus();
+  }
+  if (errno != ENOTEMPTY) {
+    return base::ErrnoError(errno, absl::StrCat("rmdir ", name_, "/", id));
+  }
+  // What is left of the folder is a temporary file of a write that a crash
+  // cut short, or the runtime's; the latter stays.
+  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+                   base::OpenBeneath(dir_.get(), id, O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                   base::ListDir(folder.get(), "."));
+  const std::string temporary = absl::StrCat(".", kFile, ".");
+  for (const std::string& name : names) {
+    if (name.rfind(temporary, 0) == 0) {
+      unlinkat(folder.get(), name.c_str(), 0);
+    }
+  }
+  unlinkat(dir_.get(), id.c_str(), AT_REMOVEDIR);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> RecordFolder::Quarantine(
+    const std::string& id) const {
+  ASSIGN_OR_RETURN(const base::UniqueFd to,
+                   base::MakeDirs(AT_FDCWD, quarantine_, 0700));
+  std::string path = absl::StrCat(id, "/", kFile);
+  for (int n = 0;; ++n) {
+    const std::string name = absl::StrCat(name_, "-", id, ".", n);
+    if (renameat2(dir_.get(), path.c_str(), to.get(), name.c_str(),
+                  RENAME_NOREPLACE) == 0) {
+      return name;
+    }
+    if (errno == ENOTDIR && path != id) {
+      path = id;  // not even a folder
+    } else if (errno != EEXIST) {
+      return base::ErrnoError(errno, absl::StrCat("quarantine ", path));
+    }
+  }
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,191 @@
+#include "agent/record_file.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "agent/ids.h"
+
+namespace warren::agent {
+namespace {
+
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+const std::string kId(64, 'a');
+
+class RecordFolderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "/warren-record.XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  RecordFolder Open() {
+    auto folder = RecordFolder::Open(root_ + "/things", root_ + "/quarantine");
+    EXPECT_TRUE(folder.ok()) << folder.status();
+    return *std::move(folder);
+  }
+  std::string Path(const std::string& rest) {
+    return root_ + "/things/" + rest;
+  }
+  void WriteRaw(const std::string& id, const std::string& content) {
+    std::filesystem::create_directories(Path(id));
+    std::ofstream(Path(id) + "/record.pb", std::ios::binary) << content;
+  }
+
+  std::string root_;
+};
+
+TEST(RecordFrame, RoundTrip) {
+  for (const std::string& payload :
+       {std::string(), std::string("x"), std::string(100'000, '\0')}) {
+    const auto back = UnframeRecord(FrameRecord(payload));
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(*back, payload);
+  }
+}
+
+TEST(RecordFrame, REL_16_EveryTruncationIsDetected) {
+  const std::string file = FrameRecord("a small record of a pod");
+  for (size_t size = 0; size < file.size(); ++size) {
+    EXPECT_EQ(UnframeRecord(file.substr(0, size)).status().code(),
+              absl::StatusCode::kDataLoss)
+        << size;
+  }
+  EXPECT_EQ(UnframeRecord(file + "x").status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST(RecordFrame, REL_16_EveryFlippedBitIsDetected) {
+  const std::string file = FrameRecord("a small record of a pod");
+  for (size_t bit = 0; bit < file.size() * 8; ++bit) {
+    std::string flipped = file;
+    flipped[bit / 8] ^= static_cast<char>(1 << bit % 8);
+    EXPECT_EQ(UnframeRecord(flipped).status().code(),
+              absl::StatusCode::kDataLoss)
+        << bit;
+  }
+}
+
+TEST(RecordFrame, REL_16_RandomDamageIsDetected) {
+  std::mt19937 random(1);
+  const std::string file = FrameRecord(std::string(300, 'p'));
+  for (int i = 0; i < 10'000; ++i) {
+    std::string damaged = file;
+    for (uint32_t n = 1 + random() % 8; n > 0; --n) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    if (damaged == file) continue;
+    EXPECT_FALSE(UnframeRecord(damaged).ok());
+  }
+}
+
+TEST(RecordFrame, REL_26_VersionsAreTold) {
+  // Fixed bytes, so that the frame cannot change by accident.
+  const std::string golden(
+      "WARRENRC\xdf\x70\x0b\xd1"
+      "\x01\x00\x00\x00"
+      "\x02\x00\x00\x00\x00\x00\x00\x00"
+      "hi",
+      26);
+  EXPECT_EQ(FrameRecord("hi"), golden);
+  EXPECT_EQ(*UnframeRecord(golden), "hi");
+  // What a later build would write is whole: refused, not put away as torn.
+  const std::string newer(
+      "WARRENRC\x04\x55\x6a\xad"
+      "\x02\x00\x00\x00"
+      "\x02\x00\x00\x00\x00\x00\x00\x00"
+      "hi",
+      26);
+  EXPECT_TRUE(absl::IsFailedPrecondition(UnframeRecord(newer).status()));
+}
+
+TEST_F(RecordFolderTest, WriteReadDelete) {
+  const RecordFolder folder = Open();
+  EXPECT_TRUE(absl::IsNotFound(folder.Read(kId).status()));
+  ASSERT_TRUE(folder.Write(kId, "one").ok());
+  ASSERT_TRUE(folder.Write(kId, "two").ok());
+  EXPECT_EQ(*folder.Read(kId), "two");
+  EXPECT_THAT(*folder.Ids(), UnorderedElementsAre(kId));
+  struct stat st;
+  ASSERT_EQ(stat(Path(kId + "/record.pb").c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600u);
+  EXPECT_TRUE(folder.Delete(kId).ok());
+  EXPECT_TRUE(folder.Delete(kId).ok());
+  EXPECT_THAT(*folder.Ids(), IsEmpty());
+}
+
+TEST_F(RecordFolderTest, DeleteDropsCutShortWritesAndKeepsTheRuntimesFiles) {
+  const RecordFolder folder = Open();
+  ASSERT_TRUE(folder.Write(kId, "x").ok());
+  std::ofstream(Path(kId + "/.record.pb.77.1")) << "half";
+  ASSERT_TRUE(folder.Delete(kId).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path(kId)));
+  ASSERT_TRUE(folder.Write(kId, "x").ok());
+  std::filesystem::create_directories(Path(kId + "/rootfs/upper"));
+  ASSERT_TRUE(folder.Delete(kId).ok());
+  EXPECT_TRUE(std::filesystem::exists(Path(kId + "/rootfs/upper")));
+  EXPECT_FALSE(std::filesystem::exists(Path(kId + "/record.pb")));
+}
+
+TEST_F(RecordFolderTest, ForeignNamesAreNotOurs) {
+  const RecordFolder folder = Open();
+  std::filesystem::create_directories(Path("lost+found"));
+  std::filesystem::create_directories(Path(std::string(64, 'G')));
+  EXPECT_THAT(*folder.Ids(), IsEmpty());
+}
+
+TEST_F(RecordFolderTest, REL_16_OddShapesAreTornAndQuarantined) {
+  const RecordFolder folder = Open();
+  const std::string as_folder(64, '1'), huge(64, '2'), link(64, '3'),
+      fifo(64, '4'), not_a_folder(64, '5');
+  std::filesystem::create_directories(Path(as_folder + "/record.pb/x"));
+  WriteRaw(huge, std::string(33 << 20, 'x'));
+  std::filesystem::create_directories(Path(link));
+  std::filesystem::create_symlink("/etc/passwd", Path(link + "/record.pb"));
+  std::filesystem::create_directories(Path(fifo));
+  ASSERT_EQ(mkfifo(Path(fifo + "/record.pb").c_str(), 0600), 0);
+  std::ofstream(Path(not_a_folder)) << "x";
+  for (const std::string& id : {as_folder, huge, link, fifo, not_a_folder}) {
+    EXPECT_EQ(folder.Read(id).status().code(), absl::StatusCode::kDataLoss)
+        << folder.Read(id).status();
+    const auto name = folder.Quarantine(id);
+    ASSERT_TRUE(name.ok()) << name.status();
+    EXPECT_TRUE(std::filesystem::exists(
+        std::filesystem::symlink_status(root_ + "/quarantine/" + *name)));
+    EXPECT_TRUE(absl::IsNotFound(folder.Read(id).status()));
+  }
+  EXPECT_TRUE(std::filesystem::exists("/etc/passwd"));
+}
+
+TEST_F(RecordFolderTest, QuarantineKeepsEarlierOnes) {
+  const RecordFolder folder = Open();
+  WriteRaw(kId, "torn");
+  EXPECT_EQ(*folder.Quarantine(kId), "things-" + kId + ".0");
+  WriteRaw(kId, "torn again");
+  EXPECT_EQ(*folder.Quarantine(kId), "things-" + kId + ".1");
+}
+
+TEST(Ids, AreRandomHex) {
+  const std::string a = *NewId();
+  EXPECT_TRUE(IsId(a));
+  EXPECT_NE(a, *NewId());
+  EXPECT_FALSE(IsIdPrefix(""));
+  EXPECT_FALSE(IsIdPrefix("ABC"));
+  EXPECT_FALSE(IsIdPrefix("../x"));
+  EXPECT_FALSE(IsIdPrefix(std::string(65, 'a')));
+  EXPECT_TRUE(IsIdPrefix("0a"));
+}
+
+}  // namespace
+}  // namespace warren::agent

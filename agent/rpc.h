@@ -1,0 +1,86 @@
+#ifndef WARREN_AGENT_RPC_H_
+#define WARREN_AGENT_RPC_H_
+
+#include <absl/functional/function_ref.h>
+#include <absl/status/status.h>
+#include <absl/strings/string_view.h>
+#include <google/protobuf/message.h>
+#include <grpcpp/grpcpp.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/call_context.h"
+
+// The one place where the daemon's error model meets gRPC, and where every
+// call is timed and logged.
+namespace warren::agent {
+
+// Longest message of a status (API-6).
+inline constexpr size_t kMaxStatusText = 1024;
+
+// The code by number (both use the canonical ones), the message as one line of
+// valid UTF-8. The errno payload goes to the log only.
+grpc::Status ToGrpcStatus(const absl::Status& status);
+
+// One call, for its log line. The body may complete `object` and `detail`
+// while it runs, e.g. with the id that was made.
+struct RpcCall {
+  absl::string_view name;  // "RunPodSandbox"; a literal
+  // A call that changes something is logged at info for the audit trail
+  // (API-9), others at debug unless they fail.
+  bool mutating = false;
+  std::string object = {};  // id, or name of what is made
+  std::string detail = {};  // of mutating calls: what exactly, never secrets
+};
+
+// Runs `body` with the deadline and the cancellation of the call, logs one
+// line
+//   rpc=StopContainer id=4f… code=OK ms=12.3 peer=… [detail=…] [error=…]
+// and maps the result. Unless `reply` is null, all its strings are made valid
+// UTF-8; pass null for lists, whose strings came in requests and so were
+// checked when those were parsed.
+grpc::Status RunRpc(grpc::ServerContext* context, RpcCall* call,
+                    google::protobuf::Message* reply,
+                    absl::FunctionRef<absl::Status(const CallContext&)> body);
+
+// Bodies that RunRpc runs now, in the whole process.
+int CallsUnderWay();
+
+// Bounds of one message of a Stream… list: far below the 16 MiB that a client
+// takes.
+inline constexpr int kMaxItemsPerMessage = 1000;
+inline constexpr size_t kMaxBytesPerMessage = 2 * 1024 * 1024;
+
+// Sends a snapshot item by item in as few messages as the bounds allow; an
+// empty one is an empty stream. `add` is Reply's add_…(), `Write` returns
+// false once the client has gone.
+template <class Item, class Reply>
+absl::Status StreamItems(std::vector<Item> items, Item* (Reply::*add)(),
+                         grpc::ServerWriter<Reply>* writer) {
+  Reply reply;
+  int count = 0;
+  size_t bytes = 0;
+  for (Item& item : items) {
+    const size_t size = item.ByteSizeLong();
+    if (count > 0 &&
+        (count == kMaxItemsPerMessage || bytes + size > kMaxBytesPerMessage)) {
+      if (!writer->Write(reply)) return absl::CancelledError("client has gone");
+      reply.Clear();
+      count = 0;
+      bytes = 0;
+    }
+    *(reply.*add)() = std::move(item);
+    ++count;
+    bytes += size;
+  }
+  if (count > 0 && !writer->Write(reply)) {
+    return absl::CancelledError("client has gone");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_RPC_H_

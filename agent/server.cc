@@ -1,0 +1,112 @@
+#include "agent/server.h"
+
+#include <absl/time/clock.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <atomic>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "agent/rpc.h"
+#include "runtime/base/status.h"
+
+namespace warren::agent {
+namespace {
+
+// Streams that one connection may have open; a kubelet multiplexes all its
+// calls over one.
+constexpr int kMaxStreams = 1000;
+constexpr int kMaxMetadataBytes = 8 * 1024;
+// Threads that wait for the next call and take it: enough that a burst finds
+// one without creating it.
+constexpr int kMinPollers = 1;
+constexpr int kMaxPollers = 8;
+constexpr absl::Duration kDrainPoll = absl::Milliseconds(20);
+
+void SetLimits(grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder->SetMaxSendMessageSize(kMaxMessageBytes);
+  builder->AddChannelArgument(
+      GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+      static_cast<int>(absl::ToInt64Milliseconds(kHandshakeTimeout)));
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, kMinPollers);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, kMaxPollers);
+  grpc::ResourceQuota quota("warrend");
+  quota.SetMaxThreads(kMaxRpcThreads);
+  builder->SetResourceQuota(quota);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const ListenerOptions& options, const std::vector<NamedService>& services) {
+  std::unique_ptr<Server> server(new Server);
+  server->Serve(services);
+  if (server->server_ == nullptr) {
+    return absl::InternalError("the gRPC server did not start");
+  }
+  auto* acceptor = server->acceptor_.get();
+  ASSIGN_OR_RETURN(
+      server->listener_,
+      Listener::Start(options, [acceptor](base::UniqueFd connection) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
+            parameters;
+        parameters.fd = connection.release();
+        acceptor->HandleNewConnection(&parameters);
+      }));
+  return server;
+}
+
+void Server::Serve(const std::vector<NamedService>& services) {
+  static const bool once = [] {
+    grpc::EnableDefaultHealthCheckService(false);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    return true;
+  }();
+  (void)once;
+  grpc::ServerBuilder builder;
+  SetLimits(&builder);
+  acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::InsecureServerCredentials());
+  std::set<std::string> names;
+  for (const NamedService& served : services) {
+    builder.RegisterService(served.service);
+    names.insert(served.name);
+  }
+  health_ = std::make_unique<HealthService>(std::move(names));
+  builder.RegisterService(health_.get());
+  server_ = builder.BuildAndStart();
+}
+
+Server::~Server() {
+  if (server_ != nullptr) Drain(absl::ZeroDuration());
+}
+
+void Server::Drain(absl::Duration patience) {
+  if (listener_ != nullptr) listener_->Stop();
+  health_->Shutdown();
+  std::atomic<bool> done = false;
+  // Refuses new calls at once, then waits for those under way and for every
+  // client to hang up; idle clients may take their time with that.
+  std::thread shutdown([&] {
+    server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
+    done = true;
+  });
+  bool idle = false;
+  while (!done) {
+    const bool was_idle = std::exchange(idle, CallsUnderWay() == 0);
+    // Twice in a row: replies of the last calls are on their way.
+    if (was_idle && idle && listener_ != nullptr) listener_->HangUp();
+    absl::SleepFor(kDrainPoll);
+  }
+  shutdown.join();
+  server_.reset();
+}
+
+}  // namespace warren::agent

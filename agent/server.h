@@ -1,0 +1,66 @@
+#ifndef WARREN_AGENT_SERVER_H_
+#define WARREN_AGENT_SERVER_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/health_service.h"
+#include "agent/listener.h"
+
+namespace warren::agent {
+
+// Largest request; as much as clients of CRI take in a reply.
+inline constexpr int kMaxMessageBytes = 16 * 1024 * 1024;
+// A connection that has not said HTTP/2 after this long is dropped (API-4).
+inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(3);
+// Calls at work at once; more are RESOURCE_EXHAUSTED. Most of them wait:
+// StopContainer for its container, ExecSync for its command.
+inline constexpr int kMaxRpcThreads = 512;
+
+// A service with its full name, "runtime.v1.RuntimeService".
+struct NamedService {
+  std::string name;
+  grpc::Service* service;
+};
+
+// The gRPC server on its unix socket: synchronous services, reflection, our
+// own health service and our own accept loop. Thread-safe.
+class Server {
+ public:
+  // Serves from now on. `services` are borrowed, must outlive the server and
+  // have descriptors (reflection lists them).
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const ListenerOptions& options,
+      const std::vector<NamedService>& services);
+
+  // Drains with no patience if nobody has done so.
+  ~Server();
+
+  // Health; NOT_SERVING until told otherwise.
+  void SetServing(bool serving) { health_->SetServing(serving); }
+
+  // Accepts no more, lets the calls under way finish for up to `patience`,
+  // then cancels them and waits for their handlers. Call once.
+  void Drain(absl::Duration patience);
+
+  Listener::Counters connections() const { return listener_->counters(); }
+
+ private:
+  Server() = default;
+  void Serve(const std::vector<NamedService>& services);
+
+  std::unique_ptr<HealthService> health_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_SERVER_H_

@@ -1,0 +1,87 @@
+// A server with the daemon's own accept loop and a tiny service, in a process
+// of its own so that a test can take its descriptors away.
+//
+// usage: server_test_daemon SOCKET MAX_CONNECTIONS FD_LIMIT [GID]
+// FD_LIMIT descriptors may be open beside those at the start; 0 = no limit.
+// Prints "ready", serves until standard input ends, drains.
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "agent/rpc.h"
+#include "agent/server.h"
+#include "warren/node/v1/node.grpc.pb.h"
+
+namespace warren::agent {
+namespace {
+
+namespace api = ::warren::node::v1;
+
+// Says how long the id in the request was; "slow" waits for the caller to go.
+class TinyService final : public api::NodeService::Service {
+ public:
+  grpc::Status InspectPodSandbox(
+      grpc::ServerContext* context,
+      const api::InspectPodSandboxRequest* request,
+      api::InspectPodSandboxResponse* reply) override {
+    RpcCall call{.name = "InspectPodSandbox"};
+    return RunRpc(context, &call, reply,
+                  [&](const CallContext& caller) -> absl::Status {
+                    const std::string& id = request->pod_sandbox_id();
+                    while (id == "slow" && !caller.cancelled()) usleep(1000);
+                    if (id == "big") {
+                      reply->mutable_pod()->set_id(std::string(1 << 20, 'x'));
+                    }
+                    reply->mutable_pod()->set_name("a\xFF");
+                    reply->mutable_pod()->set_boottime_offset_ns(id.size());
+                    return absl::OkStatus();
+                  });
+  }
+};
+
+int OpenDescriptors() {
+  int count = 0;
+  DIR* folder = opendir("/proc/self/fd");
+  while (readdir(folder) != nullptr) ++count;
+  closedir(folder);
+  return count - 3;  // ".", ".." and the folder itself
+}
+
+int Main(int argc, char** argv) {
+  if (argc < 4) return 2;
+  signal(SIGPIPE, SIG_IGN);  // nobody reads the log
+  ListenerOptions options;
+  options.socket = argv[1];
+  options.max_connections = atoi(argv[2]);
+  if (argc > 4) options.group = atoi(argv[4]);
+  TinyService service;
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(options, {{"warren.node.v1.NodeService", &service}});
+  if (!server.ok()) {
+    puts(server.status().ToString().c_str());
+    return 1;
+  }
+  (*server)->SetServing(true);
+  if (const int limit = atoi(argv[3]); limit > 0) {
+    const rlim_t files = OpenDescriptors() + limit;
+    const rlimit lowered = {files, files};
+    if (setrlimit(RLIMIT_NOFILE, &lowered) != 0) return 1;
+  }
+  puts("ready");
+  fflush(stdout);
+  char byte;
+  while (read(STDIN_FILENO, &byte, 1) > 0) {
+  }
+  (*server)->Drain(absl::Seconds(1));
+  return 0;
+}
+
+}  // namespace
+}  // namespace warren::agent
+
+int main(int argc, char** argv) { return warren::agent::Main(argc, argv); }

@@ -1,0 +1,269 @@
+#include "agent/store.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <utility>
+
+#include "agent/ids.h"
+#include "runtime/base/status.h"
+
+namespace warren::agent {
+namespace {
+
+PodSandboxName NameOf(const record::PodSandboxRecord& record) {
+  const auto& metadata = record.config().metadata();
+  return {metadata.name(), metadata.namespace_(), metadata.uid(),
+          metadata.attempt()};
+}
+
+ContainerName NameOf(const record::ContainerRecord& record) {
+  const auto& metadata = record.config().metadata();
+  return {record.sandbox_id(), metadata.name(), metadata.attempt()};
+}
+
+// The one entry of `objects` whose id starts with `prefix`.
+template <typename Map>
+absl::StatusOr<typename Map::mapped_type> Find(const Map& objects,
+                                               absl::string_view what,
+                                               absl::string_view prefix) {
+  if (prefix.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " id is empty"));
+  }
+  if (IsIdPrefix(prefix)) {
+    const std::string key(prefix);
+    const auto found = objects.lower_bound(key);
+    const auto matches = [&](typename Map::const_iterator it) {
+      return it != objects.end() && it->first.compare(0, key.size(), key) == 0;
+    };
+    if (matches(found)) {
+      if (matches(std::next(found))) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            what, " id \"", key, "\" is ambiguous: several ids begin so"));
+      }
+      return found->second;
+    }
+    return absl::NotFoundError(
+        absl::StrCat("no ", what, " \"", key.substr(0, 13), "\""));
+  }
+  return absl::NotFoundError(
+      absl::StrCat("no such ", what, ": that is not an id"));
+}
+
+template <typename Map>
+std::vector<typename Map::mapped_type> Values(const Map& map) {
+  std::vector<typename Map::mapped_type> values;
+  values.reserve(map.size());
+  for (const auto& [key, value] : map) values.push_back(value);
+  return values;
+}
+
+}  // namespace
+
+Store::Store(std::string boot_id, RecordFolder sandboxes,
+             RecordFolder containers)
+    : boot_id_(std::move(boot_id)),
+      sandbox_records_(std::move(sandboxes)),
+      container_records_(std::move(containers)) {}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& state_dir,
+                                                   std::string boot_id) {
+  const std::string quarantine = state_dir + "/quarantine";
+  ASSIGN_OR_RETURN(RecordFolder sandboxes,
+                   RecordFolder::Open(state_dir + "/sandboxes", quarantine));
+  ASSIGN_OR_RETURN(RecordFolder containers,
+                   RecordFolder::Open(state_dir + "/containers", quarantine));
+  return std::unique_ptr<Store>(new Store(
+      std::move(boot_id), std::move(sandboxes), std::move(containers)));
+}
+
+PodSandboxPtr Store::NewSandbox(PodSandboxState state) {
+  std::string id = state.record.id();
+  return std::make_shared<PodSandbox>(
+      std::move(id), std::move(state), [this](const PodSandboxState& s) {
+        return sandbox_records_.Write(s.record.id(),
+                                      s.record.SerializeAsString());
+      });
+}
+
+ContainerPtr Store::NewContainer(ContainerState state) {
+  std::string id = state.record.id();
+  return std::make_shared<Container>(
+      std::move(id), std::move(state), [this](const ContainerState& s) {
+        return container_records_.Write(s.record.id(),
+                                        s.record.SerializeAsString());
+      });
+}
+
+namespace {
+
+// Reads one record; nullopt when there is none or it had to be put away.
+template <typename Record>
+absl::StatusOr<std::optional<Record>> LoadRecord(
+    const RecordFolder& folder, const std::string& id,
+    std::vector<std::string>* quarantined) {
+  auto payload = folder.Read(id);
+  if (absl::IsNotFound(payload.status())) {
+    // A folder without a record: the crash came before the intent was whole.
+    folder.Delete(id).IgnoreError();
+    return std::nullopt;
+  }
+  if (absl::IsFailedPrecondition(payload.status())) return payload.status();
+  Record record;
+  if (payload.ok() && record.ParseFromString(*payload) && record.id() == id &&
+      record.config().metadata().name() != "" &&
+      record::Phase_IsValid(record.phase())) {
+    return record;
+  }
+  ASSIGN_OR_RETURN(std::string name, folder.Quarantine(id));
+  quarantined->push_back(std::move(name));
+  folder.Delete(id).IgnoreError();  // of the folder, if it is empty now
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::Status Store::LoadSandbox(const std::string& id,
+                                std::vector<std::string>* quarantined) {
+  ASSIGN_OR_RETURN(auto loaded, LoadRecord<record::PodSandboxRecord>(
+                                    sandbox_records_, id, quarantined));
+  if (!loaded.has_value()) return absl::OkStatus();
+  PodSandboxState state;
+  state.record = *std::move(loaded);
+  const PodSandboxName name = NameOf(state.record);
+  PodSandboxPtr sandbox = NewSandbox(std::move(state));
+  absl::MutexLock lock(&mutex_);
+  sandbox_names_.emplace(name, sandbox);
+  sandboxes_.emplace(id, std::move(sandbox));
+  return absl::OkStatus();
+}
+
+absl::Status Store::LoadContainer(const std::string& id,
+                                  std::vector<std::string>* quarantined) {
+  ASSIGN_OR_RETURN(auto loaded, LoadRecord<record::ContainerRecord>(
+                                    container_records_, id, quarantined));
+  if (!loaded.has_value()) return absl::OkStatus();
+  ContainerState state;
+  state.record = *std::move(loaded);
+  const ContainerName name = NameOf(state.record);
+  ContainerPtr container = NewContainer(std::move(state));
+  absl::MutexLock lock(&mutex_);
+  container_names_.emplace(name, container);
+  containers_.emplace(id, std::move(container));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> Store::Load() {
+  std::vector<std::string> quarantined;
+  ASSIGN_OR_RETURN(const auto sandboxes, sandbox_records_.Ids());
+  for (const std::string& id : sandboxes) {
+    RETURN_IF_ERROR(LoadSandbox(id, &quarantined));
+  }
+  ASSIGN_OR_RETURN(const auto containers, container_records_.Ids());
+  for (const std::string& id : containers) {
+    RETURN_IF_ERROR(LoadContainer(id, &quarantined));
+  }
+  return quarantined;
+}
+
+Store::ReservedSandbox Store::Reserve(const PodSandboxName& name,
+                                      PodSandboxState state) {
+  absl::MutexLock lock(&mutex_);
+  if (const auto taken = sandbox_names_.find(name);
+      taken != sandbox_names_.end()) {
+    return {taken->second, OperationLock::Guard()};
+  }
+  PodSandboxPtr sandbox = NewSandbox(std::move(state));
+  sandbox_names_.emplace(name, sandbox);
+  OperationLock::Guard guard = sandbox->TryLock();
+  return {std::move(sandbox), std::move(guard)};
+}
+
+Store::ReservedContainer Store::Reserve(const ContainerName& name,
+                                        ContainerState state) {
+  absl::MutexLock lock(&mutex_);
+  if (const auto taken = container_names_.find(name);
+      taken != container_names_.end()) {
+    return {taken->second, OperationLock::Guard()};
+  }
+  ContainerPtr container = NewContainer(std::move(state));
+  container_names_.emplace(name, container);
+  OperationLock::Guard guard = container->TryLock();
+  return {std::move(container), std::move(guard)};
+}
+
+void Store::Publish(const PodSandboxPtr& sandbox) {
+  absl::MutexLock lock(&mutex_);
+  sandboxes_.emplace(sandbox->id(), sandbox);
+}
+
+void Store::Publish(const ContainerPtr& container) {
+  absl::MutexLock lock(&mutex_);
+  containers_.emplace(container->id(), container);
+}
+
+absl::Status Store::Erase(const PodSandboxPtr& sandbox) {
+  RETURN_IF_ERROR(
+      sandbox->Leave([&] { return sandbox_records_.Delete(sandbox->id()); }));
+  absl::MutexLock lock(&mutex_);
+  sandboxes_.erase(sandbox->id());
+  const auto name = sandbox_names_.find(NameOf(sandbox->Get()->record));
+  if (name != sandbox_names_.end() && name->second == sandbox) {
+    sandbox_names_.erase(name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::Erase(const ContainerPtr& container) {
+  RETURN_IF_ERROR(container->Leave(
+      [&] { return container_records_.Delete(container->id()); }));
+  absl::MutexLock lock(&mutex_);
+  containers_.erase(container->id());
+  const auto name = container_names_.find(NameOf(container->Get()->record));
+  if (name != container_names_.end() && name->second == container) {
+    container_names_.erase(name);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PodSandboxPtr> Store::FindSandbox(absl::string_view id) const {
+  absl::MutexLock lock(&mutex_);
+  return Find(sandboxes_, "pod sandbox", id);
+}
+
+absl::StatusOr<ContainerPtr> Store::FindContainer(absl::string_view id) const {
+  absl::MutexLock lock(&mutex_);
+  return Find(containers_, "container", id);
+}
+
+std::vector<PodSandboxPtr> Store::Sandboxes() const {
+  absl::MutexLock lock(&mutex_);
+  return Values(sandboxes_);
+}
+
+std::vector<ContainerPtr> Store::Containers() const {
+  absl::MutexLock lock(&mutex_);
+  return Values(containers_);
+}
+
+std::vector<ContainerPtr> Store::ContainersOf(
+    const std::string& sandbox_id) const {
+  std::vector<ContainerPtr> found;
+  absl::MutexLock lock(&mutex_);
+  for (auto it = container_names_.lower_bound({sandbox_id, "", 0});
+       it != container_names_.end() && it->first.sandbox_id == sandbox_id;
+       ++it) {
+    found.push_back(it->second);
+  }
+  return found;
+}
+
+void Store::SetProblemSink(std::function<void(absl::string_view)> sink) {
+  problem_sink_ = std::move(sink);
+}
+
+void Store::Problem(absl::string_view what, const absl::Status& status) const {
+  if (status.ok() || !problem_sink_) return;
+  problem_sink_(absl::StrCat(what, ": ", status.message()));
+}
+
+}  // namespace warren::agent

@@ -1,0 +1,177 @@
+#ifndef WARREN_AGENT_STORE_H_
+#define WARREN_AGENT_STORE_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+#include <absl/synchronization/mutex.h>
+
+#include <atomic>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/record_file.h"
+#include "agent/stored_object.h"
+#include "netplugin/pod_network.h"
+#include "runtime/image/image_store.h"
+#include "runtime/runtime.h"
+#include "warren/record/v1/record.pb.h"
+
+namespace warren::agent {
+
+namespace record = ::warren::record::v1;
+
+// ---- What the store keeps of each object ----------------------------------
+
+struct PodSandboxState {
+  record::PodSandboxRecord record;
+  // Derived from the record; set before the object can be seen.
+  std::shared_ptr<const runtime::SandboxSpec> spec;
+  netplugin::Lease lease;  // no addresses: host network, or given back
+  bool stopped = false;    // nothing is left for Stop to do; not recorded
+};
+
+struct ContainerState {
+  record::ContainerRecord record;
+  std::shared_ptr<const runtime::ContainerSpec> spec;
+  std::shared_ptr<image::ImageHold> hold;
+  // An exit that was reported before StartContainer had returned.
+  std::optional<runtime::ExitRecord> early_exit;
+};
+
+using PodSandbox = StoredObject<PodSandboxState>;
+using PodSandboxPtr = std::shared_ptr<PodSandbox>;
+
+// What StopContainer calls on one container agree on. Defined in
+// container_stop.cc.
+class Container : public StoredObject<ContainerState> {
+ public:
+  using StoredObject::StoredObject;
+
+  // A caller begins to wait; the earliest of all waiters' times (monotonic
+  // nanoseconds) counts. True for the first, who sends the stop signal.
+  bool JoinStop(int64_t kill_at);
+  void HastenStop(int64_t kill_at);
+  void LeaveStop();
+  int64_t kill_at() const;
+
+  // Exec sessions under way; Wake() after a change.
+  std::atomic<int> exec_sessions{0};
+
+ private:
+  mutable std::mutex stop_mutex_;
+  int stop_waiters_ = 0;         // guarded by stop_mutex_
+  int64_t kill_at_ = INT64_MAX;  // guarded by stop_mutex_
+};
+using ContainerPtr = std::shared_ptr<Container>;
+
+// Names that CRI lets exist once (1.3 of its rules).
+struct PodSandboxName {
+  std::string name, ns, uid;
+  uint32_t attempt = 0;
+  auto operator<=>(const PodSandboxName&) const = default;
+};
+struct ContainerName {
+  std::string sandbox_id, name;
+  uint32_t attempt = 0;
+  auto operator<=>(const ContainerName&) const = default;
+};
+
+// ---- The store ------------------------------------------------------------
+
+// Owns the truth about pods and containers: in memory for reading, in
+//   <state>/sandboxes/<id>/record.pb
+//   <state>/containers/<id>/record.pb
+//   <state>/quarantine/…               records that could not be read
+// for the next agent. An object is reserved by name first and can be looked
+// up by id only once it was published. Thread-safe; no lock of the store is
+// held across I/O of an object.
+class Store {
+ public:
+  // Makes the folders. `boot_id` is that of records written from now on.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(
+      const std::string& state_dir, std::string boot_id);
+
+  const std::string& boot_id() const { return boot_id_; }
+
+  // Reads every record; single-threaded, once, before anything else. Records
+  // that are torn go to quarantine and are named in the result. An error
+  // means that the folder cannot be used or is of a newer version.
+  absl::StatusOr<std::vector<std::string>> Load();
+
+  // A name's object. `guard` is held if the object is new and now belongs to
+  // the caller, who ends with Publish or Discard; else the name was taken.
+  struct ReservedSandbox {
+    PodSandboxPtr object;
+    OperationLock::Guard guard;
+  };
+  ReservedSandbox Reserve(const PodSandboxName& name, PodSandboxState state);
+  struct ReservedContainer {
+    ContainerPtr object;
+    OperationLock::Guard guard;
+  };
+  ReservedContainer Reserve(const ContainerName& name, ContainerState state);
+
+  // The object can be found and listed from now on.
+  void Publish(const PodSandboxPtr& sandbox);
+  void Publish(const ContainerPtr& container);
+
+  // Deletes the record and forgets object and name. The operation lock must
+  // be held. On error the object stays.
+  absl::Status Erase(const PodSandboxPtr& sandbox);
+  absl::Status Erase(const ContainerPtr& container);
+
+  // By id or unique prefix (API-7): kInvalidArgument when empty or ambiguous,
+  // kNotFound otherwise.
+  absl::StatusOr<PodSandboxPtr> FindSandbox(absl::string_view id) const;
+  absl::StatusOr<ContainerPtr> FindContainer(absl::string_view id) const;
+
+  // Published ones, in the order of their ids.
+  std::vector<PodSandboxPtr> Sandboxes() const;
+  std::vector<ContainerPtr> Containers() const;
+  // All of one sandbox, also those that are still being made.
+  std::vector<ContainerPtr> ContainersOf(const std::string& sandbox_id) const;
+
+  // Where trouble goes that has no caller to be told, such as a record that
+  // could not be written after an exit. Set once, before use.
+  void SetProblemSink(std::function<void(absl::string_view)> sink);
+  void Problem(absl::string_view what, const absl::Status& status) const;
+
+ private:
+  Store(std::string boot_id, RecordFolder sandboxes, RecordFolder containers);
+
+  absl::Status LoadSandbox(const std::string& id,
+                           std::vector<std::string>* quarantined);
+  absl::Status LoadContainer(const std::string& id,
+                             std::vector<std::string>* quarantined);
+  PodSandboxPtr NewSandbox(PodSandboxState state);
+  ContainerPtr NewContainer(ContainerState state);
+
+  const std::string boot_id_;
+  const RecordFolder sandbox_records_;
+  const RecordFolder container_records_;
+  std::function<void(absl::string_view)> problem_sink_;
+
+  mutable absl::Mutex mutex_;
+  std::map<PodSandboxName, PodSandboxPtr> sandbox_names_
+      ABSL_GUARDED_BY(mutex_);
+  std::map<ContainerName, ContainerPtr> container_names_
+      ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, PodSandboxPtr, std::less<>> sandboxes_
+      ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, ContainerPtr, std::less<>> containers_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_STORE_H_

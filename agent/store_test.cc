@@ -1,0 +1,158 @@
+#include "agent/store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/fakes/core_node.h"
+
+namespace warren::agent {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+PodSandboxState State(const std::string& id, const std::string& name) {
+  PodSandboxState state;
+  state.record.set_id(id);
+  state.record.set_phase(record::CREATING);
+  state.record.mutable_config()->mutable_metadata()->set_name(name);
+  return state;
+}
+
+class StoreTest : public testing::Test {
+ protected:
+  std::unique_ptr<Store> Open() {
+    auto store = Store::Open(folder_.path(), "boot");
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  }
+  PodSandboxPtr Add(Store* store, const std::string& id) {
+    auto reserved =
+        store->Reserve(PodSandboxName{id, "", "", 0}, State(id, id));
+    EXPECT_TRUE(reserved.guard.held());
+    EXPECT_TRUE(reserved.object
+                    ->Update(PodSandbox::Write::kMust,
+                             [](PodSandboxState*) { return absl::OkStatus(); })
+                    .ok());
+    store->Publish(reserved.object);
+    return reserved.object;
+  }
+  std::string RecordOf(const std::string& id) {
+    return folder_.path() + "/sandboxes/" + id + "/record.pb";
+  }
+
+  test::StateFolder folder_;
+  const std::string a_ = "aa" + std::string(62, '0');
+  const std::string ab_ = "ab" + std::string(62, '0');
+};
+
+TEST_F(StoreTest, API_7_UniquePrefixes) {
+  const auto store = Open();
+  Add(store.get(), a_);
+  Add(store.get(), ab_);
+  EXPECT_EQ((*store->FindSandbox("aa"))->id(), a_);
+  EXPECT_EQ((*store->FindSandbox(ab_))->id(), ab_);
+  EXPECT_TRUE(absl::IsInvalidArgument(store->FindSandbox("a").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(store->FindSandbox("").status()));
+  for (const std::string& none :
+       {std::string("b"), std::string("AA"), a_ + "0", std::string("a*")}) {
+    EXPECT_TRUE(absl::IsNotFound(store->FindSandbox(none).status())) << none;
+  }
+}
+
+TEST_F(StoreTest, UnpublishedHoldsTheNameOnly) {
+  const auto store = Open();
+  const PodSandboxName name{"n", "", "", 0};
+  auto first = store->Reserve(name, State(a_, "n"));
+  EXPECT_TRUE(first.guard.held());
+  const auto second = store->Reserve(name, State(ab_, "n"));
+  EXPECT_FALSE(second.guard.held());
+  EXPECT_EQ(second.object, first.object);
+  EXPECT_TRUE(absl::IsNotFound(store->FindSandbox(a_).status()));
+  EXPECT_THAT(store->Sandboxes(), IsEmpty());
+  ASSERT_TRUE(store->Erase(first.object).ok());
+  EXPECT_TRUE(store->Reserve(name, State(ab_, "n")).guard.held());
+}
+
+TEST_F(StoreTest, AFailedTransactionChangesNothing) {
+  const auto store = Open();
+  const PodSandboxPtr sandbox = Add(store.get(), a_);
+  EXPECT_FALSE(sandbox
+                   ->Update(PodSandbox::Write::kMight,
+                            [](PodSandboxState* state) {
+                              state->record.set_phase(record::RUNNING);
+                              return absl::InternalError("no");
+                            })
+                   .ok());
+  EXPECT_EQ(sandbox->Get()->record.phase(), record::CREATING);
+}
+
+TEST_F(StoreTest, REL_15_ADiskThatFailsStopsSetUpsButNotFacts) {
+  const auto store = Open();
+  const PodSandboxPtr sandbox = Add(store.get(), a_);
+  // No write can succeed any more: a file stands where the folder was.
+  std::filesystem::remove_all(folder_.path() + "/sandboxes/" + a_);
+  std::ofstream(folder_.path() + "/sandboxes/" + a_) << "x";
+  const auto set = [](PodSandboxState* state) {
+    state->record.set_phase(record::EXITED);
+    return absl::OkStatus();
+  };
+  EXPECT_FALSE(sandbox->Update(PodSandbox::Write::kMust, set).ok());
+  EXPECT_EQ(sandbox->Get()->record.phase(), record::CREATING);
+  EXPECT_FALSE(sandbox->Update(PodSandbox::Write::kMight, set).ok());
+  EXPECT_EQ(sandbox->Get()->record.phase(), record::EXITED);
+}
+
+TEST_F(StoreTest, AnErasedObjectWritesNoMore) {
+  const auto store = Open();
+  const PodSandboxPtr sandbox = Add(store.get(), a_);
+  ASSERT_TRUE(store->Erase(sandbox).ok());
+  EXPECT_TRUE(sandbox->gone());
+  EXPECT_TRUE(sandbox
+                  ->Update(PodSandbox::Write::kMust,
+                           [](PodSandboxState*) { return absl::OkStatus(); })
+                  .ok());
+  EXPECT_FALSE(std::filesystem::exists(RecordOf(a_)));
+}
+
+TEST_F(StoreTest, REL_16_TornRecordsAreQuarantinedAloneAtEveryOffset) {
+  const auto writer = Open();
+  Add(writer.get(), a_);
+  Add(writer.get(), ab_);
+  const auto size = std::filesystem::file_size(RecordOf(a_));
+  for (size_t cut = 0; cut < size; ++cut) {
+    const auto copy = test::StateFolder::CopyOf(folder_.path());
+    std::filesystem::resize_file(
+        copy->path() + "/sandboxes/" + a_ + "/record.pb", cut);
+    auto store = Store::Open(copy->path(), "boot");
+    const auto quarantined = (*store)->Load();
+    ASSERT_TRUE(quarantined.ok()) << cut << quarantined.status();
+    EXPECT_THAT(*quarantined, ElementsAre("sandboxes-" + a_ + ".0"));
+    ASSERT_THAT((*store)->Sandboxes(), SizeIs(1));
+    EXPECT_EQ((*store)->Sandboxes()[0]->id(), ab_);
+  }
+}
+
+TEST_F(StoreTest, REL_16_ARecordOfAnotherObjectIsNotItsOwn) {
+  const auto writer = Open();
+  Add(writer.get(), a_);
+  std::filesystem::create_directories(folder_.path() + "/sandboxes/" + ab_);
+  std::filesystem::copy_file(RecordOf(a_), RecordOf(ab_));
+  EXPECT_THAT(*Open()->Load(), ElementsAre("sandboxes-" + ab_ + ".0"));
+}
+
+TEST_F(StoreTest, EmptyFoldersOfACrashVanish) {
+  const std::string folder = folder_.path() + "/sandboxes/" + a_;
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder + "/.record.pb.9.1") << "half";
+  const auto store = Open();
+  EXPECT_THAT(*store->Load(), IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
+}  // namespace
+}  // namespace warren::agent

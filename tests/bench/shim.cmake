@@ -1,0 +1,3 @@
+# What a shim costs: memory of idle ones, time of a start. Prints; no gate.
+add_executable(shim_bench ${CMAKE_CURRENT_LIST_DIR}/shim_bench_main.cc)
+target_link_libraries(shim_bench PRIVATE shim_host GTest::gtest)

@@ -1,0 +1,252 @@
+// CreateContainer with bad requests: each is refused with the right code and
+// leaves nothing.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/support/cri_test.h"
+
+namespace warren::test {
+namespace {
+
+using Config = cri::ContainerConfig;
+
+struct BadContainer {
+  const char* what;
+  std::function<void(Config*)> change;
+  absl::StatusCode code = absl::StatusCode::kInvalidArgument;
+};
+
+cri::LinuxContainerSecurityContext* Security(Config* config) {
+  return config->mutable_linux()->mutable_security_context();
+}
+
+cri::Mount* OneMount(Config* config) {
+  AddMount(config, "/tmp", "/data", false);
+  return config->mutable_mounts(0);
+}
+
+const std::vector<BadContainer>& BadBasics() {
+  static const auto* cases = new std::vector<BadContainer>{
+      {"no metadata", [](Config* c) { c->clear_metadata(); }},
+      {"no name", [](Config* c) { c->mutable_metadata()->clear_name(); }},
+      {"no image", [](Config* c) { c->clear_image(); }},
+      {"empty image", [](Config* c) { c->mutable_image()->clear_image(); }},
+      {"image that is not here",
+       [](Config* c) { c->mutable_image()->set_image("no.such/image:1"); },
+       absl::StatusCode::kNotFound},
+      {"relative working directory",
+       [](Config* c) { c->set_working_dir("here"); }},
+      {"log path with ..", [](Config* c) { c->set_log_path("../x.log"); }},
+      {"absolute log path", [](Config* c) { c->set_log_path("/etc/x.log"); }},
+      {"environment key with =",
+       [](Config* c) { c->add_envs()->set_key("A=B"); }},
+      {"environment value with NUL",
+       [](Config* c) {
+         auto* env = c->add_envs();
+         env->set_key("A");
+         env->set_value(std::string("a\0b", 3));
+       }},
+      {"argument with NUL",
+       [](Config* c) { c->add_args(std::string("a\0b", 3)); }},
+      {"stop signal 999",
+       [](Config* c) { c->set_stop_signal(static_cast<cri::Signal>(999)); }},
+  };
+  return *cases;
+}
+
+const std::vector<BadContainer>& BadMounts() {
+  static const auto* cases = new std::vector<BadContainer>{
+      {"relative container path",
+       [](Config* c) { OneMount(c)->set_container_path("data"); }},
+      {"no container path",
+       [](Config* c) { OneMount(c)->clear_container_path(); }},
+      {"no host path", [](Config* c) { OneMount(c)->clear_host_path(); }},
+      {"relative host path",
+       [](Config* c) { OneMount(c)->set_host_path("tmp"); }},
+      {"propagation 9",
+       [](Config* c) {
+         OneMount(c)->set_propagation(static_cast<cri::MountPropagation>(9));
+       }},
+      {"recursive read-only without read-only",
+       [](Config* c) { OneMount(c)->set_recursive_read_only(true); }},
+      {"recursive read-only",
+       [](Config* c) {
+         OneMount(c)->set_readonly(true);
+         c->mutable_mounts(0)->set_recursive_read_only(true);
+       },
+       absl::StatusCode::kUnimplemented},
+      {"image volume",
+       [](Config* c) {
+         OneMount(c)->clear_host_path();
+         c->mutable_mounts(0)->mutable_image()->set_image(kBusybox);
+       },
+       absl::StatusCode::kUnimplemented},
+      {"idmapped mount",
+       [](Config* c) {
+         auto* mapping = OneMount(c)->add_uidmappings();
+         mapping->set_length(65536);
+         mapping->set_host_id(65536);
+       },
+       absl::StatusCode::kUnimplemented},
+      {"device",
+       [](Config* c) {
+         auto* device = c->add_devices();
+         device->set_host_path("/dev/null");
+         device->set_container_path("/dev/extra");
+         device->set_permissions("rwm");
+       },
+       absl::StatusCode::kUnimplemented},
+      {"CDI device",
+       [](Config* c) { c->add_cdi_devices()->set_name("v.test/c=d"); },
+       absl::StatusCode::kUnimplemented},
+  };
+  return *cases;
+}
+
+const std::vector<BadContainer>& BadSecurity() {
+  static const auto* cases = new std::vector<BadContainer>{
+      {"group without user",
+       [](Config* c) { Security(c)->mutable_run_as_group()->set_value(1); }},
+      {"negative user",
+       [](Config* c) { Security(c)->mutable_run_as_user()->set_value(-1); }},
+      {"user beyond 31 bits",
+       [](Config* c) {
+         Security(c)->mutable_run_as_user()->set_value(1LL << 31);
+       }},
+      {"unknown capability",
+       [](Config* c) {
+         Security(c)->mutable_capabilities()->add_add_capabilities("FLY");
+       }},
+      {"unknown groups policy",
+       [](Config* c) {
+         Security(c)->set_supplemental_groups_policy(
+             static_cast<cri::SupplementalGroupsPolicy>(7));
+       }},
+      {"relative masked path",
+       [](Config* c) { Security(c)->add_masked_paths("proc/kcore"); }},
+      {"other user namespace than the pod",
+       [](Config* c) { UseUserNamespace(NamespaceOptions(c), 1 << 16); }},
+      {"target that is not here",
+       [](Config* c) {
+         NamespaceOptions(c)->set_pid(cri::TARGET);
+         NamespaceOptions(c)->set_target_id(std::string(64, 'f'));
+       }},
+      {"TARGET without a target",
+       [](Config* c) { NamespaceOptions(c)->set_pid(cri::TARGET); }},
+  };
+  return *cases;
+}
+
+class ContainerRequestsTest : public CriTest {
+ protected:
+  void SetUp() override {
+    CriTest::SetUp();
+    if (HasFatalFailure()) return;
+    pod_ = Pod("pod");
+    pod_id_ = RunPod(pod_);
+  }
+  absl::Status Create(const Config& config) {
+    return client().CreateContainer(pod_id_, config, pod_).status();
+  }
+  void ExpectRefused(const std::vector<BadContainer>& cases) {
+    const Ledger before = TakeLedger(daemon().Scope());
+    for (const BadContainer& bad : cases) {
+      Config config = IdleConfig("bad");
+      bad.change(&config);
+      const auto id = client().CreateContainer(pod_id_, config, pod_);
+      EXPECT_EQ(absl::StatusCodeToString(id.status().code()),
+                absl::StatusCodeToString(bad.code))
+          << bad.what << ": " << id.status();
+      if (id.ok()) {
+        EXPECT_TRUE(client().RemoveContainer(*id).ok());
+      }
+      EXPECT_EQ(SettledDiff(before, daemon().Scope()), "") << bad.what;
+    }
+    EXPECT_TRUE(client().ListContainers()->empty());
+  }
+
+  cri::PodSandboxConfig pod_;
+  std::string pod_id_;
+};
+
+TEST_F(ContainerRequestsTest, BadBasicsAreRefused) {
+  ExpectRefused(BadBasics());
+}
+TEST_F(ContainerRequestsTest, BadMountsAreRefused) {
+  ExpectRefused(BadMounts());
+}
+TEST_F(ContainerRequestsTest, BadSecuritySettingsAreRefused) {
+  ExpectRefused(BadSecurity());
+}
+
+TEST_F(ContainerRequestsTest, SettingsThatWouldBeLostAreRefused) {
+  const std::vector<std::function<void(Config*)>> cases = {
+      [](Config* c) {
+        auto* profile = Security(c)->mutable_seccomp();
+        profile->set_profile_type(cri::SecurityProfile::Localhost);
+        profile->set_localhost_ref("/etc/profile.json");
+      },
+      [](Config* c) {
+        auto* profile = Security(c)->mutable_apparmor();
+        profile->set_profile_type(cri::SecurityProfile::Localhost);
+        profile->set_localhost_ref("strict");
+      },
+      [](Config* c) { Security(c)->set_privileged(true); }};
+  for (const auto& change : cases) {
+    Config config = IdleConfig("lost");
+    change(&config);
+    const absl::Status status = Create(config);
+    EXPECT_THAT(status.code(),
+                testing::AnyOf(absl::StatusCode::kUnimplemented,
+                               absl::StatusCode::kFailedPrecondition,
+                               absl::StatusCode::kInvalidArgument))
+        << status;
+  }
+}
+
+TEST_F(ContainerRequestsTest, UnknownAndEmptyIds) {
+  const Config config = IdleConfig("main");
+  EXPECT_CODE(client().CreateContainer("", config, pod_).status(),
+              kInvalidArgument);
+  EXPECT_CODE(
+      client().CreateContainer(std::string(64, 'f'), config, pod_).status(),
+      kNotFound);
+  EXPECT_CODE(client().StartContainer(""), kInvalidArgument);
+  EXPECT_CODE(client().StartContainer(std::string(64, 'f')), kNotFound);
+  EXPECT_CODE(client().ContainerStatus("").status(), kInvalidArgument);
+  EXPECT_CODE(client().ContainerStatus(std::string(64, 'f')).status(),
+              kNotFound);
+  EXPECT_CODE(client().StopContainer("", 1), kInvalidArgument);
+  EXPECT_TRUE(client().StopContainer(std::string(64, 'f'), 1).ok());
+  EXPECT_CODE(client().ExecSync("", {"true"}).status(), kInvalidArgument);
+  EXPECT_CODE(client().ExecSync(std::string(64, 'f'), {"true"}).status(),
+              kNotFound);
+}
+
+TEST_F(ContainerRequestsTest, AnUnknownUserNameFails) {
+  Config config = IdleConfig("nobody-knows");
+  Security(&config)->set_run_as_username("no-such-user");
+  EXPECT_FALSE(Create(config).ok());
+}
+
+TEST_F(ContainerRequestsTest, ATargetOfAnotherPodIsRefused) {
+  const std::string other = RunAlone(IdleConfig("other"));
+  Config config = IdleConfig("main");
+  NamespaceOptions(&config)->set_pid(cri::TARGET);
+  NamespaceOptions(&config)->set_target_id(other);
+  EXPECT_FALSE(Create(config).ok());
+}
+
+TEST_F(ContainerRequestsTest, AMountTargetCannotLeaveTheRoot) {
+  Config config = IdleConfig("climber");
+  AddMount(&config, daemon().folder(), "/../../../../escape", true);
+  const auto id = client().CreateContainer(pod_id_, config, pod_);
+  if (id.ok()) {
+    client().StartContainer(*id).IgnoreError();
+  }
+  EXPECT_FALSE(HostFileExists("/escape"));
+}
+
+}  // namespace
+}  // namespace warren::test

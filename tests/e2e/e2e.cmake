@@ -1,0 +1,36 @@
+# tests/e2e: the real daemon through a real gRPC client, in a throwaway node.
+# One program per topic; each starts one daemon that its tests share.
+set(E ${CMAKE_CURRENT_SOURCE_DIR}/e2e)
+
+# warren_e2e_test(name SOURCES…)
+function(warren_e2e_test name)
+  warren_test(NAME e2e_${name}_test SOURCES ${ARGN}
+    LIBS warren_e2e_support warren_root_test_main LABEL e2e TIMEOUT 300)
+  # Matchers are costly to optimise and gain nothing from it.
+  # The programs under test, where they exist in this build tree.
+  foreach(program warrend warren-shim warren-unpack warren_default_image
+      warren_test_probe)
+    if(TARGET ${program})
+      add_dependencies(e2e_${name}_test ${program})
+    endif()
+  endforeach()
+endfunction()
+
+warren_e2e_test(node ${E}/node_test.cc ${E}/unimplemented_test.cc
+  ${E}/wire_test.cc)
+warren_e2e_test(images ${E}/images_test.cc ${E}/image_import_test.cc)
+warren_e2e_test(pods ${E}/pod_lifecycle_test.cc ${E}/pod_requests_test.cc
+  ${E}/pod_list_test.cc)
+warren_e2e_test(containers ${E}/container_lifecycle_test.cc
+  ${E}/container_requests_test.cc ${E}/container_list_test.cc
+  ${E}/container_process_test.cc ${E}/stop_test.cc)
+warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc)
+warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
+  ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
+  ${E}/network_test.cc ${E}/inspect_test.cc)
+warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
+
+# A client in another language that has nothing of ours but the socket.
+warren_e2e_test(third_party ${E}/third_party_test.cc)
+target_compile_definitions(e2e_third_party_test PRIVATE
+  WARREN_THIRD_PARTY_CLIENT="${E}/third_party_client.py")

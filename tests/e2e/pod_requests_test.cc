@@ -1,0 +1,205 @@
+// RunPodSandbox with bad requests: each is refused with the right code and
+// leaves nothing (the ledger check after each test).
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/support/cri_test.h"
+
+namespace warren::test {
+namespace {
+
+struct BadPod {
+  const char* what;
+  std::function<void(cri::PodSandboxConfig*)> change;
+  absl::StatusCode code = absl::StatusCode::kInvalidArgument;
+};
+
+cri::NamespaceOption* Options(cri::PodSandboxConfig* config) {
+  return NamespaceOptions(config);
+}
+
+const std::vector<BadPod>& BadPods() {
+  using Config = cri::PodSandboxConfig;
+  static const auto* cases = new std::vector<BadPod>{
+      {"no metadata", [](Config* c) { c->clear_metadata(); }},
+      {"no name", [](Config* c) { c->mutable_metadata()->clear_name(); }},
+      {"no uid", [](Config* c) { c->mutable_metadata()->clear_uid(); }},
+      {"no namespace",
+       [](Config* c) { c->mutable_metadata()->clear_namespace_(); }},
+      {"hostname too long",
+       [](Config* c) { c->set_hostname(std::string(65, 'a')); }},
+      {"hostname with a newline", [](Config* c) { c->set_hostname("a\nb"); }},
+      {"relative log directory",
+       [](Config* c) { c->set_log_directory("logs/here"); }},
+      {"DNS server with a newline",
+       [](Config* c) {
+         c->mutable_dns_config()->add_servers("192.0.2.1\noptions evil");
+       }},
+      {"DNS search with a newline",
+       [](Config* c) { c->mutable_dns_config()->add_searches("a\nb"); }},
+      {"cgroup parent with ..",
+       [](Config* c) { c->mutable_linux()->set_cgroup_parent("/a/../b"); }},
+      {"network mode CONTAINER",
+       [](Config* c) { Options(c)->set_network(cri::CONTAINER); }},
+      {"network mode TARGET",
+       [](Config* c) { Options(c)->set_network(cri::TARGET); }},
+      {"network mode 77",
+       [](Config* c) {
+         Options(c)->set_network(static_cast<cri::NamespaceMode>(77));
+       }},
+      {"ipc mode CONTAINER",
+       [](Config* c) { Options(c)->set_ipc(cri::CONTAINER); }},
+      {"pid mode TARGET", [](Config* c) { Options(c)->set_pid(cri::TARGET); }},
+      {"sysctl of the node",
+       [](Config* c) {
+         (*c->mutable_linux()->mutable_sysctls())["kernel.panic"] = "1";
+       }},
+      {"sysctl outside of its tree",
+       [](Config* c) {
+         (*c->mutable_linux()->mutable_sysctls())["net/../kernel/panic"] = "1";
+       }},
+      {"net sysctl with the node's network",
+       [](Config* c) {
+         Options(c)->set_network(cri::NODE);
+         (*c->mutable_linux()->mutable_sysctls())["net.ipv4.ip_forward"] = "1";
+       }},
+      {"host port",
+       [](Config* c) {
+         auto* mapping = c->add_port_mappings();
+         mapping->set_container_port(80);
+         mapping->set_host_port(8080);
+       },
+       absl::StatusCode::kUnimplemented},
+  };
+  return *cases;
+}
+
+const std::vector<BadPod>& BadUserNamespaces() {
+  using Config = cri::PodSandboxConfig;
+  static const auto mapping = [](Config* c) {
+    return Options(c)->mutable_userns_options();
+  };
+  static const auto* cases = new std::vector<BadPod>{
+      {"two uid mappings",
+       [](Config* c) {
+         UseUserNamespace(Options(c), 1 << 16);
+         *mapping(c)->add_uids() = mapping(c)->uids(0);
+       }},
+      {"no gid mapping",
+       [](Config* c) {
+         UseUserNamespace(Options(c), 1 << 16);
+         mapping(c)->clear_gids();
+       }},
+      {"length 0",
+       [](Config* c) {
+         UseUserNamespace(Options(c), 1 << 16);
+         mapping(c)->mutable_uids(0)->set_length(0);
+       }},
+      {"root not mapped",
+       [](Config* c) {
+         UseUserNamespace(Options(c), 1 << 16);
+         mapping(c)->mutable_gids(0)->set_container_id(1);
+       }},
+      {"range beyond 32 bits",
+       [](Config* c) { UseUserNamespace(Options(c), 0xfffffff0); }},
+      {"NODE with mappings",
+       [](Config* c) {
+         UseUserNamespace(Options(c), 1 << 16);
+         mapping(c)->set_mode(cri::NODE);
+       }},
+      {"POD without mappings",
+       [](Config* c) { mapping(c)->set_mode(cri::POD); }},
+      {"CONTAINER",
+       [](Config* c) {
+         UseUserNamespace(Options(c), 1 << 16);
+         mapping(c)->set_mode(cri::CONTAINER);
+       }},
+      {"TARGET",
+       [](Config* c) {
+         UseUserNamespace(Options(c), 1 << 16);
+         mapping(c)->set_mode(cri::TARGET);
+       }},
+  };
+  return *cases;
+}
+
+class PodRequestsTest : public CriTest {
+ protected:
+  void ExpectRefused(const std::vector<BadPod>& cases) {
+    for (const BadPod& bad : cases) {
+      cri::PodSandboxConfig config = Pod("bad");
+      bad.change(&config);
+      const auto id = client().RunPodSandbox(config);
+      EXPECT_EQ(absl::StatusCodeToString(id.status().code()),
+                absl::StatusCodeToString(bad.code))
+          << bad.what << ": " << id.status();
+      EXPECT_TRUE(client().ListPodSandbox()->empty()) << bad.what;
+      RemoveAllPods();
+    }
+  }
+};
+
+TEST_F(PodRequestsTest, BadConfigurationsAreRefused) {
+  ExpectRefused(BadPods());
+}
+
+TEST_F(PodRequestsTest, BadUserNamespacesAreRefused) {
+  ExpectRefused(BadUserNamespaces());
+}
+
+TEST_F(PodRequestsTest, BadTimeOffsetsAreRefused) {
+  for (const char* key : {"warren.dev/time-offset.boottime",
+                          "warren.dev/time-offset.monotonic"}) {
+    for (const char* value :
+         {"", "x", "1h", "1.2.3", "--5", "1e9", "99999999999999999999", " 5",
+          "5 ", "0x10", ".", "+", "-"}) {
+      cri::PodSandboxConfig config = Pod("time");
+      (*config.mutable_annotations())[key] = value;
+      EXPECT_CODE(client().RunPodSandbox(config).status(), kInvalidArgument)
+          << key << "=\"" << value << "\"";
+    }
+  }
+}
+
+TEST_F(PodRequestsTest, UnknownRuntimeHandlersAreRefused) {
+  EXPECT_FALSE(client().RunPodSandbox(Pod("handler"), "no-such").ok());
+  const auto status = client().Call<cri::StatusResponse>(cri::StatusRequest());
+  ASSERT_TRUE(status.ok());
+  for (const auto& handler : status->runtime_handlers()) {
+    const auto id =
+        client().RunPodSandbox(Pod("h" + handler.name()), handler.name());
+    EXPECT_TRUE(id.ok()) << handler.name() << ": " << id.status();
+  }
+}
+
+TEST_F(PodRequestsTest, EmptyIdsAreInvalidArguments) {
+  EXPECT_CODE(client().StopPodSandbox(""), kInvalidArgument);
+  EXPECT_CODE(client().RemovePodSandbox(""), kInvalidArgument);
+  EXPECT_CODE(client().PodSandboxStatus("").status(), kInvalidArgument);
+  EXPECT_CODE(client().InspectPodSandbox("").status(), kInvalidArgument);
+  EXPECT_CODE(client()
+                  .Call<cri::RunPodSandboxResponse>(cri::RunPodSandboxRequest())
+                  .status(),
+              kInvalidArgument);
+}
+
+TEST_F(PodRequestsTest, StrangeIdsAreNeverPaths) {
+  for (const char* id : {"../../etc", "/", ".", "..", "a/b", "%s%n", "*"}) {
+    const absl::Status status = client().PodSandboxStatus(id).status();
+    EXPECT_TRUE(status.code() == absl::StatusCode::kNotFound ||
+                status.code() == absl::StatusCode::kInvalidArgument)
+        << id << ": " << status;
+    EXPECT_NE(client().RemovePodSandbox(id).code(), absl::StatusCode::kInternal)
+        << id;
+  }
+}
+
+TEST_F(PodRequestsTest, ContainerPortsWithoutAHostPortAreFine) {
+  cri::PodSandboxConfig config = Pod("ports");
+  config.add_port_mappings()->set_container_port(80);
+  EXPECT_FALSE(RunPod(config).empty());
+}
+
+}  // namespace
+}  // namespace warren::test

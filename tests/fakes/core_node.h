@@ -1,0 +1,80 @@
+#ifndef WARREN_TESTS_FAKES_CORE_NODE_H_
+#define WARREN_TESTS_FAKES_CORE_NODE_H_
+
+#include <memory>
+#include <string>
+
+#include "agent/container_manager.h"
+#include "agent/cri.h"
+#include "agent/pod_sandbox_manager.h"
+#include "agent/reconciler.h"
+#include "agent/store.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_image_store.h"
+#include "tests/fakes/fake_pod_network.h"
+#include "tests/fakes/fake_runtime.h"
+#include "tests/fakes/faults.h"
+
+namespace warren::test {
+
+// A state folder below $TMPDIR, removed at the end. CopyOf() makes another
+// one with the same content. Aborts the program when the disk will not.
+class StateFolder {
+ public:
+  StateFolder();
+  ~StateFolder();
+  StateFolder(const StateFolder&) = delete;
+  StateFolder& operator=(const StateFolder&) = delete;
+  static std::unique_ptr<StateFolder> CopyOf(const std::string& path);
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// The agent's core on fakes, started on a state folder and a kernel that an
+// earlier one may have left. Destroying it is the agent's death: nothing is
+// cleaned up. Thread-safe where its parts are.
+class CoreNode {
+ public:
+  explicit CoreNode(std::string state_dir, FakeKernel kernel = {},
+                    std::string boot_id = "boot-1");
+  ~CoreNode();
+
+  // What an agent does before it serves.
+  absl::StatusOr<agent::ReconcileReport> Reconcile();
+
+  FakeKernel kernel() const;  // of runtime and network together
+
+  // Short forms with good requests.
+  absl::StatusOr<std::string> RunPod(const std::string& name);
+  absl::StatusOr<std::string> Create(const std::string& pod,
+                                     const std::string& name);
+  std::string MustRunPod(const std::string& name);
+  std::string MustCreate(const std::string& pod, const std::string& name);
+  std::string MustStart(const std::string& pod, const std::string& name);
+
+  agent::cri::ContainerStatus ContainerStatus(const std::string& id);
+  // Waits until the container is EXITED.
+  agent::cri::ContainerStatus AwaitExit(const std::string& id);
+
+  Faults faults;
+  FakeClock clock;
+  FakeRuntime runtime;
+  FakePodNetwork network;
+  FakeImageStore images;
+  std::unique_ptr<agent::Store> store;
+  std::unique_ptr<agent::ContainerManager> containers;
+  std::unique_ptr<agent::PodSandboxManager> sandboxes;
+};
+
+// Requests that a node accepts.
+agent::cri::RunPodSandboxRequest PodRequest(const std::string& name);
+agent::cri::CreateContainerRequest ContainerRequest(
+    const std::string& pod_id, const agent::cri::PodSandboxConfig& pod,
+    const std::string& name);
+
+}  // namespace warren::test
+
+#endif  // WARREN_TESTS_FAKES_CORE_NODE_H_

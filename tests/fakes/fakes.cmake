@@ -1,0 +1,32 @@
+# Fakes of the three seams (Runtime, PodNetwork, ImageStore) and the clock,
+# with failures to order, and the agent's core on top of them.
+if(NOT TARGET agent_core)
+  return()
+endif()
+set(FAKES ${CMAKE_CURRENT_LIST_DIR})
+add_library(warren_fakes STATIC ${FAKES}/core_node.cc
+  ${FAKES}/fake_image_store.cc ${FAKES}/fake_pod_network.cc
+  ${FAKES}/fake_runtime.cc ${FAKES}/fake_runtime_controls.cc
+  ${FAKES}/faults.cc)
+target_link_libraries(warren_fakes PUBLIC agent_core warren_build
+  Threads::Threads)
+
+set(CORE_TESTS ${PROJECT_SOURCE_DIR}/agent)
+warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
+  ${CORE_TESTS}/capability_names_test.cc
+  ${CORE_TESTS}/cri_convert_container_test.cc
+  ${CORE_TESTS}/cri_convert_process_test.cc
+  ${CORE_TESTS}/cri_convert_sandbox_test.cc
+  ${CORE_TESTS}/signal_names_test.cc ${CORE_TESTS}/validate_test.cc)
+warren_test(NAME agent_record_test LABEL unit LIBS agent_core SOURCES
+  ${CORE_TESTS}/lifecycle_test.cc ${CORE_TESTS}/reconcile_plan_test.cc
+  ${CORE_TESTS}/record_convert_test.cc ${CORE_TESTS}/record_file_test.cc)
+warren_test(NAME agent_managers_test LABEL unit LIBS warren_fakes SOURCES
+  ${CORE_TESTS}/container_manager_test.cc
+  ${CORE_TESTS}/container_stop_test.cc ${CORE_TESTS}/image_manager_test.cc
+  ${CORE_TESTS}/inspection_test.cc
+  ${CORE_TESTS}/pod_sandbox_manager_test.cc ${CORE_TESTS}/store_test.cc)
+warren_test(NAME agent_recovery_test LABEL unit LIBS warren_fakes TIMEOUT 300
+  SOURCES ${CORE_TESTS}/crash_test.cc ${CORE_TESTS}/reconciler_test.cc)
+warren_test(NAME agent_concurrency_test LABEL unit LIBS warren_fakes
+  TIMEOUT 300 SOURCES ${CORE_TESTS}/concurrency_test.cc)

@@ -1,0 +1,12 @@
+# netplugin against the real kernel, in network namespaces of its own.
+set(here ${CMAKE_CURRENT_LIST_DIR})
+add_library(netplugin_node STATIC ${here}/netplugin_node.cc
+  ${here}/netplugin_traffic.cc)
+target_link_libraries(netplugin_node PUBLIC warren_netplugin warren_build
+  GTest::gtest)
+
+foreach(test netplugin_kernel_test netplugin_lifecycle_kernel_test
+        netplugin_security_kernel_test)
+  warren_test(NAME ${test} LABEL kernel LIBS netplugin_node
+    SOURCES ${here}/${test}.cc)
+endforeach()

@@ -1,0 +1,14 @@
+# The runtime through its seam against the real kernel: in mount and network
+# namespaces of its own, containers of busybox.
+set(RUNTIME_DIR ${CMAKE_CURRENT_LIST_DIR})
+add_library(runtime_host STATIC ${RUNTIME_DIR}/runtime_host.cc)
+target_link_libraries(runtime_host PUBLIC warren_runtime warren_build
+  GTest::gtest)
+target_compile_definitions(runtime_host PRIVATE
+  WARREN_SHIM_PATH="$<TARGET_FILE:warren-shim>")
+add_dependencies(runtime_host warren-shim)
+
+foreach(part sandbox container process adopt exec)
+  warren_test(NAME runtime_${part}_kernel_test LABEL kernel LIBS runtime_host
+    SOURCES ${RUNTIME_DIR}/runtime_${part}_kernel_test.cc)
+endforeach()

@@ -1,0 +1,137 @@
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include "runtime/base/process.h"
+#include "tests/kernel/runtime_host.h"
+
+namespace warren::runtime {
+namespace {
+
+// The agent dies, a new one takes over: the Runtime object is dropped and made
+// anew on the same folders.
+class RuntimeAdopt : public RuntimeTest {};
+
+TEST_F(RuntimeAdopt, REL_1_RunningGoesOn) {
+  const SandboxSpec pod = Pod();
+  const SandboxFacts pod_facts = Create(pod);
+  const ContainerSpec spec =
+      Shell(pod, "trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done");
+  const ContainerFacts facts = Create(spec);
+  const StartFacts started = Start(spec);
+  WaitLog(spec, "up");
+  Restart();
+  ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
+  auto adopted = runtime().AdoptContainer(spec, facts);
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ(adopted->liveness, ContainerLiveness::kRunning);
+  EXPECT_EQ(adopted->start.process, started.process);
+  EXPECT_EQ(adopted->start.shim, started.shim);
+  EXPECT_EQ(adopted->start.started_at_ns, started.started_at_ns);
+  EXPECT_FALSE(HasExited(spec.id));
+  EXPECT_EQ(Exec(spec, "echo from inside"), "from inside\n");
+  // A new container joins the same pod.
+  EXPECT_EQ(Run(Shell(pod, "hostname")), pod.hostname + "\n");
+  ASSERT_TRUE(runtime().SignalContainer(spec.id, SIGTERM).ok());
+  EXPECT_EQ(WaitExit(spec).exit_code, 9);
+}
+
+TEST_F(RuntimeAdopt, ExitedMeanwhileIsKnown) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec =
+      Shell(pod, "trap 'exit 42' TERM; echo up; while :; do sleep 0.01; done");
+  const ContainerFacts facts = Create(spec);
+  const StartFacts started = Start(spec);
+  WaitLog(spec, "up");
+  auto process = base::OpenProcess(started.process);
+  auto shim = base::OpenProcess(started.shim);
+  ASSERT_TRUE(process.ok() && shim.ok());
+  // From here on nobody is there to hear of the exit.
+  Restart();
+  ASSERT_TRUE(base::SendSignal(process->get(), SIGTERM).ok());
+  ASSERT_TRUE(*base::WaitExit(shim->get(), absl::Seconds(20)));
+  auto adopted = runtime().AdoptContainer(spec, facts);
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ(adopted->liveness, ContainerLiveness::kExited);
+  EXPECT_EQ(adopted->exit.exit_code, 42);
+  EXPECT_GT(adopted->exit.finished_at_ns, 0);
+  base::Reap(shim->get()).IgnoreError();
+}
+
+TEST_F(RuntimeAdopt, CreatedCanStillStart) {
+  const SandboxSpec pod = UserNamespacePod();
+  Create(pod);
+  const ContainerSpec spec = Shell(pod, "echo late; id -u");
+  const ContainerFacts facts = Create(spec);
+  Restart();
+  auto adopted = runtime().AdoptContainer(spec, facts);
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ(adopted->liveness, ContainerLiveness::kUnknown);
+  Start(spec);
+  EXPECT_EQ(WaitExit(spec).exit_code, 0);
+  EXPECT_EQ(LogPayload(log_text(spec), "stdout"), "late\n0\n");
+}
+
+TEST_F(RuntimeAdopt, LostShimIsAnExitOf255) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec = Shell(pod, "echo up; sleep 600");
+  const ContainerFacts facts = Create(spec);
+  const StartFacts started = Start(spec);
+  WaitLog(spec, "up");
+  auto shim = base::OpenProcess(started.shim);
+  ASSERT_TRUE(shim.ok());
+  ASSERT_TRUE(base::SendSignal(shim->get(), SIGKILL).ok());
+  EXPECT_EQ(WaitExit(spec).exit_code, 255);
+  // Its program cannot be left running unwatched.
+  auto process = base::OpenProcess(started.process);
+  EXPECT_TRUE(!process.ok() ||
+              *base::WaitExit(process->get(), absl::Seconds(5)));
+}
+
+TEST_F(RuntimeAdopt, LostWhileAwayIsUnknownAndDead) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec = Shell(pod, "echo up; sleep 600");
+  const ContainerFacts facts = Create(spec);
+  const StartFacts started = Start(spec);
+  WaitLog(spec, "up");
+  auto shim = base::OpenProcess(started.shim);
+  auto process = base::OpenProcess(started.process);
+  ASSERT_TRUE(shim.ok() && process.ok());
+  Restart();
+  ASSERT_TRUE(base::SendSignal(shim->get(), SIGKILL).ok());
+  ASSERT_TRUE(*base::WaitExit(shim->get(), absl::Seconds(20)));
+  auto adopted = runtime().AdoptContainer(spec, facts);
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ(adopted->liveness, ContainerLiveness::kUnknown);
+  EXPECT_TRUE(*base::WaitExit(process->get(), absl::Seconds(20)));
+  base::Reap(shim->get()).IgnoreError();
+  base::Reap(process->get()).IgnoreError();
+}
+
+TEST_F(RuntimeAdopt, RemoveNeedsNoMemory) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec running = Shell(pod, "echo up; sleep 600");
+  const ContainerSpec created = Shell(pod, "true");
+  Create(running);
+  Create(created);
+  const StartFacts started = Start(running);
+  WaitLog(running, "up");
+  auto shim = base::OpenProcess(started.shim);
+  ASSERT_TRUE(shim.ok());
+  Restart();
+  EXPECT_THAT(runtime().ListContainerIds(),
+              ::testing::UnorderedElementsAre(running.id, created.id));
+  // Nothing is adopted: straight from the records.
+  Remove(running);
+  Remove(created);
+  EXPECT_TRUE(*base::WaitExit(shim->get(), absl::ZeroDuration()));
+  base::Reap(shim->get()).IgnoreError();
+  EXPECT_TRUE(runtime().ListContainerIds().empty());
+  Remove(pod);
+}
+
+}  // namespace
+}  // namespace warren::runtime

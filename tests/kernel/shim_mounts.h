@@ -1,0 +1,42 @@
+#ifndef WARREN_TESTS_KERNEL_SHIM_MOUNTS_H_
+#define WARREN_TESTS_KERNEL_SHIM_MOUNTS_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "runtime/base/unique_fd.h"
+
+// Mount namespaces and detached file systems for the shim's kernel tests.
+// Failures end the process with a message: they are faults of the test.
+namespace warren::test {
+
+// Runs `fn` in a thread whose mount namespace, root and working folder are
+// its own: first a copy of the caller's, or that behind `mnt_ns_fd`.
+void InMountNamespace(int mnt_ns_fd, const std::function<void()>& fn);
+
+// A mount namespace with nothing but a tmpfs, a fresh /proc and a fresh /sys
+// (design.md, 5). `scratch`: an existing folder of the caller.
+base::UniqueFd MakeStage(const std::string& scratch);
+
+// A mount namespace with nothing but a tmpfs; `*root` is its root folder.
+base::UniqueFd MakePinNamespace(const std::string& scratch,
+                                base::UniqueFd* root);
+
+// A detached tmpfs with busybox and its links below /bin, every file owned by
+// `owner`.
+base::UniqueFd MakeRootfs(uint32_t owner);
+
+// Detached tmpfs, root mode 0755 of `owner`.
+base::UniqueFd MakeTmpfs(uint32_t owner);
+
+// A file `path` below `dir`, its folders made.
+void PutFile(int dir, const std::string& path, const std::string& data,
+             uint32_t mode = 0644);
+
+// Dies with `what` and errno when `ok` is false.
+void Must(bool ok, const char* what);
+
+}  // namespace warren::test
+
+#endif  // WARREN_TESTS_KERNEL_SHIM_MOUNTS_H_

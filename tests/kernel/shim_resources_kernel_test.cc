@@ -1,0 +1,135 @@
+// What a container gets: limits, cgroups, files of its own ids.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "tests/kernel/shim_host.h"
+
+namespace warren::test {
+namespace {
+
+constexpr uint64_t kUsual = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+
+class ShimResources : public ShimTest {};
+
+TEST_F(ShimResources, LimitsAndOomScoreAreSetOrClamped) {
+  ContainerLaunch launch = Container("cat /proc/self/oom_score_adj; ulimit -n");
+  shim::v1::Process* process = launch.container()->mutable_process();
+  process->set_oom_score_adj(321);
+  shim::v1::Rlimit* limit = process->add_rlimits();
+  limit->set_resource(RLIMIT_NOFILE);
+  limit->set_soft(123);
+  limit->set_hard(456);
+  EXPECT_EQ(Run(std::move(launch)).output, "321\n123\n");
+
+  launch = Container("ulimit -n");
+  process = launch.container()->mutable_process();
+  process->set_oom_score_adj(-998);
+  limit = process->add_rlimits();
+  limit->set_resource(RLIMIT_NOFILE);
+  limit->set_soft(uint64_t{1} << 31);
+  limit->set_hard(uint64_t{1} << 31);
+  const ContainerEnd end = Run(std::move(launch));
+  EXPECT_TRUE(end.status.ok()) << end.status;
+}
+
+TEST_F(ShimResources, EXE_10_IsInItsCgroupFromTheStart) {
+  const std::string folder = "/sys/fs/cgroup/pids/warren-test-shim-c";
+  if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+    GTEST_SKIP() << "no v1 pids hierarchy to write to";
+  }
+  for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
+    Pod pod = MakePod(kUsual | extra);
+    ContainerLaunch launch = Container(
+        "grep :pids: /proc/self/cgroup; exec cat /proc/1/cgroup", &pod);
+    launch.container()->mutable_cgroup()->add_v1_procs_fds(
+        launch.fds.Add(base::UniqueFd(
+            open((folder + "/cgroup.procs").c_str(), O_RDWR | O_CLOEXEC))));
+    const ContainerEnd end = Run(std::move(launch));
+    ASSERT_TRUE(end.status.ok()) << end.status;
+    // Its own cgroup namespace: what it sees is the root.
+    EXPECT_EQ(end.output.substr(end.output.find(":pids:"), 8), ":pids:/\n")
+        << end.output;
+    DropPod(&pod);
+  }
+  EXPECT_TRUE(Eventually([&] { return rmdir(folder.c_str()) == 0; }));
+}
+
+TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
+  const std::string folder = "/sys/fs/cgroup/unified/warren-test-shim-c2";
+  if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+    GTEST_SKIP() << "no v2 hierarchy to write to";
+  }
+  for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
+    Pod pod = MakePod(kUsual | extra);
+    ContainerLaunch launch = Container("grep ^0: /proc/self/cgroup", &pod);
+    launch.container()->mutable_cgroup()->set_v2_dir_fd(
+        launch.fds.Add(base::UniqueFd(
+            open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
+    EXPECT_EQ(Run(std::move(launch)).output, "0::/\n");
+    DropPod(&pod);
+  }
+  EXPECT_TRUE(Eventually([&] { return rmdir(folder.c_str()) == 0; }));
+}
+
+TEST_F(ShimResources, OomKillIsReported) {
+  const std::string folder = "/sys/fs/cgroup/memory/warren-test-shim-o";
+  if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+    GTEST_SKIP() << "no v1 memory hierarchy to write to";
+  }
+  const auto file = [&](const char* name, int flags) {
+    return base::UniqueFd(
+        open((folder + "/" + name).c_str(), flags | O_CLOEXEC));
+  };
+  const base::UniqueFd limit = file("memory.limit_in_bytes", O_WRONLY);
+  ASSERT_EQ(write(limit.get(), "16M", 3), 3);
+  // First one that stays below the limit, then one that does not.
+  for (const bool greedy : {false, true}) {
+    ContainerLaunch launch = Container(
+        greedy ? "x=$(yes | head -c 60000000); echo survived" : "true");
+    launch.container()->mutable_cgroup()->add_v1_procs_fds(
+        launch.fds.Add(file("cgroup.procs", O_RDWR)));
+    launch.container()->set_oom_fd(
+        launch.fds.Add(file("memory.oom_control", O_RDONLY)));
+    const ContainerEnd end = Run(std::move(launch));
+    ASSERT_TRUE(end.status.ok()) << end.status;
+    EXPECT_EQ(end.exited.oom_killed(), greedy);
+    EXPECT_EQ(end.exited.exit_code(), greedy ? 137 : 0);
+  }
+  EXPECT_TRUE(Eventually([&] { return rmdir(folder.c_str()) == 0; }));
+}
+
+TEST_F(ShimResources, ShiftOwnersGivesAwayTheRootfs) {
+  Pod pod = MakePod(kUsual | CLONE_NEWUSER);
+  ContainerLaunch launch = Container(
+      "id -u; stat -c %u:%g /bin/busybox /home "
+      "/home/x; stat -c %a /home/x",
+      &pod);
+  // As an image has it: everything is the host root's.
+  for (const char* path : {".", "bin", "bin/busybox", "etc", "tmp", "home"}) {
+    ASSERT_EQ(fchownat(launch.rootfs.get(), path, 0, 0, 0), 0);
+  }
+  const base::UniqueFd file(openat(launch.rootfs.get(), "home/x",
+                                   O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+  ASSERT_TRUE(file.valid());
+  ASSERT_EQ(fchownat(launch.rootfs.get(), "home/x", 7, 8, 0), 0);
+  ASSERT_EQ(fchmodat(launch.rootfs.get(), "home/x", 06755, 0), 0);
+  ASSERT_EQ(
+      linkat(launch.rootfs.get(), "home/x", launch.rootfs.get(), "home/y", 0),
+      0);
+  for (auto* m : {launch.container()->add_shift_uids(),
+                  launch.container()->add_shift_gids()}) {
+    m->set_host_id(kHostIds);
+    m->set_length(kIdCount);
+  }
+  EXPECT_EQ(Run(std::move(launch)).output, "0\n0:0\n0:0\n7:8\n6755\n");
+  DropPod(&pod);
+}
+
+}  // namespace
+}  // namespace warren::test

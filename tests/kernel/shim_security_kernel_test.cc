@@ -1,0 +1,281 @@
+// The EXE rows of the security requirements that the shim holds.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+#include "tests/kernel/shim_host.h"
+
+namespace warren::test {
+namespace {
+
+constexpr uint64_t kUsual = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+
+class ShimSecurity : public ShimTest {};
+
+TEST_F(ShimSecurity, EXE_1_BinaryIsSealed) {
+  // As pid 1's shim is not visible in the container, look at a process that
+  // still is the shim's program: a pod's reaping init.
+  Pod pod = MakePod(kUsual | CLONE_NEWPID);
+  ContainerLaunch launch = Container(
+      "dd if=/dev/zero of=/proc/1/exe count=1 2>&1 | tail -1;"
+      "readlink /proc/1/exe",
+      &pod);
+  const ContainerEnd end = Run(std::move(launch));
+  EXPECT_EQ(end.output.find("records out"), std::string::npos) << end.output;
+  // The same with the host's full rights.
+  const std::string exe =
+      "/proc/" + std::to_string(pod.launched.process.pid) + "/exe";
+  const base::UniqueFd fd(open(exe.c_str(), O_RDWR | O_CLOEXEC));
+  if (fd.valid()) {
+    EXPECT_EQ(write(fd.get(), "x", 1), -1);
+    EXPECT_EQ(errno, EPERM);
+    EXPECT_NE(ftruncate(fd.get(), 0), 0);
+  } else {
+    EXPECT_EQ(errno, ETXTBSY);
+  }
+  DropPod(&pod);
+}
+
+TEST_F(ShimSecurity, EXE_2_ShimAndHolderCannotBeTraced) {
+  Pod pod = MakePod(kUsual | CLONE_NEWPID);
+  ContainerLaunch launch = Container(
+      "cat /proc/1/environ 2>&1; ls /proc/1/fd; cat /proc/1/mem 2>&1;"
+      "ls /proc/1/root/ 2>&1; ls -d /proc/1/cwd/. 2>&1",
+      &pod);
+  shim::v1::Process* process = launch.container()->mutable_process();
+  process->set_cap_bounding(0xa80425fb);  // the usual default set
+  process->set_cap_effective(0xa80425fb);
+  const ContainerEnd end = Run(std::move(launch));
+  EXPECT_EQ(std::count(end.output.begin(), end.output.end(), '\n'), 4)
+      << end.output;
+  std::istringstream lines(end.output);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_NE(line.find("ermission denied"), std::string::npos) << line;
+  }
+  DropPod(&pod);
+}
+
+TEST_F(ShimSecurity, EXE_2_ExecChildrenCannotBeSnooped) {
+  ContainerLaunch launch = Container(
+      "echo up; while true; do for p in /proc/[0-9]*; do "
+      "readlink $p/exe; ls -l $p/fd; cat $p/environ; done 2>/dev/null | "
+      "grep -E 'memfd|/tmp/warren-shim|LAUNCH' && echo HIT; done");
+  shim::v1::Process* process = launch.container()->mutable_process();
+  process->set_cap_bounding(0xa80425fb);
+  process->set_cap_effective(0xa80425fb);
+  const runtime::Launched launched = Start(&launch);
+  ASSERT_TRUE(Eventually(
+      [&] { return !Slurp(launch.log_dir.get(), "0.log").empty(); }));
+  for (int i = 0; i < 100; ++i) {
+    FdList fds;
+    ExecPipes pipes;
+    auto request = ExecRequest(launched, {"/bin/true"}, false, &fds, &pipes);
+    auto session = launcher().LaunchExec(request, fds.Numbers());
+    ASSERT_TRUE(session.ok()) << session.status();
+    ASSERT_TRUE(session->Wait(absl::Seconds(10)).ok());
+  }
+  KillAndAwait(launched);
+  EXPECT_EQ(LogText(Slurp(launch.log_dir.get(), "0.log")), "up\n");
+}
+
+TEST_F(ShimSecurity, EXE_3_OnlyStdioIsOpen) {
+  for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
+    Pod pod = MakePod(kUsual | extra);
+    ContainerLaunch launch = Container("", &pod);
+    shim::v1::Process* process = launch.container()->mutable_process();
+    process->clear_args();
+    for (const char* arg : {"sleep", "1000"}) process->add_args(arg);
+    // Descriptors without close-on-exec must not get through either.
+    for (int i = 0; i < 20; ++i) launch.fds.AddCopy(launch.run_dir.get());
+    const runtime::Launched launched = Start(&launch);
+    const auto fds = [](pid_t pid) {
+      auto names =
+          base::ListDir(AT_FDCWD, "/proc/" + std::to_string(pid) + "/fd");
+      std::sort(names->begin(), names->end());
+      return *names;
+    };
+    const std::vector<std::string> expected = {"0", "1", "2"};
+    EXPECT_EQ(fds(launched.process.pid), expected);
+    FdList list;
+    ExecPipes pipes;
+    auto request =
+        ExecRequest(launched, {"sleep", "1000"}, extra != 0, &list, &pipes);
+    auto session = launcher().LaunchExec(request, list.Numbers());
+    ASSERT_TRUE(session.ok()) << session.status();
+    EXPECT_EQ(fds(session->launched().process.pid), expected);
+    KillAndAwait(launched);
+    DropPod(&pod);
+  }
+}
+
+TEST_F(ShimSecurity, EXE_3_ShimKeepsNothingOfTheLaunch) {
+  ContainerLaunch launch = Container("exec sleep 1000");
+  const runtime::Launched launched = Start(&launch);
+  const std::string dir =
+      "/proc/" + std::to_string(launched.shim.id.pid) + "/fd";
+  // stdio, two pipes, pidfd, signalfd, listener, run folder, log and its
+  // folder.
+  const auto links = [&dir] {
+    std::vector<std::string> out;
+    const auto names = base::ListDir(AT_FDCWD, dir);
+    for (const std::string& name : *names) {
+      char text[256] = {};
+      if (readlinkat(AT_FDCWD, (dir + "/" + name).c_str(), text,
+                     sizeof(text) - 1) > 0) {
+        out.push_back(text);
+      }
+    }
+    return out;
+  };
+  EXPECT_TRUE(Eventually([&] { return links().size() == 11; }))
+      << testing::PrintToString(links());
+  KillAndAwait(launched);
+}
+
+TEST_F(ShimSecurity, EXE_4_WorkingDirThroughDescriptorsFails) {
+  for (int n = 0; n < 64; ++n) {
+    for (const bool by_link : {false, true}) {
+      ContainerLaunch launch = Container("pwd; ls");
+      const std::string target = "/proc/self/fd/" + std::to_string(n);
+      if (by_link) {
+        ASSERT_EQ(symlinkat(target.c_str(), launch.rootfs.get(), "wd"), 0);
+      }
+      launch.container()->mutable_process()->set_cwd(by_link ? "/wd" : target);
+      const ContainerEnd end = Run(std::move(launch));
+      ASSERT_FALSE(end.status.ok()) << n;
+      EXPECT_EQ(runtime::FailedStep(end.status), "cwd");
+    }
+  }
+}
+
+TEST_F(ShimSecurity, EXE_4_WorkingDirIsMadeInsideTheRoot) {
+  ContainerLaunch launch = Container("pwd; stat -c %a .");
+  ASSERT_EQ(symlinkat("../../../../home", launch.rootfs.get(), "up"), 0);
+  launch.container()->mutable_process()->set_cwd("/up/a/b");
+  launch.container()->set_readonly_rootfs(true);
+  EXPECT_EQ(Run(std::move(launch)).output, "/home/a/b\n755\n");
+}
+
+TEST_F(ShimSecurity, EXE_5_GroupsAreExactly) {
+  for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
+    Pod pod = MakePod(kUsual | extra);
+    ContainerLaunch launch =
+        Container("grep -E '^(Uid|Gid|Groups)' /proc/self/status", &pod);
+    shim::v1::Process* process = launch.container()->mutable_process();
+    process->set_uid(1000);
+    process->set_gid(2000);
+    for (const uint32_t g : {2000, 3000, 4000}) process->add_groups(g);
+    EXPECT_EQ(Run(std::move(launch)).output,
+              "Uid:\t1000\t1000\t1000\t1000\nGid:\t2000\t2000\t2000\t2000\n"
+              "Groups:\t2000 3000 4000 \n");
+    DropPod(&pod);
+  }
+}
+
+TEST_F(ShimSecurity, EXE_6_CapabilitiesAndNoNewPrivs) {
+  constexpr uint64_t kDefault = 0xa80425fb;
+  const struct {
+    uint32_t uid;
+    uint64_t bounding;
+    uint64_t ambient;
+    bool no_new_privs;
+    const char* effective;
+  } kProfiles[] = {
+      {0, kDefault, 0, false, "00000000a80425fb"},
+      {0, 0, 0, true, "0000000000000000"},
+      {1000, kDefault, 0, false, "0000000000000000"},
+      {1000, kDefault, 1 << 10, false, "0000000000000400"},
+      {1000, kDefault, 0, true, "0000000000000000"},
+      {0, 1 << 10, 0, true, "0000000000000400"},
+  };
+  for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
+    Pod pod = MakePod(kUsual | extra);
+    for (const auto& p : kProfiles) {
+      const auto fill = [&p](shim::v1::Process* process) {
+        process->set_uid(p.uid);
+        process->set_cap_bounding(p.bounding);
+        process->set_cap_effective(p.bounding);
+        process->set_cap_ambient(p.ambient);
+        process->set_no_new_privs(p.no_new_privs);
+      };
+      ContainerLaunch launch = Container("exec sleep 1000", &pod);
+      fill(launch.container()->mutable_process());
+      const runtime::Launched launched = Start(&launch);
+      FdList fds;
+      ExecPipes pipes;
+      auto request =
+          ExecRequest(launched, {"sleep", "1000"}, extra != 0, &fds, &pipes);
+      fill(request.mutable_exec()->mutable_process());
+      auto session = launcher().LaunchExec(request, fds.Numbers());
+      ASSERT_TRUE(session.ok()) << session.status();
+      char bounding[20];
+      snprintf(bounding, sizeof(bounding), "%016lx", p.bounding);
+      char ambient[20];
+      snprintf(ambient, sizeof(ambient), "%016lx", p.ambient);
+      for (const pid_t pid :
+           {launched.process.pid, session->launched().process.pid}) {
+        EXPECT_EQ(StatusField(pid, "CapBnd"), bounding);
+        EXPECT_EQ(StatusField(pid, "CapEff"), p.effective);
+        EXPECT_EQ(StatusField(pid, "CapPrm"), p.effective);
+        EXPECT_EQ(StatusField(pid, "CapInh"), ambient);
+        EXPECT_EQ(StatusField(pid, "CapAmb"), ambient);
+        EXPECT_EQ(StatusField(pid, "NoNewPrivs"), p.no_new_privs ? "1" : "0");
+      }
+      KillAndAwait(launched);
+    }
+    DropPod(&pod);
+  }
+}
+
+TEST_F(ShimSecurity, EXE_7_SeccompFilterIsLoadedLast) {
+  // Everything is allowed but chmod(2) and fchmodat(2), which give ENOTTY.
+  const sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_chmod, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchmodat, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  for (const bool no_new_privs : {false, true}) {
+    ContainerLaunch launch = Container(
+        "grep Seccomp: /proc/self/status; busybox chmod 700 /tmp 2>&1");
+    shim::v1::Process* process = launch.container()->mutable_process();
+    process->set_no_new_privs(no_new_privs);
+    process->set_cap_bounding(0);
+    process->set_cap_effective(0);
+    process->set_seccomp_program(
+        std::string(reinterpret_cast<const char*>(filter), sizeof(filter)));
+    const ContainerEnd end = Run(std::move(launch));
+    EXPECT_EQ(end.output.substr(0, 11), "Seccomp:\t2\n") << end.output;
+    EXPECT_NE(end.output.find("nappropriate ioctl"), std::string::npos)
+        << end.output;
+  }
+}
+
+TEST_F(ShimSecurity, EXE_9_SessionKeyringIsFresh) {
+  ContainerLaunch launch = Container("exec sleep 1000");
+  const runtime::Launched launched = Start(&launch);
+  // Only the possessor sees a keyring's number; /proc/keys of the container
+  // shows its anonymous session keyring "_ses".
+  FdList fds;
+  ExecPipes pipes;
+  auto request = ExecRequest(launched, {"grep", "-c", "_ses", "/proc/keys"},
+                             false, &fds, &pipes);
+  auto session = launcher().LaunchExec(request, fds.Numbers());
+  ASSERT_TRUE(session.ok());
+  EXPECT_TRUE(session->Wait(absl::Seconds(10)).ok());
+  KillAndAwait(launched);
+}
+
+}  // namespace
+}  // namespace warren::test

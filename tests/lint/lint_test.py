@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+"""Each lint rule finds its bad sample and lets a good one through."""
+import subprocess
+import tempfile
+import unittest
+
+import calls
+import format  # pylint: disable=redefined-builtin
+import includes
+import layout
+import shell
+import tree
+import unit_file
+
+
+class Includes(unittest.TestCase):
+    def bad(self, path, include):
+        found = includes.check_file(path, f"#include {include}\n")
+        self.assertEqual(len(found), 1, f"{path} including {include}")
+
+    def good(self, path, include):
+        found = includes.check_file(path, f"#include {include}\n")
+        self.assertEqual([str(f) for f in found], [])
+
+    def test_rows(self):
+        self.bad("runtime/base/a.h", '"runtime/runtime.h"')
+        self.bad("runtime/init/a.cc", '"warren/shim/v1/shim.pb.h"')
+        self.bad("runtime/init/a.cc", "<thread>")
+        self.bad("runtime/shim/a.cc", '"runtime/runtime.h"')
+        self.bad("runtime/shim/a.cc", "<grpcpp/grpcpp.h>")
+        self.bad("runtime/image/a.cc", '"agent/cri.h"')
+        self.bad("runtime/a.cc", '"runtime/image/image_store.h"')
+        self.bad("runtime/a.cc", '"runtime/v1/api.pb.h"')
+        self.bad("runtime/a.cc", '"netplugin/ip.h"')
+        self.bad("netplugin/a.cc", '"runtime/runtime.h"')
+        self.bad("netplugin/a.cc", '"warren/record/v1/record.pb.h"')
+        self.bad("agent/store.cc", "<grpcpp/grpcpp.h>")
+        self.bad("agent/store.cc", '"runtime/init/init.h"')
+        self.bad("agent/store.cc", '"runtime/shim/spawn.h"')
+        self.bad("agent/server.cc", "<linux/mount.h>")
+        self.bad("agent/ctl/table.cc", "<grpcpp/grpcpp.h>")
+        self.good("runtime/shim/a.cc", '"warren/shim/v1/shim.pb.h"')
+        self.good("runtime/a.cc", '"runtime/id_map.h"')
+        self.good("netplugin/a.cc", '"runtime/base/file.h"')
+        self.good("agent/node_service.h", "<grpcpp/grpcpp.h>")
+        self.good("agent/ctl/client.cc", "<grpcpp/grpcpp.h>")
+        self.good("agent/store.cc", '"runtime/runtime.h"')
+
+    def test_comment_is_no_include(self):
+        self.assertEqual(includes.check_file(
+            "runtime/base/a.h", '// #include "runtime/runtime.h"\n'), [])
+
+
+class Calls(unittest.TestCase):
+    def bad(self, code, path="agent/a.cc"):
+        self.assertTrue(calls.check_file(path, code), code)
+
+    def good(self, code, path="agent/a.cc"):
+        self.assertEqual([str(f) for f in calls.check_file(path, code)], [])
+
+    def test_each_ban_has_a_bad_sample(self):
+        samples = {
+            "fork": "pid = fork();", "shell": 'system("ls");',
+            "thread": "std::thread t;", "kill": "kill(pid, 9);",
+            "mount": 'mount(a, b, "x", 0, 0);', "path": "realpath(a, b);",
+            "fopen": 'f = fopen("a", "r");',
+            "filesystem": "std::filesystem::remove_all(x);",
+            "errno-status": "return absl::ErrnoToStatus(e, x);",
+            "exception": "throw 1;", "format": "std::format(x);",
+            "random-signal-safe": "std::string s;",
+        }
+        paths = {"thread": "runtime/shim/a.cc",
+                 "random-signal-safe": "runtime/init/steps.cc"}
+        for ban in calls.BANS:
+            path = paths.get(ban.name, "agent/a.cc")
+            found = calls.check_file(path, samples[ban.name])
+            self.assertTrue(any(f"[{ban.name}]" in str(f) for f in found),
+                            ban.name)
+
+    def test_exe_3_close_on_exec(self):
+        self.bad("int fd = open(path, O_RDONLY);")
+        self.bad("int fd = ::openat(at(x), path,\n O_RDONLY);")
+        self.bad("socket(AF_UNIX, SOCK_STREAM, 0);")
+        self.bad("accept(fd, nullptr, nullptr);")
+        self.bad("accept4(fd, nullptr, nullptr, 0);")
+        self.bad("pipe(fds);")
+        self.good("open(path, O_RDONLY | O_CLOEXEC);")
+        self.good("accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);")
+        self.good("flags = A | OPEN_TREE_CLOEXEC; open_tree(d, p, flags);")
+        self.good("store.open(path);")
+        self.good("UniqueFd socket(kNumber);")
+
+    def test_where_it_is_fine(self):
+        self.good("fork();", "runtime/shim/spawn.cc")
+        self.good("kill(pid, 9);", "tests/support/x.cc")
+        self.good('mount(nullptr, "/", nullptr, MS_REC, nullptr);')
+        self.good("throw CLI::RequiredError(x);")
+        self.good("// fork() here would be wrong")
+        self.good('Say("system(ls)");')
+
+    def test_exception_with_a_reason(self):
+        self.good("// lint: allow fork: single-threaded so far\nfork();")
+        self.bad("// lint: allow fork:\nfork();")
+        self.bad("// lint: allow shell: why\nfork();")
+
+
+class Layout(unittest.TestCase):
+    def test_length(self):
+        self.assertTrue(layout.check_length("a/b.cc", "x\n" * 401))
+        self.assertFalse(layout.check_length("a/b.cc", "x\n" * 400))
+
+    def test_marks_and_machine_paths(self):
+        for text in ("// TO" + "DO: later", "/wor" + "k/main/x"):
+            self.assertTrue(layout.check_marks("a.cc", text), text)
+        self.assertFalse(layout.check_marks("a.cc", "rm /var/lib/warren"))
+
+    def test_guard(self):
+        self.assertTrue(layout.check_guard("a/b.h", "#ifndef B_H_\n"))
+        self.assertFalse(layout.check_guard("a/b.h",
+                                            "#ifndef WARREN_A_B_H_\n"))
+
+    def test_alias(self):
+        use = "::runtime" + "::v1::Mount m;"
+        self.assertTrue(layout.check_alias("agent/a.cc", use))
+        self.assertFalse(layout.check_alias("agent/cri.h", use))
+
+    def test_readme(self):
+        self.assertTrue(layout.check_readmes(["README.md", "a/b.cc"]))
+        self.assertFalse(layout.check_readmes(["README.md", "a/README.md"]))
+
+
+class Tools(unittest.TestCase):
+    def test_format(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/a.cc"
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("int  main( ){return 0;}\n")
+            self.assertEqual(format.unformatted([path]), [path])
+            subprocess.run(["clang-format", "-i", "--style=file", path],
+                           cwd=tree.ROOT, check=True)
+            self.assertEqual(format.unformatted([path]), [])
+
+    def test_shell_knows_scripts(self):
+        self.assertTrue(shell.is_script("a.sh", ""))
+        self.assertTrue(shell.is_script("run", "#!/bin/bash\n"))
+        self.assertFalse(shell.is_script("run", "#!/usr/bin/python3\n"))
+
+    def test_cpp_4_unit(self):
+        good = tree.read(unit_file.PATH)
+        self.assertFalse(unit_file.check_unit("u", good))
+        for old, new in (("KillMode=process", "KillMode=mixed"),
+                         ("Delegate=yes", ""),
+                         ("Delegate=yes", "Delegate=yes\nPrivateTmp=yes")):
+            self.assertTrue(unit_file.check_unit("u", good.replace(old, new)))
+
+    def test_code_only_keeps_lines(self):
+        text = 'a /* x\n y */ "b\\"c" // d\nR"(e\nf)" 1\'000 \'"\' g\n'
+        code = tree.code_only(text)
+        self.assertEqual(code.count("\n"), text.count("\n"))
+        for word in ("x", "b", "d", "e"):
+            self.assertNotIn(word, code)
+        self.assertIn("g", code)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,68 @@
+// warren_test_probe: what e2e tests ask of the kernel from inside a container
+// and busybox cannot. Static, no dependencies; one verb per run.
+//   clocks      CLOCK_BOOTTIME and CLOCK_MONOTONIC in nanoseconds
+//   ipc-make K  a shm segment, a semaphore set and a queue with key K
+//   ipc-has K   "yes" or "no": is there a shm segment with key K?
+//   eat M       touches M MiB of memory, then prints "full" and waits
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace {
+
+long long Nanoseconds(clockid_t clock) {
+  timespec now = {};
+  clock_gettime(clock, &now);
+  return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+int Clocks() {
+  std::printf("%lld %lld\n", Nanoseconds(CLOCK_BOOTTIME),
+              Nanoseconds(CLOCK_MONOTONIC));
+  return 0;
+}
+
+int IpcMake(key_t key) {
+  const bool made = shmget(key, 4096, IPC_CREAT | 0600) >= 0 &&
+                    semget(key, 1, IPC_CREAT | 0600) >= 0 &&
+                    msgget(key, IPC_CREAT | 0600) >= 0;
+  if (!made) std::perror("ipc-make");
+  return made ? 0 : 1;
+}
+
+int IpcHas(key_t key) {
+  std::puts(shmget(key, 0, 0) >= 0 ? "yes" : "no");
+  return 0;
+}
+
+int Eat(size_t mebibytes) {
+  const size_t size = mebibytes << 20;
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 1;
+  std::memset(memory, 1, size);
+  std::puts("full");
+  std::fflush(stdout);
+  return pause();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* verb = argc > 1 ? argv[1] : "";
+  const long number = argc > 2 ? std::strtol(argv[2], nullptr, 0) : 0;
+  if (std::strcmp(verb, "clocks") == 0) return Clocks();
+  if (std::strcmp(verb, "ipc-make") == 0) return IpcMake(number);
+  if (std::strcmp(verb, "ipc-has") == 0) return IpcHas(number);
+  if (std::strcmp(verb, "eat") == 0) return Eat(number);
+  std::fprintf(stderr, "unknown verb \"%s\"\n", verb);
+  return 2;
+}

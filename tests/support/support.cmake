@@ -1,0 +1,41 @@
+# tests/support: what tests of every module share. Who uses what: README.md.
+set(S ${CMAKE_CURRENT_SOURCE_DIR}/support)
+
+# A throwaway node for tests that need root, and the leak check.
+add_library(warren_test_support STATIC ${S}/command.cc
+  ${S}/host_file.cc ${S}/ledger.cc
+  ${S}/ledger_probes.cc ${S}/node_namespace.cc ${S}/require.cc
+  ${S}/temp_folder.cc)
+target_link_libraries(warren_test_support PUBLIC warren_build warren_base
+  absl::strings absl::time absl::synchronization Threads::Threads)
+
+# main() of such tests: put it into LIBS of warren_test().
+add_library(warren_root_test_main STATIC ${S}/root_test_main.cc)
+target_link_libraries(warren_root_test_main PUBLIC warren_test_support
+  GTest::gtest)
+
+# A CRI client for any endpoint; gRPC is included by cri_channel.cc only.
+add_library(warren_cri_client STATIC ${S}/cri_channel.cc ${S}/cri_client.cc
+  ${S}/pod_configs.cc)
+target_link_libraries(warren_cri_client PUBLIC warren_build warren_proto
+  absl::status absl::statusor absl::strings absl::time PRIVATE gRPC::grpc++)
+
+# The real daemon, odd images, HTTP.
+find_package(OpenSSL REQUIRED)
+add_library(warren_e2e_support STATIC ${S}/cri_test.cc ${S}/http_fetch.cc
+  ${S}/oci_image.cc ${S}/warrend_process.cc)
+target_link_libraries(warren_e2e_support PUBLIC warren_cri_client
+  warren_test_support GTest::gtest PRIVATE OpenSSL::Crypto)
+target_compile_definitions(warren_e2e_support PRIVATE
+  WARREN_TEST_BINARY_DIR="${CMAKE_BINARY_DIR}")
+
+# What tests run inside containers; static, mounted from the host.
+add_executable(warren_test_probe ${S}/probe_main.cc)
+target_compile_options(warren_test_probe PRIVATE -O1 -Wall -Wextra -Werror)
+target_link_options(warren_test_probe PRIVATE -static)
+set_target_properties(warren_test_probe PROPERTIES
+  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/testbin)
+
+set_target_properties(warren_test_support warren_root_test_main
+  warren_cri_client warren_e2e_support
+  PROPERTIES WARREN_TEST ON WARREN_CLIENT ON)

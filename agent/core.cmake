@@ -4,18 +4,40 @@ find_package(ZLIB REQUIRED)
 set(CORE ${CMAKE_CURRENT_LIST_DIR})
 
 add_library(agent_core STATIC
-  ${CORE}/capability_names.cc ${CORE}/container_exec.cc ${CORE}/container_exit.cc
-  ${CORE}/container_manager.cc ${CORE}/container_status.cc
-  ${CORE}/container_stop.cc ${CORE}/cri_convert.cc
-  ${CORE}/cri_convert_container.cc ${CORE}/cri_convert_process.cc
-  ${CORE}/cri_convert_sandbox.cc ${CORE}/host_facts.cc ${CORE}/ids.cc
-  ${CORE}/image_manager.cc ${CORE}/info_json.cc ${CORE}/inspection.cc
-  ${CORE}/leftover_killer.cc ${CORE}/lifecycle.cc ${CORE}/object_filter.cc ${CORE}/operation_lock.cc
-  ${CORE}/pod_sandbox_manager.cc ${CORE}/pod_sandbox_status.cc
-  ${CORE}/pod_sandbox_stop.cc ${CORE}/reconcile_plan.cc
-  ${CORE}/reconciler.cc ${CORE}/record_convert.cc ${CORE}/record_file.cc
-  ${CORE}/signal_names.cc ${CORE}/store.cc ${CORE}/sysctl_policy.cc
-  ${CORE}/time_offset.cc ${CORE}/validate.cc)
+  ${CORE}/capability_names.cc
+  ${CORE}/container_exec.cc
+  ${CORE}/container_exit.cc
+  ${CORE}/container_manager.cc
+  ${CORE}/container_status.cc
+  ${CORE}/container_stop.cc
+  ${CORE}/cri_convert.cc
+  ${CORE}/cri_convert_container.cc
+  ${CORE}/cri_convert_devices.cc
+  ${CORE}/cri_convert_mounts.cc
+  ${CORE}/cri_convert_process.cc
+  ${CORE}/cri_convert_sandbox.cc
+  ${CORE}/cri_convert_security.cc
+  ${CORE}/host_facts.cc
+  ${CORE}/ids.cc
+  ${CORE}/image_manager.cc
+  ${CORE}/info_json.cc
+  ${CORE}/inspection.cc
+  ${CORE}/leftover_killer.cc
+  ${CORE}/lifecycle.cc
+  ${CORE}/object_filter.cc
+  ${CORE}/operation_lock.cc
+  ${CORE}/pod_sandbox_manager.cc
+  ${CORE}/pod_sandbox_status.cc
+  ${CORE}/pod_sandbox_stop.cc
+  ${CORE}/reconcile_plan.cc
+  ${CORE}/reconciler.cc
+  ${CORE}/record_convert.cc
+  ${CORE}/record_file.cc
+  ${CORE}/signal_names.cc
+  ${CORE}/store.cc
+  ${CORE}/sysctl_policy.cc
+  ${CORE}/time_offset.cc
+  ${CORE}/validate.cc)
 target_link_libraries(agent_core PUBLIC warren_build warren_base warren_proto
   warren_netplugin absl::status absl::statusor absl::strings
   absl::synchronization absl::time PRIVATE ZLIB::ZLIB Threads::Threads)

@@ -1,0 +1,28 @@
+#ifndef WARREN_AGENT_CRI_CONVERT_PARTS_H_
+#define WARREN_AGENT_CRI_CONVERT_PARTS_H_
+
+#include <absl/status/status.h>
+
+#include "agent/cri_convert.h"
+
+// The parts of ConvertContainer, one file each; for it alone. Each checks its
+// part of the request, naming the field at fault, and fills its part of
+// `spec`. They run in this order; later ones read what earlier ones set.
+namespace warren::agent {
+
+// Who it runs as and what that may do: user, namespaces, capabilities,
+// profiles, masked paths, `privileged`.
+absl::Status ConvertSecurity(const ContainerInputs& inputs,
+                             runtime::ContainerSpec* spec);
+
+// Volumes. Reads spec->privileged.
+absl::Status ConvertMounts(const cri::ContainerConfig& config,
+                           runtime::ContainerSpec* spec);
+
+// Devices of the node, by path or by CDI name.
+absl::Status ConvertDevices(const cri::ContainerConfig& config,
+                            runtime::ContainerSpec* spec);
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_CRI_CONVERT_PARTS_H_

@@ -155,9 +155,11 @@ absl::StatusOr<base::UniqueFd> MountLegacy(const RootfsOptions& o) {
   return result;
 }
 
-// A parameter or a kind of value that the kernel does not know yet.
+// A parameter or a kind of value that the kernel does not know yet; overlayfs
+// before Linux 6.5 says EOPNOTSUPP to a descriptor.
 bool KernelLacks(const absl::Status& status) {
-  return base::GetErrno(status) == EINVAL;
+  const int error = base::GetErrno(status);
+  return error == EINVAL || error == EOPNOTSUPP;
 }
 
 // overlayfs leaves folders in `work`, and refuses a volatile one that was used

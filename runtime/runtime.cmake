@@ -9,11 +9,13 @@ add_library(warren_runtime STATIC
   exit_watcher.cc
   host_path.cc
   id_map.cc
+  image_volume.cc
   launch_request.cc
   linux_runtime.cc
   linux_runtime_container.cc
   linux_runtime_exec.cc
   linux_runtime_inspect.cc
+  linux_runtime_prepare.cc
   linux_runtime_sandbox.cc
   linux_runtime_start.cc
   log_dir.cc
@@ -26,7 +28,10 @@ add_library(warren_runtime STATIC
   output_collector.cc
   privileges.cc
   proc_reader.cc
+  overlay.cc
+  requested_mounts.cc
   rootfs.cc
+  tree_copy.cc
   user_lookup.cc)
 target_link_libraries(warren_runtime PUBLIC warren_base warren_shim_client
   warren_shim_proto absl::synchronization Threads::Threads)

@@ -57,6 +57,7 @@ void Put(const ConvertedContainer& converted, record::ContainerRecord* record) {
   record->mutable_args()->Assign(spec.args.begin(), spec.args.end());
   record->mutable_env()->Assign(spec.env.begin(), spec.env.end());
   record->set_cwd(spec.cwd);
+  record->mutable_volumes()->Assign(spec.volumes.begin(), spec.volumes.end());
   record->set_stop_signal(converted.stop_signal);
 }
 
@@ -171,10 +172,11 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   }
   RETURN_IF_ERROR_IN(hold.status(), "image of the container");
   const image::Image& image = (*hold)->image();
+  ASSIGN_OR_RETURN(VolumeHolds volume_holds, HoldVolumeImages(images_, config));
   ASSIGN_OR_RETURN(
       ConvertedContainer converted,
       ConvertContainer({container->id(), config, pod_state->record.config(),
-                        *pod_state->spec, image}));
+                        *pod_state->spec, image, ImagesOf(volume_holds)}));
   RETURN_IF_ERROR(ResolvePidTarget(pod->id(), &converted.spec));
   const auto spec =
       std::make_shared<const runtime::ContainerSpec>(converted.spec);
@@ -183,6 +185,8 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
       container->Update(Container::Write::kMust, [&](ContainerState* state) {
         state->spec = spec;
         state->hold = *std::move(hold);
+        Put(volume_holds, &state->record);
+        state->volume_holds = std::move(volume_holds);
         Put(image, config.image().image(), &state->record);
         Put(converted, &state->record);
         return absl::OkStatus();

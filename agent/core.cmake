@@ -37,7 +37,8 @@ add_library(agent_core STATIC
   ${CORE}/store.cc
   ${CORE}/sysctl_policy.cc
   ${CORE}/time_offset.cc
-  ${CORE}/validate.cc)
-target_link_libraries(agent_core PUBLIC warren_build warren_base warren_proto
-  warren_netplugin absl::status absl::statusor absl::strings
+  ${CORE}/validate.cc
+  ${CORE}/volume_images.cc)
+target_link_libraries(agent_core PUBLIC warren_build warren_base warren_id_map
+  warren_proto warren_netplugin absl::status absl::statusor absl::strings
   absl::synchronization absl::time PRIVATE ZLIB::ZLIB Threads::Threads)

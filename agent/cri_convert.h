@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,8 @@ struct ContainerInputs {
   const cri::PodSandboxConfig& sandbox_config;  // that of RunPodSandbox
   const runtime::SandboxSpec& sandbox;
   const image::Image& image;
+  // Of the mounts that name one, by their place in the request.
+  std::map<int, const image::Image*> volume_images = {};
 };
 
 struct ConvertedContainer {

@@ -81,7 +81,7 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
         ConvertResources("config.linux.resources", config.linux().resources()));
     spec.oom_score_adj = *spec.resources.oom_score_adj;
   }
-  RETURN_IF_ERROR(ConvertMounts(config, &spec));
+  RETURN_IF_ERROR(ConvertMounts(inputs, &spec));
   RETURN_IF_ERROR(ConvertDevices(config, &spec));
   ASSIGN_OR_RETURN(spec.args, ProcessArgs(config, inputs.image.config));
   ASSIGN_OR_RETURN(spec.env, ProcessEnv(config, inputs.image.config,

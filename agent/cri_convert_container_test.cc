@@ -10,10 +10,8 @@
 namespace warren::agent {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
@@ -186,17 +184,6 @@ TEST(ConvertContainer, WhatIsNotBuiltIsRefusedByName) {
   } cases[] = {
       {"devices { host_path: '/dev/fuse' }", kUnimplemented, "config.devices"},
       {"CDI_devices { name: 'a/b=c' }", kUnimplemented, "config.CDI_devices"},
-      {"mounts { container_path: '/a' image { image: 'x' } }", kUnimplemented,
-       "config.mounts[0].image"},
-      {"mounts { container_path: '/a' host_path: '/b' uidMappings { length: 1 "
-       "} }",
-       kUnimplemented, "config.mounts[0].uidMappings"},
-      {"mounts { container_path: '/a' host_path: '/b' readonly: true "
-       "recursive_read_only: true }",
-       kUnimplemented, "RROUnsupported: config.mounts[0]"},
-      {"mounts { container_path: '/a' host_path: '/b' "
-       "recursive_read_only: true }",
-       kInvalidArgument, "config.mounts[0].recursive_read_only"},
       {"linux { security_context { seccomp { profile_type: Localhost "
        "localhost_ref: '/x' } } }",
        kUnimplemented, "security_context.seccomp"},
@@ -222,51 +209,6 @@ TEST(ConvertContainer, WhatIsNotBuiltIsRefusedByName) {
     EXPECT_EQ(test.Convert().status().code(), c.code) << c.text << test.Error();
     EXPECT_THAT(test.Error(), HasSubstr(c.field));
   }
-}
-
-TEST(ConvertContainer, FS_6_MountTargets) {
-  const auto mount = [](const std::string& target, bool privileged = false) {
-    Case test("mounts { container_path: '" + target + "' host_path: '/h' }");
-    if (privileged) {
-      test.config.mutable_linux()->mutable_security_context()->set_privileged(
-          true);
-      test.pod.mutable_linux()->mutable_security_context()->set_privileged(
-          true);
-    }
-    return test.Convert().ok();
-  };
-  for (const char* good : {"/data", "/dev/shm", "/sys/fs/bpf", "/procfs",
-                           "/etc/hosts", "/data//x/"}) {
-    EXPECT_TRUE(mount(good)) << good;
-  }
-  for (const char* bad : {"", "/", "//", "/proc", "/proc/sys", "relative",
-                          "/a/../proc", "/dev", "/sys/", "/a\\nb"}) {
-    EXPECT_FALSE(mount(bad)) << bad;
-  }
-  EXPECT_TRUE(mount("/dev", true));
-  EXPECT_FALSE(mount("/proc", true));
-}
-
-TEST(ConvertContainer, Mounts) {
-  const auto out =
-      Case(
-          "mounts { container_path: '/a/b' host_path: '/h1' } "
-          "mounts { container_path: '/a' host_path: '/h2/' readonly: true } "
-          "mounts { container_path: '/c' host_path: '/h3' "
-          "propagation: PROPAGATION_BIDIRECTIONAL }")
-          .Convert();
-  ASSERT_TRUE(out.ok()) << out.status();
-  const auto at = [](const char* target, const char* source) {
-    return AllOf(Field(&runtime::MountSpec::container_path, target),
-                 Field(&runtime::MountSpec::host_path, source));
-  };
-  EXPECT_THAT(out->spec.mounts,
-              ElementsAre(at("/a", "/h2"), at("/c", "/h3"), at("/a/b", "/h1")));
-  EXPECT_TRUE(out->spec.mounts[0].readonly);
-  EXPECT_EQ(out->spec.mounts[1].propagation,
-            runtime::MountPropagation::kBidirectional);
-  EXPECT_THAT(Case("mounts { container_path: '/a' }").Error(),
-              StartsWith("config.mounts[0].host_path: "));
 }
 
 TEST(ConvertContainer, Resources) {

@@ -15,8 +15,9 @@ namespace warren::agent {
 absl::Status ConvertSecurity(const ContainerInputs& inputs,
                              runtime::ContainerSpec* spec);
 
-// Volumes. Reads spec->privileged.
-absl::Status ConvertMounts(const cri::ContainerConfig& config,
+// Volumes: those of the request and those that the image declares. Every
+// error about an image as a volume begins with "ImageVolumeMountFailed: ".
+absl::Status ConvertMounts(const ContainerInputs& inputs,
                            runtime::ContainerSpec* spec);
 
 // Devices of the node, by path or by CDI name.

@@ -106,8 +106,12 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
     Try("hold the image of container " + Short(container->id()), held.status());
     if (held.ok()) hold = *std::move(held);
   }
+  auto volumes = ReholdVolumeImages(images_, state->record);
+  Try("hold the volumes of container " + Short(container->id()),
+      volumes.status());
   Try("restore",
       container->Update(Container::Write::kNot, [&](ContainerState* next) {
+        if (volumes.ok()) next->volume_holds = *std::move(volumes);
         next->spec =
             std::make_shared<const runtime::ContainerSpec>(std::move(spec));
         next->hold = std::move(hold);

@@ -65,6 +65,35 @@ TEST_F(ReconcilerTest, REL_1_RunningContainersRunOn) {
   ExpectClean(next.get(), remains.state->path());
 }
 
+TEST_F(ReconcilerTest, ImagesOfVolumesStayHeld) {
+  image::Image model = test::TestImage();
+  model.id = "sha256:" + std::string(64, 'd');
+  model.repo_tags = {"docker.io/library/model:1"};
+  model.repo_digests = {};
+  model.layer_dirs = {"/layers/model"};
+  node_->images.Add(model);
+  const std::string pod = node_->MustRunPod("web");
+  cri::CreateContainerRequest request =
+      test::ContainerRequest(pod, test::PodRequest("web").config(), "reader");
+  cri::Mount* mount = request.mutable_config()->add_mounts();
+  mount->set_container_path("/models");
+  mount->mutable_image()->set_image("docker.io/library/model:1");
+  const auto id = node_->containers->Create(request, CallContext());
+  ASSERT_TRUE(id.ok()) << id.status();
+  EXPECT_EQ(node_->images.holds(), 2);
+  ASSERT_TRUE(node_->images.Remove(model.id).ok());
+  const Remains remains = Bury(std::move(node_), state_.path());
+  const auto next = Revive(remains);
+  ASSERT_TRUE(next->Reconcile().ok());
+  EXPECT_EQ(next->images.holds(), 2);
+  ASSERT_TRUE(next->images.CollectGarbage().ok());
+  EXPECT_THAT(next->images.collected(), IsEmpty());
+  EXPECT_TRUE(next->containers->Remove(*id, CallContext()).ok());
+  EXPECT_EQ(next->images.holds(), 0);
+  EXPECT_TRUE(next->sandboxes->Stop(pod, CallContext()).ok());
+  EXPECT_TRUE(next->sandboxes->Remove(pod, CallContext()).ok());
+}
+
 TEST_F(ReconcilerTest, REL_1_ExitCodesOfThoseThatDiedMeanwhile) {
   const std::string pod = node_->MustRunPod("web");
   const std::string died = node_->MustStart(pod, "died");

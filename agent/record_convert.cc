@@ -1,5 +1,6 @@
 #include "agent/record_convert.h"
 
+#include <map>
 #include <utility>
 
 #include "agent/cri_convert.h"
@@ -127,9 +128,17 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
   image.layer_dirs = {record.layer_dirs().begin(), record.layer_dirs().end()};
   // Stands in for an image that may be gone; replaced below.
   image.config.entrypoint = {"-"};
-  ASSIGN_OR_RETURN(ConvertedContainer converted,
-                   ConvertContainer({record.id(), record.config(),
-                                     sandbox_record.config(), sandbox, image}));
+  image.config.volumes = {record.volumes().begin(), record.volumes().end()};
+  std::map<int, image::Image> volumes;
+  ContainerInputs inputs = {record.id(), record.config(),
+                            sandbox_record.config(), sandbox, image};
+  for (const record::VolumeImage& in : record.volume_images()) {
+    image::Image& volume = volumes[in.mount()];
+    volume.id = in.image_id();
+    volume.layer_dirs = {in.layer_dirs().begin(), in.layer_dirs().end()};
+    inputs.volume_images[in.mount()] = &volume;
+  }
+  ASSIGN_OR_RETURN(ConvertedContainer converted, ConvertContainer(inputs));
   runtime::ContainerSpec spec = std::move(converted.spec);
   spec.args = {record.args().begin(), record.args().end()};
   spec.env = {record.env().begin(), record.env().end()};

@@ -77,5 +77,37 @@ TEST(RecordConvert, EXE_5_RestoredSpecTakesWhatWasDecided) {
   EXPECT_EQ(spec->log_path, "c.log");
 }
 
+TEST(RecordConvert, VolumesComeFromTheRecordNotFromImages) {
+  record::PodSandboxRecord pod;
+  pod.set_id(std::string(64, '1'));
+  pod.mutable_config()->mutable_metadata()->set_name("p");
+  pod.mutable_config()->mutable_metadata()->set_namespace_("n");
+  pod.mutable_config()->mutable_metadata()->set_uid("u");
+  const auto sandbox = RestoreSpec(pod, HostFacts());
+  ASSERT_TRUE(sandbox.ok()) << sandbox.status();
+  record::ContainerRecord record;
+  record.set_id(std::string(64, '2'));
+  record.mutable_config()->mutable_metadata()->set_name("c");
+  auto* plain = record.mutable_config()->add_mounts();
+  plain->set_container_path("/a/b");
+  plain->set_host_path("/h");
+  auto* mount = record.mutable_config()->add_mounts();
+  mount->set_container_path("/models");
+  mount->mutable_image()->set_image("gone:1");
+  mount->set_image_sub_path("sub");
+  record::VolumeImage* volume = record.add_volume_images();
+  volume->set_mount(1);
+  volume->set_image_id("sha256:x");
+  volume->add_layer_dirs("/layers/7");
+  record.add_volumes("/data");
+  const auto spec = RestoreSpec(record, pod, *sandbox);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->volumes, std::vector<std::string>{"/data"});
+  ASSERT_EQ(spec->mounts.size(), 2u);
+  EXPECT_EQ(spec->mounts[0].image_layers,
+            std::vector<std::string>{"/layers/7"});
+  EXPECT_EQ(spec->mounts[0].image_sub_path, "sub");
+}
+
 }  // namespace
 }  // namespace warren::agent

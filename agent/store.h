@@ -21,6 +21,7 @@
 
 #include "agent/record_file.h"
 #include "agent/stored_object.h"
+#include "agent/volume_images.h"
 #include "netplugin/pod_network.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"
@@ -44,6 +45,7 @@ struct ContainerState {
   record::ContainerRecord record;
   std::shared_ptr<const runtime::ContainerSpec> spec;
   std::shared_ptr<image::ImageHold> hold;
+  VolumeHolds volume_holds;
   // An exit that was reported before StartContainer had returned.
   std::optional<runtime::ExitRecord> early_exit;
 };

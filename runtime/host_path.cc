@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include <cerrno>
@@ -48,16 +49,48 @@ absl::Status CheckPropagation(int fd, const std::string& path,
               : "\", which is neither a shared nor a slave mount"));
 }
 
-uint64_t PropagationFlag(MountPropagation propagation) {
-  switch (propagation) {
-    case MountPropagation::kPrivate:
-      return MS_PRIVATE;
-    case MountPropagation::kHostToContainer:
-      return MS_SLAVE;
-    case MountPropagation::kBidirectional:
-      return 0;  // the copy is a peer of its source already
+absl::Status SetAttributes(const HostPathOptions& options, int tree) {
+  if (options.attributes == 0) return absl::OkStatus();
+  const absl::Status status = ChangeMount(
+      tree,
+      {.set = options.attributes, .recursive = options.recursive_attributes});
+  const int error = base::GetErrno(status);
+  if (!options.recursive_attributes || (error != ENOSYS && error != EINVAL)) {
+    return status;
   }
-  return MS_PRIVATE;
+  return absl::FailedPreconditionError(
+      absl::StrCat("RROUnsupported: ", status.message()));
+}
+
+// mount_setattr(2): EINVAL when the file system has no idmapped mounts, EPERM
+// when the mount is idmapped already.
+absl::Status MapOwners(int tree, int user_ns_fd) {
+  if (user_ns_fd < 0) return absl::OkStatus();
+  const absl::Status status =
+      ChangeMount(tree, {.set = MOUNT_ATTR_IDMAP, .user_ns_fd = user_ns_fd});
+  const int error = base::GetErrno(status);
+  if (error != EINVAL && error != EPERM) return status;
+  struct statfs fs = {};
+  fstatfs(tree, &fs);
+  return absl::FailedPreconditionError(absl::StrCat(
+      "owners cannot be mapped (uidMappings, gidMappings): ",
+      error == EPERM ? "the mount is idmapped already"
+                     : "its file system has no idmapped mounts",
+      " (type 0x", absl::Hex(static_cast<uint64_t>(fs.f_type)), ")"));
+}
+
+// rprivate, rslave, or rshared with the top apart.
+absl::Status SetPropagation(int place, MountPropagation propagation,
+                            HostTree* tree) {
+  if (propagation == MountPropagation::kBidirectional) {
+    ASSIGN_OR_RETURN(tree->peer, CloneTree(place, "", false));
+    return ChangeMount(tree->mount.get(), {.propagation = MS_PRIVATE});
+  }
+  const bool is_private = propagation == MountPropagation::kPrivate;
+  return ChangeMount(
+      tree->mount.get(),
+      {.propagation = static_cast<uint64_t>(is_private ? MS_PRIVATE : MS_SLAVE),
+       .recursive = true});
 }
 
 }  // namespace
@@ -97,19 +130,10 @@ absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
   HostTree tree;
   tree.is_file = !S_ISDIR(st.st_mode);
   ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place->get(), "", true), path);
-  if (options.attributes != 0) {
-    RETURN_IF_ERROR_IN(ChangeMount(tree.mount.get(),
-                                   {.set = options.attributes,
-                                    .recursive = options.recursive_attributes}),
-                       path);
-  }
-  const uint64_t propagation = PropagationFlag(options.propagation);
-  if (propagation != 0) {
-    RETURN_IF_ERROR_IN(
-        ChangeMount(tree.mount.get(),
-                    {.propagation = propagation, .recursive = true}),
-        path);
-  }
+  RETURN_IF_ERROR_IN(MapOwners(tree.mount.get(), options.user_ns_fd), path);
+  RETURN_IF_ERROR(SetAttributes(options, tree.mount.get()));
+  RETURN_IF_ERROR_IN(SetPropagation(place->get(), options.propagation, &tree),
+                     path);
   return tree;
 }
 

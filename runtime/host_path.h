@@ -20,15 +20,23 @@ struct HostPathOptions {
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // as a folder, mode 0755
   MountPropagation propagation = MountPropagation::kPrivate;
+  // Owners as this user namespace maps them, of the top mount; -1 = as is.
+  int user_ns_fd = -1;
 };
 
 struct HostTree {
   base::UniqueFd mount;  // detached copy, with all mounts below (rbind)
+  // kBidirectional: a peer of the source. The top of `mount` is private until
+  // it joins this one's peer group (MOVE_MOUNT_SET_GROUP), or else whatever is
+  // mounted below it before the container runs would appear on the host.
+  base::UniqueFd peer;
   bool is_file = false;
 };
 
 // kFailedPrecondition: the propagation asked for needs a shared (or, for
-// kHostToContainer, a slave) mount and the path is on none.
+// kHostToContainer, a slave) mount and the path is on none; the path's file
+// system cannot be idmapped; or (beginning with "RROUnsupported") not be made
+// read-only all the way down.
 absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
                                       const HostPathOptions& options);
 

@@ -117,6 +117,7 @@ LaunchRequest BuildContainerLaunch(ContainerLaunchParts parts) {
   }
   for (OpenedMount& mount : parts.mounts) {
     mount.op.set_fd(request.Give(std::move(mount.source)));
+    mount.op.set_peer_fd(request.Give(std::move(mount.peer)));
     *c->add_mounts() = std::move(mount.op);
   }
   c->set_null_fd(request.Lend(parts.null_fd));

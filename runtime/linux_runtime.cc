@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/linux_runtime_impl.h"
+#include "runtime/mount_calls.h"
 #include "runtime/namespaces.h"
 
 namespace warren::runtime {
@@ -38,6 +40,14 @@ std::array<uint64_t, kNamespaceKinds> ReadOwnNamespaces() {
     }
   }
   return inodes;
+}
+
+// Linux 5.12; tried, since a filter around the daemon may refuse it too.
+bool CanChangeMountsRecursively() {
+  const auto tree = NewFileSystem("tmpfs", {}, MOUNT_ATTR_NODEV);
+  return tree.ok() &&
+         ChangeMount(tree->get(), {.set = MOUNT_ATTR_RDONLY, .recursive = true})
+             .ok();
 }
 
 bool HasDigits(absl::string_view text) {
@@ -74,7 +84,8 @@ absl::StatusOr<std::unique_ptr<LinuxRuntime>> LinuxRuntime::Make(
                    CgroupParentPath("", options.default_cgroup_parent));
   ASSIGN_OR_RETURN(
       r.cgroups_, MakeCgroupDriver(options.cgroup_root, mountinfo, own_parent));
-  r.mount_host_ = {r.cgroups_->Mounts(), r.cgroups_->ControlsDevices()};
+  r.mount_host_ = {r.cgroups_->Mounts(), r.cgroups_->ControlsDevices(),
+                   CanChangeMountsRecursively()};
   ASSIGN_OR_RETURN(r.mount_namespaces_, MountNamespaces::Open(options.run_dir));
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return base::ErrnoError(errno, "become a subreaper");
@@ -91,6 +102,7 @@ Features LinuxRuntime::GetFeatures() const {
   features.user_namespaces =
       host_inodes_[static_cast<size_t>(NamespaceKind::kUser)] != 0 &&
       limit.ok() && HasDigits(*limit);
+  features.recursive_read_only = mount_host_.recursive_readonly;
   features.time_namespaces = time_namespaces_;
   features.cgroup_v2 = cgroups_->IsV2();
   features.degraded = privileges_.Missing();

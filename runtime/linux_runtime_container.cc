@@ -15,8 +15,6 @@
 #include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
-#include "runtime/mounts.h"
-#include "runtime/namespaces.h"
 #include "runtime/rootfs.h"
 #include "runtime/user_lookup.h"
 
@@ -59,39 +57,6 @@ absl::Status MakeDir(const std::string& path) {
 }
 
 }  // namespace
-
-absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
-    const ContainerSpec& spec) {
-  ASSIGN_OR_RETURN(MountPlan plan, PlanMounts(spec, mount_host_));
-  PreparedContainer prepared;
-  prepared.rootfs_propagation = plan.rootfs_propagation;
-  RootfsOptions options;
-  options.layer_dirs = spec.layer_dirs;
-  options.dir = RootfsDir(spec.id);
-  options.attributes = plan.rootfs_attributes;
-  base::UniqueFd user_ns;
-  if (HasUserNamespace(spec.sandbox)) {
-    ASSIGN_OR_RETURN(user_ns, mount_namespaces_->OpenPin(spec.sandbox.id,
-                                                         NamespaceKind::kUser));
-    options.user_ns_fd = user_ns.get();
-    options.root_uid = ToHostId(spec.sandbox.uid_mappings, 0).value_or(0);
-    options.root_gid = ToHostId(spec.sandbox.gid_mappings, 0).value_or(0);
-  }
-  ASSIGN_OR_RETURN(Rootfs rootfs, MakeRootfs(options));
-  prepared.rootfs = std::move(rootfs.mount);
-  prepared.shift_owners = rootfs.shift_owners;
-  ASSIGN_OR_RETURN(const base::UniqueFd pod_dir,
-                   base::OpenAt(AT_FDCWD, SandboxDir(spec.sandbox.id),
-                                O_PATH | O_DIRECTORY));
-  ASSIGN_OR_RETURN(
-      prepared.mounts,
-      OpenMountSources(plan.mounts,
-                       {.mount_namespaces = mount_namespaces_.get(),
-                        .sandbox_id = spec.sandbox.id,
-                        .pod_dir_fd = pod_dir.get(),
-                        .cgroups = &mount_host_.cgroups}));
-  return prepared;
-}
 
 absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
     const ContainerSpec& spec) {

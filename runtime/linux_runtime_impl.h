@@ -113,8 +113,13 @@ class LinuxRuntime : public Runtime {
   // Also after a restart, when only the cgroup tells which process it is.
   absl::Status EndHolder(const SandboxSpec& spec);
 
-  // linux_runtime_container.cc
+  // linux_runtime_prepare.cc
   absl::StatusOr<PreparedContainer> Prepare(const ContainerSpec& spec);
+  absl::StatusOr<base::UniqueFd> OpenMountUserNamespace(
+      const ContainerSpec& spec, const std::vector<IdMapping>& uids,
+      const std::vector<IdMapping>& gids);
+
+  // linux_runtime_start.cc
   absl::StatusOr<LaunchRequest> BuildLaunch(const Container& container,
                                             const User& user,
                                             PreparedContainer prepared);
@@ -128,6 +133,8 @@ class LinuxRuntime : public Runtime {
                               const base::ProcessId& shim,
                               base::UniqueFd shim_pidfd);
   void OnShimExit(const ContainerPtr& container, base::UniqueFd shim_pidfd);
+
+  // linux_runtime_container.cc
   absl::Status EndShim(const ContainerSpec& spec, const ContainerPtr& known);
 
   // linux_runtime_inspect.cc

@@ -294,6 +294,34 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::CloneShm(
   return tree;
 }
 
+absl::StatusOr<base::UniqueFd> MountNamespaces::CloneBelow(
+    int mount_fd, const std::string& path) {
+  // One at a time, by the thread. What a crash leaves is no pod's and is
+  // removed as such.
+  constexpr char kPlace[] = "/image";
+  base::UniqueFd tree;
+  RETURN_IF_ERROR(RemovePod(kPlace + 1));
+  RETURN_IF_ERROR(InPins([&]() -> absl::Status {
+    if (mkdir(kPlace, 0700) != 0) return base::ErrnoError(errno, kPlace);
+    ASSIGN_OR_RETURN(const base::UniqueFd target,
+                     base::OpenAt(AT_FDCWD, kPlace, O_PATH | O_DIRECTORY));
+    absl::Status status = AttachMount(mount_fd, target.get());
+    if (status.ok()) {
+      auto found = base::OpenInRoot(mount_fd, path, O_PATH);
+      status = found.status();
+      if (found.ok()) {
+        auto copy = CloneTree(found->get(), "", false);
+        status = copy.status();
+        if (copy.ok()) tree = *std::move(copy);
+      }
+      umount2(kPlace, MNT_DETACH | UMOUNT_NOFOLLOW);
+    }
+    rmdir(kPlace);
+    return status;
+  }));
+  return tree;
+}
+
 std::vector<std::string> MountNamespaces::Pods() const {
   auto names = base::ListDir(pins_root_.get(), ".");
   return names.ok() ? *std::move(names) : std::vector<std::string>();

@@ -60,6 +60,11 @@ class MountNamespaces {
                                          NamespaceKind kind) const;
   // A detached copy of the pod's /dev/shm, to be attached anywhere.
   absl::StatusOr<base::UniqueFd> CloneShm(const std::string& id);
+  // A detached copy of what is at `path` inside the detached mount `mount_fd`
+  // (RESOLVE_IN_ROOT): kernels before 6.15 copy only what is mounted
+  // somewhere, so it is for a moment.
+  absl::StatusOr<base::UniqueFd> CloneBelow(int mount_fd,
+                                            const std::string& path);
   std::vector<std::string> Pods() const;
 
  private:

@@ -1,5 +1,6 @@
 #include "runtime/mount_sources.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
@@ -7,10 +8,13 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/host_path.h"
+#include "runtime/id_map.h"
+#include "runtime/image_volume.h"
 #include "runtime/mount_calls.h"
 
 namespace warren::runtime {
@@ -49,33 +53,118 @@ absl::StatusOr<base::UniqueFd> OpenPodFile(int pod_dir_fd,
   return tree;
 }
 
-absl::StatusOr<base::UniqueFd> OpenSource(const PlannedMount& mount,
-                                          const MountPlaces& places,
-                                          shim::v1::MountOp* op) {
-  switch (mount.source) {
-    case MountSource::kNone:
-      return base::UniqueFd();
-    case MountSource::kHostPath: {
-      ASSIGN_OR_RETURN(
-          HostTree tree,
-          OpenHostPath(mount.path,
-                       {.attributes = mount.attributes,
-                        .recursive_attributes = mount.recursive_attributes,
-                        .make_missing = mount.make_missing,
-                        .propagation = mount.propagation}));
-      op->set_target_is_file(tree.is_file);
-      return std::move(tree.mount);
+class SourceOpener {
+ public:
+  explicit SourceOpener(const MountPlaces& places) : places_(places) {
+    if (places.shift_owners) {
+      copy_.uid_mappings = places.sandbox->uid_mappings;
+      copy_.gid_mappings = places.sandbox->gid_mappings;
     }
-    case MountSource::kHostDevice:
-      return OpenHostDevice(mount.path, op->device_major(), op->device_minor());
-    case MountSource::kPodFile:
-      return OpenPodFile(places.pod_dir_fd, mount);
-    case MountSource::kShm:
-      return places.mount_namespaces->CloneShm(places.sandbox_id);
-    case MountSource::kCgroupFolder:
-      return MakeCgroupFolder(*places.cgroups);
   }
-  return absl::InternalError("unknown mount source");
+
+  absl::StatusOr<OpenedMount> Open(const PlannedMount& mount) {
+    OpenedMount o;
+    o.op = mount.op;
+    switch (mount.source) {
+      case MountSource::kNone:
+        break;
+      case MountSource::kHostPath:
+        RETURN_IF_ERROR(OpenPath(mount, &o));
+        break;
+      case MountSource::kImage:
+        RETURN_IF_ERROR(OpenImage(mount, &o));
+        break;
+      case MountSource::kVolume: {
+        ASSIGN_OR_RETURN(o.source, OpenVolume(mount));
+        break;
+      }
+      case MountSource::kHostDevice: {
+        ASSIGN_OR_RETURN(o.source,
+                         OpenHostDevice(mount.path, o.op.device_major(),
+                                        o.op.device_minor()));
+        break;
+      }
+      case MountSource::kPodFile: {
+        ASSIGN_OR_RETURN(o.source, OpenPodFile(places_.pod_dir_fd, mount));
+        break;
+      }
+      case MountSource::kShm: {
+        ASSIGN_OR_RETURN(
+            o.source, places_.mount_namespaces->CloneShm(places_.sandbox_id));
+        break;
+      }
+      case MountSource::kCgroupFolder: {
+        ASSIGN_OR_RETURN(o.source, MakeCgroupFolder(*places_.cgroups));
+        break;
+      }
+    }
+    return o;
+  }
+
+ private:
+  absl::StatusOr<int> UserNamespace(const PlannedMount& mount) const {
+    if (mount.uid_mappings.empty()) return -1;
+    return places_.user_namespace(mount.uid_mappings, mount.gid_mappings);
+  }
+
+  static void Take(HostTree tree, OpenedMount* o) {
+    o->op.set_target_is_file(tree.is_file);
+    o->source = std::move(tree.mount);
+    o->peer = std::move(tree.peer);
+  }
+
+  absl::Status OpenPath(const PlannedMount& mount, OpenedMount* o) const {
+    HostPathOptions options;
+    options.attributes = mount.attributes;
+    options.recursive_attributes = mount.recursive_attributes;
+    options.make_missing = mount.make_missing;
+    options.propagation = mount.propagation;
+    ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
+    ASSIGN_OR_RETURN(HostTree tree, OpenHostPath(mount.path, options));
+    Take(std::move(tree), o);
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenImage(const PlannedMount& mount, OpenedMount* o) const {
+    ImageVolumeOptions options;
+    options.layer_dirs = mount.image_layers;
+    options.sub_path = mount.path;
+    options.attributes = mount.attributes;
+    options.rootfs_dir = places_.rootfs_dir;
+    options.mount_namespaces = places_.mount_namespaces;
+    ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
+    ASSIGN_OR_RETURN(HostTree tree, OpenImageVolume(options));
+    Take(std::move(tree), o);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<base::UniqueFd> OpenVolume(const PlannedMount& mount) {
+    OwnVolumeOptions options;
+    options.path = mount.path;
+    options.rootfs_fd = places_.rootfs_fd;
+    options.rootfs_dir = places_.rootfs_dir;
+    options.name = absl::StrCat(volumes_++);
+    options.attributes = mount.attributes;
+    const SandboxSpec& pod = *places_.sandbox;
+    options.root_uid = ToHostId(pod.uid_mappings, 0).value_or(0);
+    options.root_gid = ToHostId(pod.gid_mappings, 0).value_or(0);
+    return MakeOwnVolume(options, &copy_);
+  }
+
+  const MountPlaces& places_;
+  TreeCopyOptions copy_;
+  int volumes_ = 0;
+};
+
+std::string Where(const PlannedMount& mount) {
+  switch (mount.source) {
+    case MountSource::kImage:
+      return absl::StrCat("ImageVolumeMountFailed: mount ", mount.op.target());
+    case MountSource::kVolume:
+      return absl::StrCat("volume ", mount.op.target(), " of the image");
+    default:
+      return absl::StrCat("mount ", mount.op.target());
+  }
 }
 
 }  // namespace
@@ -84,12 +173,15 @@ absl::StatusOr<std::vector<OpenedMount>> OpenMountSources(
     const std::vector<PlannedMount>& plan, const MountPlaces& places) {
   std::vector<OpenedMount> opened;
   opened.reserve(plan.size());
+  SourceOpener opener(places);
   for (const PlannedMount& mount : plan) {
-    OpenedMount o;
-    o.op = mount.op;
-    ASSIGN_OR_RETURN_IN(o.source, OpenSource(mount, places, &o.op),
-                        absl::StrCat("mount ", mount.op.target()));
-    opened.push_back(std::move(o));
+    auto o = opener.Open(mount);
+    if (!o.ok()) {
+      const bool prefixed =
+          absl::StartsWith(o.status().message(), "RROUnsupported");
+      return prefixed ? o.status() : base::Annotate(o.status(), Where(mount));
+    }
+    opened.push_back(*std::move(o));
   }
   return opened;
 }

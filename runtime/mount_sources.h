@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,13 @@ namespace warren::runtime {
 struct OpenedMount {
   shim::v1::MountOp op;
   base::UniqueFd source;  // invalid: the init makes it
+  base::UniqueFd peer;    // see HostTree
 };
+
+// The user namespace with these mappings; stays open as long as the container
+// is being prepared.
+using UserNamespaceOpener = std::function<absl::StatusOr<int>(
+    const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids)>;
 
 // Where sources are to be found; borrowed.
 struct MountPlaces {
@@ -28,9 +35,16 @@ struct MountPlaces {
   std::string sandbox_id;
   int pod_dir_fd = -1;  // <run>/sandboxes/<id>
   const std::vector<CgroupMount>* cgroups = nullptr;
+  UserNamespaceOpener user_namespace;
+  std::string rootfs_dir;     // see rootfs.h
+  int rootfs_fd = -1;         // the mounted overlay
+  bool shift_owners = false;  // … shows the image's owners
+  // Owner of what the image does not have, and how to shift.
+  const SandboxSpec* sandbox = nullptr;
 };
 
-// Opens all sources of a plan, in order. Errors name the mount.
+// Opens all sources of a plan, in order. Errors name the mount; those of an
+// image begin with "ImageVolumeMountFailed".
 absl::StatusOr<std::vector<OpenedMount>> OpenMountSources(
     const std::vector<PlannedMount>& plan, const MountPlaces& places);
 

@@ -14,6 +14,7 @@
 #include "runtime/base/status.h"
 #include "runtime/id_map.h"
 #include "runtime/namespaces.h"
+#include "runtime/requested_mounts.h"
 
 namespace warren::runtime {
 namespace {
@@ -191,49 +192,6 @@ class BasePlanner {
   std::vector<PlannedMount> mounts_;
 };
 
-bool IsAtOrBelow(absl::string_view path, absl::string_view parent) {
-  return path == parent ||
-         (absl::StartsWith(path, parent) && path[parent.size()] == '/');
-}
-
-absl::Status CheckTarget(absl::string_view target, const ContainerSpec& spec) {
-  const bool reserved =
-      target == "/" || IsAtOrBelow(target, "/proc") ||
-      (!spec.privileged && (target == "/dev" || target == "/sys"));
-  if (!reserved) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("mounts: container_path \"", target,
-                   "\" is reserved for the container's own file systems"));
-}
-
-// The request's mounts, parents first; equals keep the request's order.
-absl::StatusOr<std::vector<PlannedMount>> PlanRequested(
-    const ContainerSpec& spec, bool guard_devices) {
-  std::vector<std::pair<int64_t, PlannedMount>> planned;
-  for (const MountSpec& mount : spec.mounts) {
-    ASSIGN_OR_RETURN_IN(const std::string target,
-                        CleanPath(mount.container_path),
-                        "mounts: container_path");
-    RETURN_IF_ERROR(CheckTarget(target, spec));
-    ASSIGN_OR_RETURN_IN(const std::string source, CleanPath(mount.host_path),
-                        "mounts: host_path");
-    // Kept as given: "a/../b" may mean something else when "a" is a link.
-    PlannedMount m = Attach(target, MountSource::kHostPath, mount.host_path);
-    m.attributes = (mount.readonly ? MOUNT_ATTR_RDONLY : 0) |
-                   (guard_devices ? MOUNT_ATTR_NODEV : 0);
-    m.make_missing = true;
-    m.propagation = mount.propagation;
-    planned.emplace_back(std::count(target.begin(), target.end(), '/'),
-                         std::move(m));
-  }
-  std::stable_sort(
-      planned.begin(), planned.end(),
-      [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<PlannedMount> mounts;
-  for (auto& [depth, mount] : planned) mounts.push_back(std::move(mount));
-  return mounts;
-}
-
 absl::Status AddCovers(const std::vector<std::string>& paths,
                        MountOp::Kind kind, const char* field,
                        std::vector<PlannedMount>* mounts) {
@@ -248,6 +206,11 @@ absl::Status AddCovers(const std::vector<std::string>& paths,
 }
 
 }  // namespace
+
+bool IsAtOrBelow(absl::string_view path, absl::string_view parent) {
+  return path == parent ||
+         (absl::StartsWith(path, parent) && path[parent.size()] == '/');
+}
 
 absl::StatusOr<std::string> CleanPath(absl::string_view path) {
   if (path.empty() || path[0] != '/') {
@@ -274,19 +237,22 @@ absl::StatusOr<std::string> CleanPath(absl::string_view path) {
 absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
                                      const MountHost& host) {
   const bool guard_devices = !spec.privileged && !host.controls_devices;
-  ASSIGN_OR_RETURN(std::vector<PlannedMount> requested,
-                   PlanRequested(spec, guard_devices));
+  ASSIGN_OR_RETURN(RequestedMounts requested,
+                   PlanRequestedMounts(spec, host, guard_devices));
   MountPlan plan;
   plan.rootfs_propagation = MS_PRIVATE;
   if (guard_devices) plan.rootfs_attributes = MOUNT_ATTR_NODEV;
+  plan.mounts = std::move(requested.volumes);
   for (PlannedMount& base : BasePlanner(spec, host).Plan()) {
-    const bool covered = std::any_of(
-        requested.begin(), requested.end(), [&](const PlannedMount& r) {
-          return IsAtOrBelow(base.op.target(), r.op.target());
-        });
+    const bool covered =
+        std::any_of(requested.mounts.begin(), requested.mounts.end(),
+                    [&](const PlannedMount& r) {
+                      return r.source != MountSource::kVolume &&
+                             IsAtOrBelow(base.op.target(), r.op.target());
+                    });
     if (!covered) plan.mounts.push_back(std::move(base));
   }
-  for (PlannedMount& m : requested) {
+  for (PlannedMount& m : requested.mounts) {
     if (m.propagation == MountPropagation::kBidirectional) {
       plan.rootfs_propagation = MS_SHARED;
     } else if (m.propagation == MountPropagation::kHostToContainer &&

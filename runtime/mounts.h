@@ -17,9 +17,11 @@
 // steps, in the order in which the init performs them. Pure; mount_sources.h
 // opens what the steps name, the init attaches it.
 //
+//   volumes of the image
 //   /proc  /dev (tmpfs, devices, links)  /dev/pts  /dev/shm  /dev/mqueue
 //   /sys   /sys/fs/cgroup  /etc/{hostname,hosts,resolv.conf}
-//   then the request's mounts, parents first, then masked and read-only paths
+//   then the request's mounts, parents first, among them volumes of the image
+//   that lie below one, then masked and read-only paths
 //
 // A mount of the request drops every base mount at or below its path.
 namespace warren::runtime {
@@ -28,6 +30,8 @@ namespace warren::runtime {
 enum class MountSource : uint8_t {
   kNone,         // nothing to open: the init makes it
   kHostPath,     // a path of the host
+  kImage,        // the layers of an image, read-only
+  kVolume,       // a folder of the container's own, filled from its rootfs
   kHostDevice,   // a device node of the host, checked against op's numbers
   kPodFile,      // hostname, hosts or resolv.conf of the pod
   kShm,          // the pod's /dev/shm
@@ -38,11 +42,17 @@ struct PlannedMount {
   // Complete but for `fd` and, with kHostPath, `target_is_file`.
   shim::v1::MountOp op;
   MountSource source = MountSource::kNone;
-  std::string path;         // kHostPath, kHostDevice; kPodFile: its name
+  // kHostPath, kHostDevice; kPodFile: its name; kImage: what of the image;
+  // kVolume: what of the rootfs.
+  std::string path;
   uint64_t attributes = 0;  // MOUNT_ATTR_* of the top mount of the source
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // kHostPath: mkdir 0755
   MountPropagation propagation = MountPropagation::kPrivate;
+  // kHostPath: none = not idmapped. kImage: the pod's unless asked otherwise.
+  std::vector<IdMapping> uid_mappings;
+  std::vector<IdMapping> gid_mappings;
+  std::vector<std::string> image_layers;  // kImage, lowest first
 };
 
 struct MountPlan {
@@ -56,17 +66,23 @@ struct MountHost {
   std::vector<CgroupMount> cgroups;
   // False: no cgroup keeps a container from devices, nodev mounts have to.
   bool controls_devices = true;
+  // mount_setattr(2) with AT_RECURSIVE.
+  bool recursive_readonly = true;
 };
 
 // kInvalidArgument names the mount at fault: a container_path that is not
-// absolute, or is "/", /proc or below it, or (unless privileged) /dev or /sys
-// themselves (FS-6).
+// absolute, or is "/", /proc or below it (FS-6); a volume of the image there
+// or at or below /dev or /sys. kFailedPrecondition "RROUnsupported: …" when
+// the host cannot make mounts recursively read-only.
 absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
                                      const MountHost& host);
 
 // "/a/./b//c/../d" -> "/a/b/d"; ".." stays inside "/". kInvalidArgument when
 // not absolute, with NUL, or too long.
 absl::StatusOr<std::string> CleanPath(absl::string_view path);
+
+// "/dev" and "/dev/shm" are at or below "/dev", "/devices" is not. Both clean.
+bool IsAtOrBelow(absl::string_view path, absl::string_view parent);
 
 // The pod's files, in the order in which they are bound into containers.
 inline constexpr const char* kPodFiles[] = {"hostname", "hosts", "resolv.conf"};

@@ -55,7 +55,6 @@ TEST(Mounts, BaseTreeInOrder) {
 
 TEST(Mounts, RequestReplacesWhatItCovers) {
   ContainerSpec spec;
-  spec.privileged = true;
   spec.mounts = {{"/dev/", "/dev"}, {"/etc/hosts", "/h"}, {"/sys", "/sys"}};
   const MountPlan plan = Plan(spec);
   EXPECT_THAT(Targets(plan),
@@ -78,16 +77,16 @@ TEST(Mounts, ParentsFirstThenTheRequestsOrder) {
 }
 
 TEST(Mounts, FS_6_ReservedTargets) {
-  for (const char* bad : {"/", "", "a", "/proc", "/proc/1", "/x/../proc",
-                          "/dev", "/sys", "//sys//"}) {
+  for (const char* bad :
+       {"/", "", "a", "/proc", "/proc/1", "/x/../proc", "//proc//"}) {
     ContainerSpec spec;
     spec.mounts = {{bad, "/h"}};
     EXPECT_EQ(PlanMounts(spec, kV1).status().code(),
               absl::StatusCode::kInvalidArgument)
         << bad;
   }
-  for (const char* good : {"/dev/shm", "/sys/fs/cgroup", "/process", "/etc",
-                           "/system", "/home/../data"}) {
+  for (const char* good : {"/dev", "/dev/shm", "/sys", "/sys/fs/cgroup",
+                           "/process", "/etc", "/system", "/home/../data"}) {
     ContainerSpec spec;
     spec.mounts = {{good, "/h"}};
     EXPECT_TRUE(PlanMounts(spec, kV1).ok()) << good;
@@ -95,6 +94,82 @@ TEST(Mounts, FS_6_ReservedTargets) {
   ContainerSpec spec;
   spec.mounts = {{"/x", "relative"}};
   EXPECT_THAT(PlanMounts(spec, kV1).status().message(), HasSubstr("host_path"));
+}
+
+TEST(Mounts, RecursiveReadonlyIsObeyedOrRefused) {
+  ContainerSpec spec;
+  spec.mounts = {{"/a", "/h", true}};
+  EXPECT_FALSE(At(Plan(spec), "/a")->recursive_attributes);
+  spec.mounts[0].recursive_readonly = true;
+  EXPECT_TRUE(At(Plan(spec), "/a")->recursive_attributes);
+  MountHost old = kV1;
+  old.recursive_readonly = false;
+  const absl::Status refused = PlanMounts(spec, old).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(refused.message().find("RROUnsupported: "), 0u);
+  spec.mounts[0].propagation = MountPropagation::kHostToContainer;
+  EXPECT_FALSE(PlanMounts(spec, kV1).ok());
+  spec.mounts[0].propagation = MountPropagation::kPrivate;
+  spec.mounts[0].readonly = false;
+  EXPECT_FALSE(PlanMounts(spec, kV1).ok());
+}
+
+TEST(Mounts, OwnersAreMappedAsTheMountSays) {
+  ContainerSpec spec;
+  spec.sandbox.uid_mappings = spec.sandbox.gid_mappings = {{0, 65536, 65536}};
+  spec.mounts = {{"/plain", "/h"}, {"/own", "/h"}};
+  spec.mounts[1].uid_mappings = spec.mounts[1].gid_mappings = {{0, 1000, 10}};
+  spec.mounts.push_back(
+      {.container_path = "/image", .host_path = "", .image_layers = {"/l"}});
+  const MountPlan plan = Plan(spec);
+  EXPECT_TRUE(At(plan, "/plain")->uid_mappings.empty());
+  EXPECT_EQ(At(plan, "/own")->uid_mappings, spec.mounts[1].uid_mappings);
+  EXPECT_EQ(At(plan, "/image")->uid_mappings, spec.sandbox.uid_mappings);
+  spec.mounts[1].gid_mappings.clear();
+  EXPECT_THAT(PlanMounts(spec, kV1).status().message(),
+              HasSubstr("given together"));
+  spec.mounts[1].gid_mappings = {{0, 1000, 0}};
+  EXPECT_THAT(PlanMounts(spec, kV1).status().message(),
+              HasSubstr("gidMappings: length"));
+}
+
+TEST(Mounts, ImagesGiveNothingButData) {
+  ContainerSpec spec;
+  spec.mounts.push_back({.container_path = "/image",
+                         .host_path = "",
+                         .image_layers = {"/l1", "/l2"},
+                         .image_sub_path = "a/b"});
+  const MountPlan plan = Plan(spec);
+  const PlannedMount* image = At(plan, "/image");
+  EXPECT_EQ(image->source, MountSource::kImage);
+  EXPECT_EQ(image->path, "a/b");
+  EXPECT_THAT(image->image_layers, ElementsAre("/l1", "/l2"));
+  EXPECT_EQ(image->attributes, uint64_t{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                        MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC});
+}
+
+TEST(Mounts, VolumesOfTheImageLieBelowTheBaseMountsOrInsideARequestedOne) {
+  ContainerSpec spec;
+  spec.readonly_rootfs = true;
+  spec.volumes = {"/etc", "/data/b/c", "/data/b", "/srv/x"};
+  spec.mounts = {{"/srv", "/h"}, {"/srv/x/y", "/h"}};
+  const std::vector<std::string> all = Targets(Plan(spec));
+  EXPECT_THAT(std::vector<std::string>(all.begin(), all.begin() + 4),
+              ElementsAre("/etc", "/data/b", "/data/b/c", "/proc"));
+  EXPECT_THAT(all, Contains("/etc/hosts"));
+  EXPECT_THAT(std::vector<std::string>(all.end() - 3, all.end()),
+              ElementsAre("/srv", "/srv/x", "/srv/x/y"));
+  const MountPlan plan = Plan(spec);
+  EXPECT_EQ(At(plan, "/etc")->source, MountSource::kVolume);
+  EXPECT_EQ(At(plan, "/etc")->attributes, 0u);
+  for (const char* bad : {"/", "data", "/proc", "/proc/1", "/dev", "/dev/shm",
+                          "/sys/fs/cgroup", "/a/../dev"}) {
+    spec.volumes = {bad};
+    EXPECT_EQ(
+        PlanMounts(spec, kV1).status().message().find("volume of the image"),
+        0u)
+        << bad;
+  }
 }
 
 TEST(Mounts, UserNamespaceBindsWhatItCannotMake) {

@@ -16,6 +16,8 @@
 //
 //   <state>/containers/<id>/rootfs/upper   what the container changes
 //   <state>/containers/<id>/rootfs/work    overlayfs' own
+//   <state>/containers/<id>/rootfs/volumes/<n>   volumes of the image
+//   <state>/containers/<id>/rootfs/empty   lowest layer of image volumes
 //
 // The overlay is mounted detached: it has no place in any mount namespace
 // until a shim gives it one, and is gone with its last descriptor. It is
@@ -46,6 +48,10 @@ struct Rootfs {
 // What was at `dir` before is removed: nothing ever ran in it. On failure
 // nothing is left.
 absl::StatusOr<Rootfs> MakeRootfs(const RootfsOptions& options);
+
+// The folder dir/name, made if missing, mode 0755. Goes with `dir`.
+absl::StatusOr<base::UniqueFd> MakeRootfsFolder(const std::string& dir,
+                                                const std::string& name);
 
 // Removes `dir`. Missing is OK.
 absl::Status RemoveRootfs(const std::string& dir);

@@ -1,5 +1,9 @@
 # The runtime: everything between runtime.h and the kernel but the shim.
 # Neither CRI messages nor gRPC link here.
+# What the agent checks requests with, too.
+add_library(warren_id_map STATIC id_map.cc)
+target_link_libraries(warren_id_map PUBLIC warren_base)
+
 add_library(warren_runtime STATIC
   cgroup.cc
   cgroup_tree.cc
@@ -8,12 +12,13 @@ add_library(warren_runtime STATIC
   cgroup_values.cc
   exit_watcher.cc
   host_path.cc
-  id_map.cc
+  image_volume.cc
   launch_request.cc
   linux_runtime.cc
   linux_runtime_container.cc
   linux_runtime_exec.cc
   linux_runtime_inspect.cc
+  linux_runtime_prepare.cc
   linux_runtime_sandbox.cc
   linux_runtime_start.cc
   log_dir.cc
@@ -26,10 +31,13 @@ add_library(warren_runtime STATIC
   output_collector.cc
   privileges.cc
   proc_reader.cc
+  overlay.cc
+  requested_mounts.cc
   rootfs.cc
+  tree_copy.cc
   user_lookup.cc)
-target_link_libraries(warren_runtime PUBLIC warren_base warren_shim_client
-  warren_shim_proto absl::synchronization Threads::Threads)
+target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
+  warren_shim_client warren_shim_proto absl::synchronization Threads::Threads)
 
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_test.cc

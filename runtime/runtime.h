@@ -150,8 +150,17 @@ enum class MountPropagation : uint8_t {
 struct MountSpec {
   std::string container_path;  // absolute
   std::string host_path;       // absolute; a missing one is made, mode 0755
-  bool readonly = false;
+  bool readonly = false;       // the top mount only
   MountPropagation propagation = MountPropagation::kPrivate;
+  bool recursive_readonly = false;  // … and every mount below it
+  // Both or none: the owners of files as this mount shows them (of its top
+  // mount only); not necessarily the pod's mapping.
+  std::vector<IdMapping> uid_mappings = {};
+  std::vector<IdMapping> gid_mappings = {};
+  // Instead of host_path: the layers of an image, lowest first, held by the
+  // caller. Always read-only, nosuid, nodev and noexec.
+  std::vector<std::string> image_layers = {};
+  std::string image_sub_path = {};  // relative, in the image; "" = all of it
 };
 
 struct ContainerSpec {
@@ -171,6 +180,9 @@ struct ContainerSpec {
   NamespaceMode pid = NamespaceMode::kContainer;
   std::string pid_target;  // container id, when pid is kTarget
   std::vector<MountSpec> mounts;
+  // Paths that the image declares as volumes and no mount replaces: each is a
+  // private folder with the image's content, gone with the container.
+  std::vector<std::string> volumes;
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
   bool privileged = false;
   bool no_new_privs = false;

@@ -209,6 +209,22 @@ int MakeReadonly(int root, const MountStep& step) {
   return error;
 }
 
+// Mounts of the host and of the container see each other from here on. Not
+// earlier: a mount of ours below one, or a mask, would show up on the host.
+int JoinPeers(Context* c) {
+  for (size_t i = 0; i < c->plan.mount_count; ++i) {
+    const MountStep& step = c->plan.mounts[i];
+    if (step.peer_fd < 0) continue;
+    c->detail = step.target;
+    if (move_mount(step.peer_fd, "", step.fd, "",
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH |
+                       MOVE_MOUNT_SET_GROUP) != 0) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
 int RunMountStep(Context* c, const MountStep& step) {
   const int root = c->plan.rootfs_fd;
   switch (step.kind) {
@@ -250,7 +266,7 @@ int BuildMounts(Context* c) {
     if (error != 0) return error;
   }
   umask(022);
-  return 0;
+  return JoinPeers(c);
 }
 
 // pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the

@@ -44,6 +44,7 @@ struct MountStep {
   const char* source;
   mode_t mode;
   dev_t device;
+  int peer_fd;  // kAttach: whose peer group it joins at the end; -1 = none
 };
 
 struct Limit {

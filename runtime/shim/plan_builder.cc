@@ -171,6 +171,7 @@ void PlanBuilder::AddMount(const v1::MountOp& op) {
   step.attributes = op.attributes();
   step.propagation = op.propagation();
   step.fd = OptionalFd(op.fd(), "mount");
+  step.peer_fd = OptionalFd(op.peer_fd(), "mount");
   switch (op.kind()) {
     case v1::MountOp::ATTACH:
       step.kind = init::MountStep::kAttach;

@@ -70,25 +70,62 @@ const std::vector<BadContainer>& BadMounts() {
        }},
       {"recursive read-only without read-only",
        [](Config* c) { OneMount(c)->set_recursive_read_only(true); }},
-      {"recursive read-only",
+      {"image volume with a host path",
+       [](Config* c) { OneMount(c)->mutable_image()->set_image(kBusybox); }},
+      {"image volume without a name",
        [](Config* c) {
-         OneMount(c)->set_readonly(true);
-         c->mutable_mounts(0)->set_recursive_read_only(true);
+         OneMount(c)->clear_host_path();
+         c->mutable_mounts(0)->mutable_image();
+       }},
+      {"image volume that is not here",
+       [](Config* c) {
+         OneMount(c)->clear_host_path();
+         c->mutable_mounts(0)->mutable_image()->set_image("no.such/image:1");
        },
-       absl::StatusCode::kUnimplemented},
-      {"image volume",
+       absl::StatusCode::kNotFound},
+      {"image volume that goes both ways",
        [](Config* c) {
          OneMount(c)->clear_host_path();
          c->mutable_mounts(0)->mutable_image()->set_image(kBusybox);
-       },
-       absl::StatusCode::kUnimplemented},
-      {"idmapped mount",
+         c->mutable_mounts(0)->set_propagation(cri::PROPAGATION_BIDIRECTIONAL);
+       }},
+      {"sub-path that is not in the image",
+       [](Config* c) {
+         OneMount(c)->clear_host_path();
+         c->mutable_mounts(0)->mutable_image()->set_image(kBusybox);
+         c->mutable_mounts(0)->set_image_sub_path("no/such");
+       }},
+      {"sub-path that climbs",
+       [](Config* c) {
+         OneMount(c)->clear_host_path();
+         c->mutable_mounts(0)->mutable_image()->set_image(kBusybox);
+         c->mutable_mounts(0)->set_image_sub_path("bin/../../etc");
+       }},
+      {"sub-path without an image",
+       [](Config* c) { OneMount(c)->set_image_sub_path("bin"); }},
+      {"half a mapping",
        [](Config* c) {
          auto* mapping = OneMount(c)->add_uidmappings();
          mapping->set_length(65536);
          mapping->set_host_id(65536);
+       }},
+      {"a propagation that the source does not have",
+       [](Config* c) {
+         OneMount(c)->set_host_path("/proc");
+         c->mutable_mounts(0)->set_propagation(
+             cri::PROPAGATION_HOST_TO_CONTAINER);
        },
-       absl::StatusCode::kUnimplemented},
+       absl::StatusCode::kFailedPrecondition},
+      {"owners mapped where the file system cannot",
+       [](Config* c) {
+         OneMount(c)->set_host_path("/proc");
+         for (auto* mapping : {c->mutable_mounts(0)->add_uidmappings(),
+                               c->mutable_mounts(0)->add_gidmappings()}) {
+           mapping->set_length(65536);
+           mapping->set_host_id(65536);
+         }
+       },
+       absl::StatusCode::kFailedPrecondition},
       {"device",
        [](Config* c) {
          auto* device = c->add_devices();

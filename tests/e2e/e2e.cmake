@@ -24,6 +24,9 @@ warren_e2e_test(pods ${E}/pod_lifecycle_test.cc ${E}/pod_requests_test.cc
 warren_e2e_test(containers ${E}/container_lifecycle_test.cc
   ${E}/container_requests_test.cc ${E}/container_list_test.cc
   ${E}/container_process_test.cc ${E}/stop_test.cc)
+warren_e2e_test(mounts ${E}/mount_propagation_test.cc
+  ${E}/mount_attributes_test.cc ${E}/mount_targets_test.cc
+  ${E}/image_volume_test.cc)
 warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc)
 warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespaces_test.cc ${E}/user_namespace_test.cc

@@ -15,6 +15,7 @@ set(CORE_TESTS ${PROJECT_SOURCE_DIR}/agent)
 warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/capability_names_test.cc
   ${CORE_TESTS}/cri_convert_container_test.cc
+  ${CORE_TESTS}/cri_convert_mounts_test.cc
   ${CORE_TESTS}/cri_convert_process_test.cc
   ${CORE_TESTS}/cri_convert_sandbox_test.cc
   ${CORE_TESTS}/signal_names_test.cc ${CORE_TESTS}/validate_test.cc)

@@ -12,3 +12,8 @@ foreach(part sandbox container process adopt exec)
   warren_test(NAME runtime_${part}_kernel_test LABEL kernel LIBS runtime_host
     SOURCES ${RUNTIME_DIR}/runtime_${part}_kernel_test.cc)
 endforeach()
+
+# Against an attacker who exchanges paths; no container.
+warren_test(NAME mount_race_kernel_test LABEL kernel
+  LIBS warren_runtime warren_init
+  SOURCES ${RUNTIME_DIR}/mount_race_kernel_test.cc)

@@ -201,8 +201,8 @@ TEST_F(RuntimeContainer, FS_6_TargetsStayInsideTheRoot) {
   EXPECT_EQ(Run(spec), "mark\nmark\nsub\n");
   EXPECT_EQ(access((dir() + "/canary/sub").c_str(), F_OK), -1);
   EXPECT_EQ(access("/tmp/x", F_OK), -1);
-  for (const char* bad : {"/", "//", "/.", "/proc", "/proc/sys/kernel", "/dev",
-                          "/sys/", "/etc/../proc/1", "relative", ""}) {
+  for (const char* bad : {"/", "//", "/.", "/proc", "/proc/sys/kernel",
+                          "/etc/../proc/1", "relative", ""}) {
     ContainerSpec refused = Shell(pod, "true");
     refused.mounts = {
         {bad, dir() + "/volume", false, MountPropagation::kPrivate}};

@@ -1,0 +1,120 @@
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+
+#include <list>
+#include <utility>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+#include "runtime/id_map.h"
+#include "runtime/linux_runtime_impl.h"
+#include "runtime/mounts.h"
+#include "runtime/namespaces.h"
+#include "runtime/rootfs.h"
+
+// What a container is made of before it runs: rootfs and mounts.
+namespace warren::runtime {
+
+// User namespaces that only lend their mappings to mounts; each of a
+// container's is made once.
+class MountUserNamespaces {
+ public:
+  using Make = std::function<absl::StatusOr<base::UniqueFd>(
+      const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids)>;
+  explicit MountUserNamespaces(Make make) : make_(std::move(make)) {}
+
+  absl::StatusOr<int> Get(const std::vector<IdMapping>& uids,
+                          const std::vector<IdMapping>& gids) {
+    for (const Made& made : made_) {
+      if (made.uids == uids && made.gids == gids) return made.fd.get();
+    }
+    ASSIGN_OR_RETURN(base::UniqueFd fd, make_(uids, gids));
+    made_.push_back({uids, gids, std::move(fd)});
+    return made_.back().fd.get();
+  }
+
+ private:
+  struct Made {
+    std::vector<IdMapping> uids;
+    std::vector<IdMapping> gids;
+    base::UniqueFd fd;
+  };
+  const Make make_;
+  std::list<Made> made_;
+};
+
+absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
+    const ContainerSpec& spec, const std::vector<IdMapping>& uids,
+    const std::vector<IdMapping>& gids) {
+  const SandboxSpec& pod = spec.sandbox;
+  if (uids == pod.uid_mappings && gids == pod.gid_mappings) {
+    return mount_namespaces_->OpenPin(pod.id, NamespaceKind::kUser);
+  }
+  // Only a process can make one: the shim does, as for a pod that owns
+  // nothing else, and pins it for as long as it takes to open it.
+  SandboxSpec lender;
+  lender.id = absl::StrCat("mappings-", spec.id);
+  lender.network = lender.ipc = lender.pid = NamespaceMode::kHost;
+  lender.uid_mappings = uids;
+  lender.gid_mappings = gids;
+  SandboxLaunchParts parts;
+  parts.spec = &lender;
+  parts.clone_flags = InfoOf(NamespaceKind::kUser).clone_flag;
+  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+                   mount_namespaces_->AddPod(lender.id));
+  parts.pins_ns_fd = mount_namespaces_->pins();
+  parts.pin_dir_fd = folder.get();
+  const LaunchRequest request = BuildSandboxLaunch(std::move(parts));
+  const absl::Status launched =
+      launcher_.LaunchSandbox(request.message, request.fds()).status();
+  absl::StatusOr<base::UniqueFd> result = launched;
+  if (launched.ok()) {
+    result = mount_namespaces_->OpenPin(lender.id, NamespaceKind::kUser);
+  }
+  RETURN_IF_ERROR(mount_namespaces_->RemovePod(lender.id));
+  return result;
+}
+
+absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
+    const ContainerSpec& spec) {
+  ASSIGN_OR_RETURN(MountPlan plan, PlanMounts(spec, mount_host_));
+  PreparedContainer prepared;
+  prepared.rootfs_propagation = plan.rootfs_propagation;
+  RootfsOptions options;
+  options.layer_dirs = spec.layer_dirs;
+  options.dir = RootfsDir(spec.id);
+  options.attributes = plan.rootfs_attributes;
+  base::UniqueFd user_ns;
+  if (HasUserNamespace(spec.sandbox)) {
+    ASSIGN_OR_RETURN(user_ns, mount_namespaces_->OpenPin(spec.sandbox.id,
+                                                         NamespaceKind::kUser));
+    options.user_ns_fd = user_ns.get();
+    options.root_uid = ToHostId(spec.sandbox.uid_mappings, 0).value_or(0);
+    options.root_gid = ToHostId(spec.sandbox.gid_mappings, 0).value_or(0);
+  }
+  ASSIGN_OR_RETURN(Rootfs rootfs, MakeRootfs(options));
+  prepared.rootfs = std::move(rootfs.mount);
+  prepared.shift_owners = rootfs.shift_owners;
+  ASSIGN_OR_RETURN(const base::UniqueFd pod_dir,
+                   base::OpenAt(AT_FDCWD, SandboxDir(spec.sandbox.id),
+                                O_PATH | O_DIRECTORY));
+  MountUserNamespaces user_namespaces([&](const auto& uids, const auto& gids) {
+    return OpenMountUserNamespace(spec, uids, gids);
+  });
+  MountPlaces places;
+  places.mount_namespaces = mount_namespaces_.get();
+  places.sandbox_id = spec.sandbox.id;
+  places.pod_dir_fd = pod_dir.get();
+  places.cgroups = &mount_host_.cgroups;
+  places.user_namespace = [&](const auto& uids, const auto& gids) {
+    return user_namespaces.Get(uids, gids);
+  };
+  places.rootfs_dir = options.dir;
+  places.rootfs_fd = prepared.rootfs.get();
+  places.shift_owners = prepared.shift_owners;
+  places.sandbox = &spec.sandbox;
+  ASSIGN_OR_RETURN(prepared.mounts, OpenMountSources(plan.mounts, places));
+  return prepared;
+}
+
+}  // namespace warren::runtime

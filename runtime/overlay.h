@@ -1,0 +1,50 @@
+#ifndef WARREN_RUNTIME_OVERLAY_H_
+#define WARREN_RUNTIME_OVERLAY_H_
+
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/unique_fd.h"
+
+// Layers of an image as one tree: a detached overlay mount, by whatever way
+// the kernel knows (6.13: layers by descriptor, idmapped; 6.7: one parameter
+// for each; before: mount(2), idmapped from 5.19). Thread-safe.
+namespace warren::runtime {
+
+// Where changes go. Both invalid: read-only.
+struct UpperDirs {
+  base::UniqueFd upper;
+  base::UniqueFd work;
+};
+
+struct OverlayOptions {
+  // Lowest first, at least one; at least two when read-only.
+  std::vector<std::string> layer_dirs;
+  // A folder of ours, over which a kernel before 6.7 mounts for a moment (in
+  // a private mount namespace). The upper folders are `upper` and `work` in it.
+  std::string dir;
+  // Asked for fresh ones before each attempt: overlayfs leaves folders in
+  // `work` and refuses a volatile one that was used before. Null: read-only.
+  std::function<absl::StatusOr<UpperDirs>()> make_upper;
+  uint64_t attributes = 0;  // MOUNT_ATTR_*
+  // Shows the layers' owners as this user namespace maps them; -1 = as is.
+  int user_ns_fd = -1;
+  // As on a kernel before 6.7, for tests.
+  bool old_kernel = false;
+};
+
+struct Overlay {
+  base::UniqueFd mount;
+  // False with a user_ns_fd: this kernel cannot, owners are the image's.
+  bool idmapped = false;
+};
+
+absl::StatusOr<Overlay> MakeOverlay(const OverlayOptions& options);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_OVERLAY_H_

@@ -1,0 +1,159 @@
+#include "runtime/requested_mounts.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/string_view.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "runtime/base/status.h"
+#include "runtime/id_map.h"
+
+namespace warren::runtime {
+namespace {
+
+// Nothing of an image volume gives anything but data.
+constexpr uint64_t kImageAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                      MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+absl::Status Reserved(absl::string_view what, absl::string_view target) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " \"", target,
+                   "\" is reserved for the container's own file systems"));
+}
+
+// The orchestrator may put the host's /dev or /sys in place of ours: it names
+// a path of the host and knows what it gives away. Procfs stays ours: what is
+// masked in it, and how a process is confined, hangs on it (FS-3, FS-4).
+absl::Status CheckTarget(absl::string_view target) {
+  if (target != "/" && !IsAtOrBelow(target, "/proc")) return absl::OkStatus();
+  return Reserved("mounts: container_path", target);
+}
+
+// An image may not do that; nothing of it belongs there (class 2).
+absl::Status CheckVolumeTarget(absl::string_view target) {
+  bool ours = target == "/";
+  for (const char* folder : {"/proc", "/dev", "/sys"}) {
+    ours |= IsAtOrBelow(target, folder);
+  }
+  return ours ? Reserved("volume of the image", target) : absl::OkStatus();
+}
+
+PlannedMount PlanImage(const ContainerSpec& spec, const MountSpec& mount) {
+  PlannedMount m;
+  m.source = MountSource::kImage;
+  m.path = mount.image_sub_path;
+  m.image_layers = mount.image_layers;
+  m.attributes = kImageAttributes;
+  const bool own = !mount.uid_mappings.empty();
+  m.uid_mappings = own ? mount.uid_mappings : spec.sandbox.uid_mappings;
+  m.gid_mappings = own ? mount.gid_mappings : spec.sandbox.gid_mappings;
+  return m;
+}
+
+absl::StatusOr<PlannedMount> PlanHostPath(const MountSpec& mount,
+                                          const MountHost& host,
+                                          uint64_t guard) {
+  RETURN_IF_ERROR_IN(CleanPath(mount.host_path).status(), "mounts: host_path");
+  PlannedMount m;
+  m.source = MountSource::kHostPath;
+  // Kept as given: "a/../b" may mean something else when "a" is a link.
+  m.path = mount.host_path;
+  m.attributes = (mount.readonly ? MOUNT_ATTR_RDONLY : 0) | guard;
+  m.make_missing = true;
+  m.propagation = mount.propagation;
+  m.uid_mappings = mount.uid_mappings;
+  m.gid_mappings = mount.gid_mappings;
+  if (!mount.recursive_readonly) return m;
+  if (!host.recursive_readonly) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "RROUnsupported: this kernel cannot make the mount at \"",
+        mount.container_path, "\" recursively read-only; Linux 5.12 can"));
+  }
+  if (!mount.readonly || mount.propagation != MountPropagation::kPrivate) {
+    return absl::InvalidArgumentError(
+        "mounts: recursive_read_only needs readonly and private propagation");
+  }
+  m.recursive_attributes = true;
+  return m;
+}
+
+absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
+                                     const MountSpec& mount,
+                                     const MountHost& host, uint64_t guard) {
+  ASSIGN_OR_RETURN_IN(const std::string target, CleanPath(mount.container_path),
+                      "mounts: container_path");
+  RETURN_IF_ERROR(CheckTarget(target));
+  RETURN_IF_ERROR(
+      ValidateIdMappings(mount.uid_mappings, "mounts: uidMappings"));
+  RETURN_IF_ERROR(
+      ValidateIdMappings(mount.gid_mappings, "mounts: gidMappings"));
+  if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) {
+    return absl::InvalidArgumentError(
+        "mounts: uidMappings and gidMappings must be given together");
+  }
+  PlannedMount planned;
+  if (mount.image_layers.empty()) {
+    ASSIGN_OR_RETURN(planned, PlanHostPath(mount, host, guard));
+  } else {
+    planned = PlanImage(spec, mount);
+  }
+  planned.op.set_kind(shim::v1::MountOp::ATTACH);
+  planned.op.set_target(target);
+  return planned;
+}
+
+absl::StatusOr<PlannedMount> PlanVolume(const std::string& path,
+                                        uint64_t guard) {
+  ASSIGN_OR_RETURN_IN(const std::string target, CleanPath(path),
+                      "volume of the image");
+  RETURN_IF_ERROR(CheckVolumeTarget(target));
+  PlannedMount m;
+  m.op.set_kind(shim::v1::MountOp::ATTACH);
+  m.op.set_target(target);
+  m.source = MountSource::kVolume;
+  m.path = target;
+  m.attributes = guard;
+  return m;
+}
+
+void SortByDepth(std::vector<PlannedMount>* mounts) {
+  const auto depth = [](const PlannedMount& m) {
+    return std::count(m.op.target().begin(), m.op.target().end(), '/');
+  };
+  std::stable_sort(
+      mounts->begin(), mounts->end(),
+      [&](const auto& a, const auto& b) { return depth(a) < depth(b); });
+}
+
+}  // namespace
+
+absl::StatusOr<RequestedMounts> PlanRequestedMounts(const ContainerSpec& spec,
+                                                    const MountHost& host,
+                                                    bool guard_devices) {
+  const uint64_t guard = guard_devices ? MOUNT_ATTR_NODEV : 0;
+  RequestedMounts planned;
+  for (const MountSpec& mount : spec.mounts) {
+    ASSIGN_OR_RETURN(PlannedMount m, PlanOne(spec, mount, host, guard));
+    planned.mounts.push_back(std::move(m));
+  }
+  const size_t asked = planned.mounts.size();
+  for (const std::string& path : spec.volumes) {
+    ASSIGN_OR_RETURN(PlannedMount m, PlanVolume(path, guard));
+    const auto end =
+        planned.mounts.begin() + static_cast<std::ptrdiff_t>(asked);
+    const bool below =
+        std::any_of(planned.mounts.begin(), end, [&](const PlannedMount& r) {
+          return IsAtOrBelow(m.op.target(), r.op.target());
+        });
+    (below ? planned.mounts : planned.volumes).push_back(std::move(m));
+  }
+  SortByDepth(&planned.volumes);
+  SortByDepth(&planned.mounts);
+  return planned;
+}
+
+}  // namespace warren::runtime

@@ -1,0 +1,29 @@
+#ifndef WARREN_RUNTIME_REQUESTED_MOUNTS_H_
+#define WARREN_RUNTIME_REQUESTED_MOUNTS_H_
+
+#include <absl/status/statusor.h>
+
+#include <vector>
+
+#include "runtime/mounts.h"
+#include "runtime/runtime.h"
+
+// The part of a mount plan that the request and the image ask for. Pure.
+namespace warren::runtime {
+
+struct RequestedMounts {
+  // Volumes of the image that lie below no mount of the request: the base
+  // mounts, such as /etc/hosts, go on top of them.
+  std::vector<PlannedMount> volumes;
+  // All others, parents first; equals keep the request's order.
+  std::vector<PlannedMount> mounts;
+};
+
+// `guard_devices`: every mount must be nodev. Errors as of PlanMounts.
+absl::StatusOr<RequestedMounts> PlanRequestedMounts(const ContainerSpec& spec,
+                                                    const MountHost& host,
+                                                    bool guard_devices);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_REQUESTED_MOUNTS_H_

@@ -27,9 +27,10 @@ add_library(warren_runtime STATIC
   privileges.cc
   proc_reader.cc
   rootfs.cc
+  seccomp_filter.cc
   user_lookup.cc)
-target_link_libraries(warren_runtime PUBLIC warren_base warren_shim_client
-  warren_shim_proto absl::synchronization Threads::Threads)
+target_link_libraries(warren_runtime PUBLIC warren_base warren_seccomp
+  warren_shim_client warren_shim_proto absl::synchronization Threads::Threads)
 
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_test.cc
@@ -38,4 +39,5 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   mounts_test.cc
   namespaces_test.cc
   proc_reader_test.cc
+  seccomp_filter_test.cc
   user_lookup_test.cc)

@@ -4,8 +4,10 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/validate.h"
 #include "runtime/base/status.h"
@@ -62,6 +64,21 @@ absl::Status CheckProfileReference(absl::string_view field,
                          : "is only allowed with profile type Localhost");
   }
   return absl::OkStatus();
+}
+
+// The field that CRI had before profiles were messages.
+absl::StatusOr<runtime::SeccompChoice> OldSeccomp(absl::string_view field,
+                                                  absl::string_view value) {
+  if (value.empty() || value == "unconfined") return runtime::SeccompChoice{};
+  if (value == "runtime/default" || value == "docker/default") {
+    return runtime::SeccompChoice{runtime::SeccompMode::kRuntimeDefault, ""};
+  }
+  if (!absl::ConsumePrefix(&value, "localhost/")) {
+    return Invalid(field, absl::StrCat(Shown(value), " is unknown"));
+  }
+  ASSIGN_OR_RETURN(std::string path, CheckAbsolutePath(field, value));
+  return runtime::SeccompChoice{runtime::SeccompMode::kLocalhost,
+                                std::move(path)};
 }
 
 absl::Status Within(absl::string_view field, int64_t value, int64_t low,
@@ -153,26 +170,26 @@ absl::Status CheckSandboxMetadata(absl::string_view field,
   return CheckName(absl::StrCat(field, ".uid"), metadata.uid());
 }
 
-absl::Status CheckSeccomp(absl::string_view field, bool present,
-                          const cri::SecurityProfile& profile,
-                          absl::string_view deprecated_path) {
+absl::StatusOr<runtime::SeccompChoice> ConvertSeccomp(
+    absl::string_view field, bool present, const cri::SecurityProfile& profile,
+    absl::string_view deprecated_path) {
   if (!present) {
-    const std::string path = absl::StrCat(field, "_profile_path");
-    if (absl::StartsWith(deprecated_path, "localhost/")) {
-      return NotBuilt(path, "seccomp profiles of the node");
-    }
-    if (deprecated_path.empty() || deprecated_path == "unconfined" ||
-        deprecated_path == "runtime/default" ||
-        deprecated_path == "docker/default") {
-      return absl::OkStatus();
-    }
-    return Invalid(path, absl::StrCat(Shown(deprecated_path), " is unknown"));
+    return OldSeccomp(absl::StrCat(field, "_profile_path"), deprecated_path);
   }
   RETURN_IF_ERROR(CheckProfileReference(field, profile));
-  if (profile.profile_type() == cri::SecurityProfile::Localhost) {
-    return NotBuilt(field, "seccomp profiles of the node");
+  switch (profile.profile_type()) {
+    case cri::SecurityProfile::RuntimeDefault:
+      return runtime::SeccompChoice{runtime::SeccompMode::kRuntimeDefault, ""};
+    case cri::SecurityProfile::Localhost: {
+      ASSIGN_OR_RETURN(std::string path,
+                       CheckAbsolutePath(absl::StrCat(field, ".localhost_ref"),
+                                         profile.localhost_ref()));
+      return runtime::SeccompChoice{runtime::SeccompMode::kLocalhost,
+                                    std::move(path)};
+    }
+    default:
+      return runtime::SeccompChoice{};
   }
-  return absl::OkStatus();
 }
 
 absl::Status CheckAppArmor(absl::string_view field, bool present,

@@ -62,10 +62,12 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
 absl::StatusOr<runtime::Resources> ConvertResources(
     absl::string_view field, const cri::LinuxContainerResources& resources);
 
-// Absent, RuntimeDefault and Unconfined pass; Localhost is kUnimplemented.
-absl::Status CheckSeccomp(absl::string_view field, bool present,
-                          const cri::SecurityProfile& profile,
-                          absl::string_view deprecated_path);
+// Absent = unconfined, empty = RuntimeDefault. The deprecated path (of the
+// field with "_profile_path" behind its name) is read if the message is
+// absent. Whether a Localhost profile is there, and good, the runtime sees.
+absl::StatusOr<runtime::SeccompChoice> ConvertSeccomp(
+    absl::string_view field, bool present, const cri::SecurityProfile& profile,
+    absl::string_view deprecated_path);
 // Absent and Unconfined pass: no profile can be applied.
 absl::Status CheckAppArmor(absl::string_view field, bool present,
                            const cri::SecurityProfile& profile,

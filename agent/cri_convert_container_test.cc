@@ -184,16 +184,6 @@ TEST(ConvertContainer, WhatIsNotBuiltIsRefusedByName) {
   } cases[] = {
       {"devices { host_path: '/dev/fuse' }", kUnimplemented, "config.devices"},
       {"CDI_devices { name: 'a/b=c' }", kUnimplemented, "config.CDI_devices"},
-      {"linux { security_context { seccomp { profile_type: Localhost "
-       "localhost_ref: '/x' } } }",
-       kUnimplemented, "security_context.seccomp"},
-      {"linux { security_context { seccomp_profile_path: 'localhost//x' } }",
-       kUnimplemented, "seccomp_profile_path"},
-      {"linux { security_context { seccomp_profile_path: 'odd' } }",
-       kInvalidArgument, "seccomp_profile_path"},
-      {"linux { security_context { seccomp { } } }", kOk, ""},
-      {"linux { security_context { seccomp { localhost_ref: 'x' } } }",
-       kInvalidArgument, "seccomp.localhost_ref"},
       {"linux { security_context { apparmor { } } }", kFailedPrecondition,
        "security_context.apparmor"},
       {"linux { security_context { apparmor_profile: 'runtime/default' } }",

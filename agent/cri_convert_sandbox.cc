@@ -113,8 +113,9 @@ absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
 // ---- The rest of the security context: nothing of it concerns containers,
 // but what a caller believes to be in force must not be dropped in silence.
 
-absl::Status CheckSandboxSecurity(
-    const cri::LinuxSandboxSecurityContext& security) {
+absl::Status ConvertSandboxSecurity(
+    const cri::LinuxSandboxSecurityContext& security,
+    runtime::SandboxSpec* spec) {
   const auto in = [](absl::string_view name) {
     return absl::StrCat(kSecurity, ".", name);
   };
@@ -135,9 +136,11 @@ absl::Status CheckSandboxSecurity(
           security.supplemental_groups_policy())) {
     return Invalid(in("supplemental_groups_policy"), "is unknown");
   }
-  RETURN_IF_ERROR(CheckSeccomp(in("seccomp"), security.has_seccomp(),
-                               security.seccomp(),
-                               security.seccomp_profile_path()));
+  ASSIGN_OR_RETURN(
+      spec->seccomp,
+      ConvertSeccomp(in("seccomp"), security.has_seccomp(), security.seccomp(),
+                     security.seccomp_profile_path()));
+  if (security.privileged()) spec->seccomp = {};
   RETURN_IF_ERROR(CheckAppArmor(in("apparmor"), security.has_apparmor(),
                                 security.apparmor(), ""));
   return CheckSelinux(in("selinux_options"), security.selinux_options());
@@ -294,7 +297,7 @@ absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
   const cri::LinuxSandboxSecurityContext& security =
       config.linux().security_context();
   RETURN_IF_ERROR(ConvertNamespaces(security.namespace_options(), &spec));
-  RETURN_IF_ERROR(CheckSandboxSecurity(security));
+  RETURN_IF_ERROR(ConvertSandboxSecurity(security, &spec));
   RETURN_IF_ERROR(ConvertNames(config, host, &spec));
   RETURN_IF_ERROR(ConvertSysctls(config.linux(), &spec));
   RETURN_IF_ERROR(ConvertTimeOffsets(config, host, &spec));

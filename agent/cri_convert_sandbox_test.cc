@@ -239,12 +239,6 @@ TEST(ConvertSandbox, SecurityContextIsNeverLoosenedInSilence) {
     absl::StatusCode code;
     const char* field;
   } cases[] = {
-      {"seccomp { profile_type: RuntimeDefault }", kOk, ""},
-      {"seccomp { profile_type: Unconfined }", kOk, ""},
-      {"seccomp { profile_type: Localhost localhost_ref: '/p' }",
-       kUnimplemented, "seccomp"},
-      {"seccomp { profile_type: Localhost }", kInvalidArgument,
-       "seccomp.localhost_ref"},
       {"apparmor { profile_type: Unconfined }", kOk, ""},
       {"apparmor { profile_type: RuntimeDefault }", kFailedPrecondition,
        "apparmor"},

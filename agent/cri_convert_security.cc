@@ -148,9 +148,10 @@ absl::Status ConvertSecurity(const ContainerInputs& inputs,
       CheckUserNamespace(security.namespace_options(), inputs.sandbox));
   RETURN_IF_ERROR(ConvertPid(security, inputs.sandbox, spec));
   RETURN_IF_ERROR(ConvertUser(security, inputs.image, &spec->user));
-  RETURN_IF_ERROR(CheckSeccomp(InSecurity("seccomp"), security.has_seccomp(),
-                               security.seccomp(),
-                               security.seccomp_profile_path()));
+  ASSIGN_OR_RETURN(
+      spec->seccomp,
+      ConvertSeccomp(InSecurity("seccomp"), security.has_seccomp(),
+                     security.seccomp(), security.seccomp_profile_path()));
   RETURN_IF_ERROR(CheckAppArmor(InSecurity("apparmor"), security.has_apparmor(),
                                 security.apparmor(),
                                 security.apparmor_profile()));
@@ -171,6 +172,7 @@ absl::Status ConvertSecurity(const ContainerInputs& inputs,
   }
   spec->privileged = true;
   spec->capabilities = AllCapabilities();
+  spec->seccomp = {};
   spec->masked_paths.clear();
   spec->readonly_paths.clear();
   return absl::OkStatus();

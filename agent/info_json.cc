@@ -75,6 +75,19 @@ Json Mounts(const runtime::ContainerSpec& spec) {
   return out;
 }
 
+Json Seccomp(const runtime::SeccompChoice& choice) {
+  switch (choice.mode) {
+    case runtime::SeccompMode::kUnconfined:
+      return {{"profileType", "Unconfined"}};
+    case runtime::SeccompMode::kRuntimeDefault:
+      return {{"profileType", "RuntimeDefault"}};
+    case runtime::SeccompMode::kLocalhost:
+      return {{"profileType", "Localhost"},
+              {"localhostRef", choice.localhost_path}};
+  }
+  return nullptr;
+}
+
 // The resolved container in the words of the OCI runtime specification where
 // it has them.
 Json RuntimeSpec(const ContainerState& state) {
@@ -99,6 +112,7 @@ Json RuntimeSpec(const ContainerState& state) {
       {"mounts", Mounts(spec)},
       {"linux",
        {{"namespaces", Namespaces(spec)},
+        {"seccomp", Seccomp(spec.seccomp)},
         {"maskedPaths", spec.masked_paths},
         {"readonlyPaths", spec.readonly_paths}}}};
 }

@@ -27,7 +27,7 @@ struct ImageVolumeOptions {
 // A detached mount of the layers, or of one folder or regular file in them.
 // `sub_path` is resolved inside the image only, links included.
 // kInvalidArgument: it is not there or is something else; kFailedPrecondition:
-// the kernel cannot idmap layers (before 6.13).
+// the kernel cannot idmap layers (before 5.19).
 absl::StatusOr<HostTree> OpenImageVolume(const ImageVolumeOptions& options);
 
 struct OwnVolumeOptions {

@@ -31,7 +31,7 @@ void AddPlacement(CgroupPlacement placement, LaunchRequest* request,
 
 // What a container's program and its exec sessions have in common.
 void FillProcess(const ContainerSpec& spec, const User& user,
-                 const Privileges& privileges,
+                 const Privileges& privileges, const seccomp::Program* filter,
                  const std::vector<std::string>& args,
                  shim::v1::Process* process) {
   for (const std::string& arg : args) process->add_args(arg);
@@ -51,6 +51,10 @@ void FillProcess(const ContainerSpec& spec, const User& user,
   process->set_cap_effective(capabilities);
   process->set_no_new_privs(spec.no_new_privs);
   process->set_oom_score_adj(privileges.ClampOomScoreAdj(spec.oom_score_adj));
+  if (filter != nullptr) {
+    process->set_seccomp_program(filter->instructions);
+    process->set_seccomp_flags(filter->flags);
+  }
 }
 
 }  // namespace
@@ -99,7 +103,7 @@ LaunchRequest BuildContainerLaunch(ContainerLaunchParts parts) {
   LaunchRequest request;
   request.message.set_id(spec.id);
   shim::v1::ContainerLaunch* c = request.message.mutable_container();
-  FillProcess(spec, *parts.user, *parts.privileges, spec.args,
+  FillProcess(spec, *parts.user, *parts.privileges, parts.filter, spec.args,
               c->mutable_process());
   for (auto& [flag, fd] : parts.join) {
     shim::v1::JoinNamespace* join = c->add_join();
@@ -137,7 +141,7 @@ LaunchRequest BuildExecLaunch(ExecLaunchParts parts) {
   LaunchRequest request;
   request.message.set_id(spec.id);
   shim::v1::ExecLaunch* e = request.message.mutable_exec();
-  FillProcess(spec, *parts.user, *parts.privileges, *parts.args,
+  FillProcess(spec, *parts.user, *parts.privileges, parts.filter, *parts.args,
               e->mutable_process());
   e->set_target_pidfd(request.Lend(parts.target_pidfd));
   e->set_setns_flags(parts.setns_flags);

@@ -11,6 +11,7 @@
 #include "runtime/mount_sources.h"
 #include "runtime/privileges.h"
 #include "runtime/runtime.h"
+#include "runtime/seccomp/compiler.h"
 #include "warren/shim/v1/shim.pb.h"
 
 // Specs and opened descriptors -> launch requests of the shim. The requests
@@ -46,6 +47,7 @@ struct ContainerLaunchParts {
   const ContainerSpec* spec = nullptr;
   const User* user = nullptr;
   const Privileges* privileges = nullptr;
+  const seccomp::Program* filter = nullptr;               // null = unconfined
   std::vector<std::pair<uint64_t, base::UniqueFd>> join;  // user first
   int stage_ns_fd = -1;
   base::UniqueFd rootfs;
@@ -66,6 +68,7 @@ struct ExecLaunchParts {
   const ContainerSpec* spec = nullptr;
   const User* user = nullptr;
   const Privileges* privileges = nullptr;
+  const seccomp::Program* filter = nullptr;  // null = unconfined
   const std::vector<std::string>* args = nullptr;
   int target_pidfd = -1;
   uint64_t setns_flags = 0;

@@ -69,8 +69,9 @@ absl::StatusOr<std::unique_ptr<LinuxRuntime>> LinuxRuntime::Make(
   ASSIGN_OR_RETURN(ShimLauncher launcher,
                    ShimLauncher::Open(options.shim_path));
   ASSIGN_OR_RETURN(Privileges privileges, Privileges::Read());
-  std::unique_ptr<LinuxRuntime> runtime(
-      new LinuxRuntime(options, std::move(launcher), std::move(privileges)));
+  ASSIGN_OR_RETURN(const seccomp::Host host, seccomp::ThisHost());
+  std::unique_ptr<LinuxRuntime> runtime(new LinuxRuntime(
+      options, std::move(launcher), std::move(privileges), host));
   LinuxRuntime& r = *runtime;
   r.host_inodes_ = ReadOwnNamespaces();
   r.time_namespaces_ =

@@ -58,9 +58,24 @@ absl::Status MakeDir(const std::string& path) {
 
 }  // namespace
 
+uint64_t LinuxRuntime::CapabilitiesOf(const ContainerSpec& spec) const {
+  return privileges_.ClampCapabilities(spec.capabilities,
+                                       HasUserNamespace(spec.sandbox));
+}
+
+absl::Status LinuxRuntime::KeepFilter(const std::string& container_id,
+                                      const seccomp::ProgramPtr& filter) {
+  ASSIGN_OR_RETURN(const base::UniqueFd dir,
+                   base::OpenAt(AT_FDCWD, ContainerDir(container_id),
+                                O_RDONLY | O_DIRECTORY));
+  return SaveFilter(dir.get(), filter);
+}
+
 absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
     const ContainerSpec& spec) {
   RETURN_IF_ERROR(Check(spec));
+  ASSIGN_OR_RETURN(seccomp::ProgramPtr filter,
+                   MakeFilter(spec.seccomp, CapabilitiesOf(spec), &filters_));
   auto container = std::make_shared<Container>(spec);
   ASSIGN_OR_RETURN(container->cgroup, LeafOf(spec.sandbox, spec.id));
   const std::string state =
@@ -78,6 +93,7 @@ absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
     rmdir(state.c_str());
     return removed;
   });
+  RETURN_IF_ERROR_IN(KeepFilter(spec.id, filter), "keep the seccomp filter");
   ASSIGN_OR_RETURN(PreparedContainer prepared, Prepare(spec));
   ContainerFacts facts;
   ASSIGN_OR_RETURN(facts.user, LookUpUser(spec.user, prepared.rootfs.get()));
@@ -88,6 +104,7 @@ absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
   {
     absl::MutexLock lock(&container->mutex);
     container->user = facts.user;
+    container->filter = std::move(filter);
     container->prepared = std::move(prepared);
   }
   absl::MutexLock lock(&mutex_);
@@ -103,6 +120,10 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
   {
     absl::MutexLock lock(&container->mutex);
     container->user = facts.user;
+    if (spec.seccomp.mode != SeccompMode::kUnconfined) {
+      container->filter =
+          absl::DataLossError("the container's seccomp filter is gone");
+    }
   }
   {
     absl::MutexLock lock(&mutex_);
@@ -112,6 +133,12 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
   auto dir =
       base::OpenAt(AT_FDCWD, ContainerDir(spec.id), O_RDONLY | O_DIRECTORY);
   if (!dir.ok()) return adopted;  // e.g. after a reboot
+  {
+    auto filter =
+        LoadFilter(dir->get(), spec.seccomp, CapabilitiesOf(spec), &filters_);
+    absl::MutexLock lock(&container->mutex);
+    container->filter = std::move(filter);
+  }
   // Asked before the exit file is looked for: a shim that leaves in between
   // has written it.
   auto connection = ShimConnection::Connect(dir->get());

@@ -122,11 +122,13 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
   ExecLaunchParts parts;
   User user;
+  seccomp::ProgramPtr filter;
   std::shared_ptr<base::UniqueFd> target;
   {
     absl::MutexLock lock(&container->mutex);
     if (container->running) target = container->pidfd;
     user = container->user;
+    ASSIGN_OR_RETURN(filter, container->filter);
   }
   if (target == nullptr) {
     return absl::FailedPreconditionError("the container is not running");
@@ -140,6 +142,7 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
   parts.spec = &container->spec;
   parts.user = &user;
   parts.privileges = &privileges_;
+  parts.filter = filter.get();
   parts.args = &request.args;
   parts.target_pidfd = target->get();
   parts.setns_flags = ExecSetnsFlags(container->spec, time_namespaces_);

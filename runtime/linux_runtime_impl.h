@@ -16,6 +16,7 @@
 #include "runtime/linux_runtime.h"
 #include "runtime/mount_namespaces.h"
 #include "runtime/privileges.h"
+#include "runtime/seccomp_filter.h"
 #include "runtime/shim_client.h"
 
 // Private to linux_runtime*.cc.
@@ -38,6 +39,10 @@ struct Container {
   // Guards what follows. Never held across a launch or a wait for a process.
   absl::Mutex mutex;
   User user ABSL_GUARDED_BY(mutex);
+  // Null = unconfined; an error after an adoption that did not find it. Then
+  // nothing new is started in the container.
+  absl::StatusOr<seccomp::ProgramPtr> filter ABSL_GUARDED_BY(mutex) =
+      seccomp::ProgramPtr();
   std::optional<PreparedContainer> prepared ABSL_GUARDED_BY(mutex);
   // A shim is watched: from just before StartContainer returns, or adoption,
   // until its exit was read.
@@ -91,10 +96,11 @@ class LinuxRuntime : public Runtime {
 
  private:
   LinuxRuntime(LinuxRuntimeOptions options, ShimLauncher launcher,
-               Privileges privileges)
+               Privileges privileges, const seccomp::Host& host)
       : options_(std::move(options)),
         launcher_(std::move(launcher)),
-        privileges_(std::move(privileges)) {}
+        privileges_(std::move(privileges)),
+        filters_(host) {}
 
   // linux_runtime.cc
   absl::StatusOr<ContainerPtr> Find(const std::string& container_id);
@@ -119,9 +125,16 @@ class LinuxRuntime : public Runtime {
       const ContainerSpec& spec, const std::vector<IdMapping>& uids,
       const std::vector<IdMapping>& gids);
 
+  // linux_runtime_container.cc
+  // The bounding set it gets.
+  uint64_t CapabilitiesOf(const ContainerSpec& spec) const;
+  absl::Status KeepFilter(const std::string& container_id,
+                          const seccomp::ProgramPtr& filter);
+
   // linux_runtime_start.cc
   absl::StatusOr<LaunchRequest> BuildLaunch(const Container& container,
                                             const User& user,
+                                            const seccomp::ProgramPtr& filter,
                                             PreparedContainer prepared);
   absl::StatusOr<std::vector<std::pair<uint64_t, base::UniqueFd>>>
   OpenJoinedNamespaces(const ContainerSpec& spec);
@@ -146,6 +159,7 @@ class LinuxRuntime : public Runtime {
   const LinuxRuntimeOptions options_;
   const ShimLauncher launcher_;
   const Privileges privileges_;
+  seccomp::ProgramCache filters_;
   bool time_namespaces_ = false;
   // Inodes of the agent's own namespaces: what "the host's" means.
   std::array<uint64_t, kNamespaceKinds> host_inodes_ = {};

@@ -119,6 +119,7 @@ void LinuxRuntime::KeepHolder(const std::string& id,
 absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
     const SandboxSpec& spec) {
   RETURN_IF_ERROR(Check(spec, time_namespaces_));
+  RETURN_IF_ERROR(MakeFilter(spec.seccomp, 0, &filters_).status());
   ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec, spec.id));
   const std::string dir = SandboxDir(spec.id);
   base::UndoStack undo;

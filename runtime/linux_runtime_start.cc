@@ -56,12 +56,14 @@ LinuxRuntime::OpenJoinedNamespaces(const ContainerSpec& spec) {
 }
 
 absl::StatusOr<LaunchRequest> LinuxRuntime::BuildLaunch(
-    const Container& container, const User& user, PreparedContainer prepared) {
+    const Container& container, const User& user,
+    const seccomp::ProgramPtr& filter, PreparedContainer prepared) {
   const ContainerSpec& spec = container.spec;
   ContainerLaunchParts parts;
   parts.spec = &spec;
   parts.user = &user;
   parts.privileges = &privileges_;
+  parts.filter = filter.get();
   ASSIGN_OR_RETURN(parts.join, OpenJoinedNamespaces(spec));
   parts.stage_ns_fd = mount_namespaces_->stage();
   parts.rootfs = std::move(prepared.rootfs);
@@ -87,6 +89,7 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
     const std::string& container_id) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
   User user;
+  seccomp::ProgramPtr filter;
   std::optional<PreparedContainer> prepared;
   {
     absl::MutexLock lock(&container->mutex);
@@ -94,6 +97,7 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
       return absl::FailedPreconditionError("the container was started before");
     }
     user = container->user;
+    ASSIGN_OR_RETURN(filter, container->filter);
     prepared = std::move(container->prepared);
     container->prepared.reset();
   }
@@ -101,7 +105,7 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
     ASSIGN_OR_RETURN(prepared, Prepare(container->spec));
   }
   ASSIGN_OR_RETURN(const LaunchRequest request,
-                   BuildLaunch(*container, user, *std::move(prepared)));
+                   BuildLaunch(*container, user, filter, *std::move(prepared)));
   ASSIGN_OR_RETURN(Launched launched,
                    launcher_.LaunchContainer(request.message, request.fds()));
   StartFacts facts;

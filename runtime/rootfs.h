@@ -40,7 +40,7 @@ struct RootfsOptions {
 struct Rootfs {
   base::UniqueFd mount;
   // With a user namespace on a kernel that cannot idmap the layers (before
-  // 6.13): every file still has the image's owner, and the shim has to change
+  // 5.19): every file still has the image's owner, and the shim has to change
   // them all.
   bool shift_owners = false;
 };

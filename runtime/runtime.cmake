@@ -34,10 +34,12 @@ add_library(warren_runtime STATIC
   overlay.cc
   requested_mounts.cc
   rootfs.cc
+  seccomp_filter.cc
   tree_copy.cc
   user_lookup.cc)
 target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
-  warren_shim_client warren_shim_proto absl::synchronization Threads::Threads)
+  warren_seccomp warren_shim_client warren_shim_proto absl::synchronization
+  Threads::Threads)
 
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_test.cc
@@ -46,4 +48,5 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   mounts_test.cc
   namespaces_test.cc
   proc_reader_test.cc
+  seccomp_filter_test.cc
   user_lookup_test.cc)

@@ -81,6 +81,20 @@ struct Resources {
   bool operator==(const Resources&) const = default;
 };
 
+// ---- Seccomp --------------------------------------------------------------
+
+enum class SeccompMode : uint8_t {
+  kUnconfined,
+  kRuntimeDefault,  // Warren's own profile
+  kLocalhost,       // a profile of the node
+};
+
+struct SeccompChoice {
+  SeccompMode mode = SeccompMode::kUnconfined;
+  std::string localhost_path;  // absolute; kLocalhost only
+  bool operator==(const SeccompChoice&) const = default;
+};
+
 // ---- Pod sandboxes --------------------------------------------------------
 
 struct SandboxSpec {
@@ -106,6 +120,10 @@ struct SandboxSpec {
   // Contents of the pod's files, bound into every container.
   std::string resolv_conf;
   std::string hosts;
+  // Of the pod's own process. The reaping init makes no call once it runs
+  // (runtime/init/README.md), so that there is nothing to filter; a profile is
+  // read and compiled all the same, and refused as a container's would be.
+  SeccompChoice seccomp;
 };
 
 // One namespace as the kernel shows it.
@@ -186,6 +204,8 @@ struct ContainerSpec {
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
   bool privileged = false;
   bool no_new_privs = false;
+  // A Localhost profile is read by CreateContainer and never again.
+  SeccompChoice seccomp;
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
 

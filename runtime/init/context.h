@@ -44,7 +44,6 @@ int PlaceStdio(Context* c);
 
 // identity.cc
 int SetLimits(Context* c);
-int LoadSeccompEarly(Context* c);
 int DropBounding(Context* c);
 int SetIds(Context* c);
 int SetCapabilities(Context* c);
@@ -54,6 +53,7 @@ int LoadSeccomp(Context* c);
 // program.cc
 int EnterWorkingDir(Context* c);
 int CloseDescriptors(Context* c);
+int LetGo(Context* c);
 int Execute(Context* c);
 
 }  // namespace warren::init

@@ -45,9 +45,10 @@ int SetCaps(const CapSets& sets) {
   return syscall(SYS_capset, &header, data) == 0 ? 0 : errno;
 }
 
-int LoadFilter(const sock_fprog& filter) {
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0 ? 0
-                                                                        : errno;
+// Without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)).
+uint64_t NeededForFilter(const ProgramPlan& program) {
+  const bool needed = program.seccomp.len != 0 && !program.no_new_privs;
+  return needed ? uint64_t{1} << CAP_SYS_ADMIN : 0;
 }
 
 }  // namespace
@@ -69,13 +70,6 @@ int SetLimits(Context* c) {
     if (setrlimit(resource, &limit) != 0) return errno;
   }
   return 0;
-}
-
-// Without no_new_privs a filter needs CAP_SYS_ADMIN, which is about to go.
-int LoadSeccompEarly(Context* c) {
-  const ProgramPlan& program = c->plan.program;
-  if (program.seccomp.len == 0 || program.no_new_privs) return 0;
-  return LoadFilter(program.seccomp);
 }
 
 int DropBounding(Context* c) {
@@ -110,18 +104,20 @@ int SetIds(Context* c) {
 }
 
 // EXE-6. What was asked for but is not there to give (a privileged container
-// of an agent that lacks a capability) is left out.
+// of an agent that lacks a capability) is left out. What loading the filter
+// takes stays until execve, which makes the sets anew from the bounding, the
+// inheritable and the ambient one (capabilities(7)) and so drops it.
 int SetCapabilities(Context* c) {
   const ProgramPlan& program = c->plan.program;
   CapSets now;
   int error = GetCaps(&now);
   if (error != 0) return error;
   CapSets next;
-  next.permitted = program.cap_effective & now.permitted;
+  const uint64_t given = program.cap_effective & now.permitted;
+  next.permitted = given | (NeededForFilter(program) & now.permitted);
   next.effective = next.permitted;
-  next.inheritable = program.cap_ambient & next.permitted;
-  // No effective set is needed after this but by uid 0 itself: a non-root
-  // program keeps only the ambient ones over execve.
+  next.inheritable = program.cap_ambient & given;
+  // A program that is not root keeps only the ambient ones over execve.
   error = SetCaps(next);
   if (error != 0) return error;
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
@@ -141,11 +137,15 @@ int SetNoNewPrivs(Context* c) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
 }
 
-// EXE-7: the last thing before execve.
+// EXE-7: the last thing before execve, so that a filter need not allow what
+// the steps before do.
 int LoadSeccomp(Context* c) {
   const ProgramPlan& program = c->plan.program;
-  if (program.seccomp.len == 0 || !program.no_new_privs) return 0;
-  return LoadFilter(program.seccomp);
+  if (program.seccomp.len == 0) return 0;
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program.seccomp_flags,
+                 &program.seccomp) == 0
+             ? 0
+             : errno;
 }
 
 }  // namespace warren::init

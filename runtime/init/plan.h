@@ -12,6 +12,8 @@
 // descriptors belong to the shim. Descriptors are -1 where there is none.
 namespace warren::init {
 
+struct Report;  // report.h
+
 struct Join {
   uint64_t flag;  // one CLONE_NEW*
   int fd;
@@ -67,7 +69,8 @@ struct ProgramPlan {
   uint64_t cap_effective;
   uint64_t cap_ambient;
   bool no_new_privs;
-  sock_fprog seccomp;  // len 0 = none
+  sock_fprog seccomp;      // len 0 = none
+  uint32_t seccomp_flags;  // SECCOMP_FILTER_FLAG_*
   const Limit* limits;
   size_t limit_count;
   bool set_oom_score_adj;
@@ -77,6 +80,9 @@ struct ProgramPlan {
 struct Plan {
   bool container;  // false: an exec session
   int report_fd;   // SEQPACKET, CLOEXEC
+  // Shared with the shim, which reads it at the end of file: a filter may
+  // forbid to send that execve failed.
+  Report* last_words;
 
   // Written with "0" (= myself) and read back, one per v1 hierarchy.
   const int* cgroup_procs_fds;

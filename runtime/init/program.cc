@@ -104,12 +104,16 @@ int CloseDescriptors(Context* c) {
   return close_range(kReportFd + 1, ~0U, 0) == 0 ? 0 : errno;
 }
 
-int Execute(Context* c) {
-  c->detail = c->plan.program.args[0];
+// The last calls but two: what comes after the filter is execve only.
+int LetGo(Context* c) {
   ResetSignals();
   umask(022);
   if (ShimIsGone(c->report_fd)) _exit(127);
-  if (prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0) return errno;
+  return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0 ? 0 : errno;
+}
+
+int Execute(Context* c) {
+  c->detail = c->plan.program.args[0];
   return SearchAndExecute(c->plan.program);
 }
 

@@ -34,13 +34,13 @@ constexpr Step kSteps[] = {
     {"cwd", true, true, EnterWorkingDir},
     {"seal_rootfs", true, false, SealRootfs},
     {"rlimits", true, true, SetLimits},
-    {"seccomp_early", true, true, LoadSeccompEarly},
     {"bounding", true, true, DropBounding},
     {"identity", true, true, SetIds},
     {"capabilities", true, true, SetCapabilities},
     {"place_stdio", true, true, PlaceStdio},
     {"no_new_privs", true, true, SetNoNewPrivs},
     {"close_fds", true, true, CloseDescriptors},
+    {"ready", true, true, LetGo},
     {"seccomp", true, true, LoadSeccomp},
     {"execve", true, true, Execute},
 };
@@ -65,6 +65,7 @@ void RunInit(const Plan& plan) {
     report.error = error;
     CopyText(report.step, sizeof(report.step), step.name);
     CopyText(report.detail, sizeof(report.detail), context.detail);
+    if (plan.last_words != nullptr) *plan.last_words = report;
     SendReport(context.report_fd, report, nullptr, 0);
     _exit(127);
   }

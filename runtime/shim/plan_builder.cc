@@ -1,6 +1,7 @@
 #include "runtime/shim/plan_builder.h"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -80,6 +81,10 @@ void PlanBuilder::AddProcess(const v1::Process& process) {
       filter.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
     Refuse("seccomp", EINVAL);
   }
+  constexpr uint32_t kFlags =
+      SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  if ((process.seccomp_flags() & ~kFlags) != 0) Refuse("seccomp", EINVAL);
+  program.seccomp_flags = process.seccomp_flags();
   program.seccomp.len =
       static_cast<unsigned short>(filter.size() / sizeof(sock_filter));
   program.seccomp.filter =

@@ -167,6 +167,8 @@ TEST_F(PlanBuilderTest, RefusesWhatInitCouldNotTrust) {
   EXPECT_EQ(
       with([](C* c) { c->mutable_process()->set_seccomp_program("1234567"); }),
       EINVAL);
+  EXPECT_EQ(with([](C* c) { c->mutable_process()->set_seccomp_flags(1); }),
+            EINVAL);
   EXPECT_EQ(with([](C* c) { c->set_rootfs_fd(0); }), EBADF);
   EXPECT_EQ(with([](C* c) { c->set_stage_mnt_ns_fd(11); }), EBADF);
   EXPECT_EQ(with([](C* c) { c->set_clone_flags(CLONE_NEWPID); }), EINVAL);

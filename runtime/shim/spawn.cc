@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -75,6 +76,26 @@ void FollowReports(int socket, int launch_socket, Progress* progress) {
     if (progress->failure.failed()) return;
   }
 }
+
+// What a child can still say when a filter forbids it to send.
+class LastWords {
+ public:
+  LastWords()
+      : page_(mmap(nullptr, sizeof(init::Report), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {}
+  ~LastWords() {
+    if (report() != nullptr) munmap(page_, sizeof(init::Report));
+  }
+  LastWords(const LastWords&) = delete;
+  LastWords& operator=(const LastWords&) = delete;
+
+  init::Report* report() const {
+    return page_ == MAP_FAILED ? nullptr : static_cast<init::Report*>(page_);
+  }
+
+ private:
+  void* const page_;
+};
 
 pid_t CloneFirst(PlanBuilder* builder, int* error) {
   base::UniqueFd own_pid_ns;
@@ -162,6 +183,9 @@ Failure StartProgram(PlanBuilder* builder, int launch_socket,
     if (!proc.valid()) return Fail("procfs", errno);
     plan.proc_fd = proc.get();
   }
+  const LastWords last_words;
+  if (last_words.report() == nullptr) return Fail("clone", errno);
+  plan.last_words = last_words.report();
   Progress progress;
   int error = 0;
   progress.first = CloneFirst(builder, &error);
@@ -169,6 +193,11 @@ Failure StartProgram(PlanBuilder* builder, int launch_socket,
   theirs.reset();
   if (!plan.fork_again) progress.program = progress.first;
   FollowReports(ours.get(), launch_socket, &progress);
+  if (!progress.failure.failed() &&
+      last_words.report()->kind == init::ReportKind::kFailed) {
+    int none[init::kStdioFdsMax] = {-1, -1, -1};
+    TakeReport(*last_words.report(), none, &progress);
+  }
   if (!progress.failure.failed() && progress.program == 0) {
     progress.failure = Fail("clone", ECHILD);  // killed before it could fork
   }

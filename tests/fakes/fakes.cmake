@@ -17,6 +17,7 @@ warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/cri_convert_container_test.cc
   ${CORE_TESTS}/cri_convert_mounts_test.cc
   ${CORE_TESTS}/cri_convert_process_test.cc
+  ${CORE_TESTS}/cri_convert_seccomp_test.cc
   ${CORE_TESTS}/cri_convert_sandbox_test.cc
   ${CORE_TESTS}/signal_names_test.cc ${CORE_TESTS}/validate_test.cc)
 warren_test(NAME agent_record_test LABEL unit LIBS agent_core SOURCES

@@ -13,3 +13,5 @@ foreach(part sandbox container log exec security paths
   warren_test(NAME shim_${part}_kernel_test LABEL kernel LIBS shim_host
     SOURCES ${SHIM_DIR}/shim_${part}_kernel_test.cc)
 endforeach()
+target_sources(shim_security_kernel_test PRIVATE
+  ${SHIM_DIR}/shim_seccomp_kernel_test.cc)

@@ -1,8 +1,6 @@
 // The EXE rows of the security requirements that the shim holds.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -235,30 +233,6 @@ TEST_F(ShimSecurity, EXE_6_CapabilitiesAndNoNewPrivs) {
       KillAndAwait(launched);
     }
     DropPod(&pod);
-  }
-}
-
-TEST_F(ShimSecurity, EXE_7_SeccompFilterIsLoadedLast) {
-  // Everything is allowed but chmod(2) and fchmodat(2), which give ENOTTY.
-  const sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_chmod, 1, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchmodat, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  for (const bool no_new_privs : {false, true}) {
-    ContainerLaunch launch = Container(
-        "grep Seccomp: /proc/self/status; busybox chmod 700 /tmp 2>&1");
-    shim::v1::Process* process = launch.container()->mutable_process();
-    process->set_no_new_privs(no_new_privs);
-    process->set_cap_bounding(0);
-    process->set_cap_effective(0);
-    process->set_seccomp_program(
-        std::string(reinterpret_cast<const char*>(filter), sizeof(filter)));
-    const ContainerEnd end = Run(std::move(launch));
-    EXPECT_EQ(end.output.substr(0, 11), "Seccomp:\t2\n") << end.output;
-    EXPECT_NE(end.output.find("nappropriate ioctl"), std::string::npos)
-        << end.output;
   }
 }
 

@@ -145,6 +145,36 @@ TEST(ConvertSandbox, UserNamespaceRules) {
   }
 }
 
+TEST(ConvertSandbox, GrantedIdsAreForWhoSaysNothing) {
+  const runtime::IdMapping granted = {0, 1u << 20, 65536};
+  const auto with = [&](const std::string& options) {
+    cri::PodSandboxConfig config;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        absl::StrCat(kGood, "linux { security_context { ", options, " } }"),
+        &config));
+    const auto spec = ConvertSandbox(kId, config, Host(), granted);
+    EXPECT_TRUE(spec.ok()) << spec.status();
+    return std::pair(CanBeGrantedIds(config),
+                     spec.ok() && !spec->uid_mappings.empty() &&
+                         spec->uid_mappings[0] == granted &&
+                         spec->gid_mappings[0] == granted &&
+                         spec->sysctls.size() == 1);  // no ping range
+  };
+  EXPECT_EQ(with(""), std::pair(true, true));
+  EXPECT_EQ(with("namespace_options { pid: CONTAINER }"),
+            std::pair(true, true));
+  EXPECT_TRUE(CanBeGrantedIds(cri::PodSandboxConfig()));
+  // It says what it wants.
+  EXPECT_EQ(with("namespace_options { userns_options { mode: NODE } }"),
+            std::pair(false, false));
+  for (const char* shares :
+       {"namespace_options { network: NODE }",
+        "namespace_options { ipc: NODE }", "namespace_options { pid: NODE }",
+        "privileged: true"}) {
+    EXPECT_FALSE(with(shares).first) << shares;
+  }
+}
+
 TEST(ConvertSandbox, Sysctls) {
   const auto spec = Linux(
       "sysctls { key: 'kernel.shm_rmid_forced' value: '1' } "

@@ -36,9 +36,14 @@ bool SameMapping(
 }
 
 // The whole pod shares one user namespace; a container that asks for another
-// one must not get this one in silence.
+// one must not get this one in silence. Who says nothing in a pod that said
+// nothing gets what the pod was given.
 absl::Status CheckUserNamespace(const cri::NamespaceOption& options,
+                                const cri::NamespaceOption& pod_options,
                                 const runtime::SandboxSpec& sandbox) {
+  if (!options.has_userns_options() && !pod_options.has_userns_options()) {
+    return absl::OkStatus();
+  }
   const cri::UserNamespace& user = options.userns_options();
   const bool own = options.has_userns_options() && user.mode() != cri::NODE;
   const bool same = own ? user.mode() == cri::POD &&
@@ -127,6 +132,53 @@ absl::Status ConvertUser(const cri::LinuxContainerSecurityContext& security,
   return absl::OkStatus();
 }
 
+// Its own options, else those of the pod.
+const cri::SELinuxOption& SelinuxOptions(const ContainerInputs& inputs) {
+  const cri::LinuxContainerSecurityContext& own =
+      inputs.config.linux().security_context();
+  return own.has_selinux_options() ? own.selinux_options()
+                                   : inputs.sandbox_config.linux()
+                                         .security_context()
+                                         .selinux_options();
+}
+
+absl::Status ConvertLabels(const ContainerInputs& inputs,
+                           runtime::ContainerSpec* spec) {
+  const cri::LinuxContainerSecurityContext& security =
+      inputs.config.linux().security_context();
+  ASSIGN_OR_RETURN(
+      spec->apparmor_profile,
+      AppArmorProfile(InSecurity("apparmor"),
+                      {security.has_apparmor(), security.apparmor(),
+                       security.apparmor_profile(), security.privileged()},
+                      inputs.modules, inputs.policy.apparmor_default_profile));
+  SecurityModules modules = inputs.modules;
+  // A privileged container has no label: nothing need be there to apply it.
+  modules.decided_before |= security.privileged();
+  ASSIGN_OR_RETURN(spec->selinux_label,
+                   SelinuxLabel(InSecurity("selinux_options"),
+                                SelinuxOptions(inputs), modules));
+  return absl::OkStatus();
+}
+
+absl::Status ConvertCapabilities(const cri::Capability& request,
+                                 const NodePolicy& policy,
+                                 runtime::ContainerSpec* spec) {
+  const std::string field = InSecurity("capabilities");
+  if (request.add_ambient_capabilities_size() > 0 &&
+      !policy.ambient_capabilities) {
+    return absl::UnimplementedError(
+        absl::StrCat(field,
+                     ".add_ambient_capabilities: not enabled on this node "
+                     "(security.ambient_capabilities)"));
+  }
+  ASSIGN_OR_RETURN(const CapabilitySets sets,
+                   ApplyCapabilities(field, request));
+  spec->capabilities = sets.bounding;
+  spec->ambient_capabilities = sets.ambient;
+  return absl::OkStatus();
+}
+
 absl::Status CopyPaths(
     absl::string_view field,
     const google::protobuf::RepeatedPtrField<std::string>& paths,
@@ -144,25 +196,22 @@ absl::Status ConvertSecurity(const ContainerInputs& inputs,
                              runtime::ContainerSpec* spec) {
   const cri::LinuxContainerSecurityContext& security =
       inputs.config.linux().security_context();
-  RETURN_IF_ERROR(
-      CheckUserNamespace(security.namespace_options(), inputs.sandbox));
+  RETURN_IF_ERROR(CheckUserNamespace(
+      security.namespace_options(),
+      inputs.sandbox_config.linux().security_context().namespace_options(),
+      inputs.sandbox));
   RETURN_IF_ERROR(ConvertPid(security, inputs.sandbox, spec));
   RETURN_IF_ERROR(ConvertUser(security, inputs.image, &spec->user));
   RETURN_IF_ERROR(CheckSeccomp(InSecurity("seccomp"), security.has_seccomp(),
                                security.seccomp(),
                                security.seccomp_profile_path()));
-  RETURN_IF_ERROR(CheckAppArmor(InSecurity("apparmor"), security.has_apparmor(),
-                                security.apparmor(),
-                                security.apparmor_profile()));
-  RETURN_IF_ERROR(
-      CheckSelinux(InSecurity("selinux_options"), security.selinux_options()));
+  RETURN_IF_ERROR(ConvertLabels(inputs, spec));
   RETURN_IF_ERROR(CopyPaths(InSecurity("masked_paths"), security.masked_paths(),
                             &spec->masked_paths));
   RETURN_IF_ERROR(CopyPaths(InSecurity("readonly_paths"),
                             security.readonly_paths(), &spec->readonly_paths));
-  ASSIGN_OR_RETURN(
-      spec->capabilities,
-      ApplyCapabilities(InSecurity("capabilities"), security.capabilities()));
+  RETURN_IF_ERROR(
+      ConvertCapabilities(security.capabilities(), inputs.policy, spec));
   spec->readonly_rootfs = security.readonly_rootfs();
   spec->no_new_privs = security.no_new_privs();
   if (!security.privileged()) return absl::OkStatus();

@@ -1,5 +1,6 @@
 #include "agent/record_convert.h"
 
+#include <optional>
 #include <utility>
 
 #include "agent/cri_convert.h"
@@ -115,7 +116,13 @@ void Put(const runtime::StartFacts& facts, record::ContainerRecord* record) {
 
 absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
     const record::PodSandboxRecord& record, const HostFacts& host) {
-  return ConvertSandbox(record.id(), record.config(), host);
+  HostFacts facts = host;
+  facts.modules.decided_before = true;
+  std::optional<runtime::IdMapping> granted;
+  if (record.granted_ids().length() != 0) {
+    granted = {0, record.granted_ids().start(), record.granted_ids().length()};
+  }
+  return ConvertSandbox(record.id(), record.config(), facts, granted);
 }
 
 absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
@@ -127,9 +134,14 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
   image.layer_dirs = {record.layer_dirs().begin(), record.layer_dirs().end()};
   // Stands in for an image that may be gone; replaced below.
   image.config.entrypoint = {"-"};
-  ASSIGN_OR_RETURN(ConvertedContainer converted,
-                   ConvertContainer({record.id(), record.config(),
-                                     sandbox_record.config(), sandbox, image}));
+  // What was allowed then stays allowed, whatever the node has now.
+  SecurityModules modules;
+  modules.decided_before = true;
+  ASSIGN_OR_RETURN(
+      ConvertedContainer converted,
+      ConvertContainer({record.id(), record.config(), sandbox_record.config(),
+                        sandbox, image, std::move(modules),
+                        NodePolicy{.ambient_capabilities = true}}));
   runtime::ContainerSpec spec = std::move(converted.spec);
   spec.args = {record.args().begin(), record.args().end()};
   spec.env = {record.env().begin(), record.env().end()};
@@ -140,6 +152,8 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
   spec.user.supplemental_groups = {record.user().groups().begin(),
                                    record.user().groups().end()};
   spec.user.strict_groups = true;
+  spec.apparmor_profile = record.apparmor_profile();
+  spec.selinux_label = record.selinux_label();
   return spec;
 }
 

@@ -172,6 +172,11 @@ struct ContainerSpec {
   std::string pid_target;  // container id, when pid is kTarget
   std::vector<MountSpec> mounts;
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
+  uint64_t ambient_capabilities = 0;  // = inheritable; part of `capabilities`
+  // Entered at execve by programs and exec sessions; one that cannot be is an
+  // error of the start. Empty = none.
+  std::string apparmor_profile;
+  std::string selinux_label;  // user:role:type:level
   bool privileged = false;
   bool no_new_privs = false;
   std::vector<std::string> masked_paths;

@@ -34,6 +34,7 @@ constexpr Step kSteps[] = {
     {"cwd", true, true, EnterWorkingDir},
     {"seal_rootfs", true, false, SealRootfs},
     {"rlimits", true, true, SetLimits},
+    {"labels", true, true, SetSecurityLabels},
     {"seccomp_early", true, true, LoadSeccompEarly},
     {"bounding", true, true, DropBounding},
     {"identity", true, true, SetIds},

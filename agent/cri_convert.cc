@@ -113,11 +113,11 @@ absl::Status CheckMemory(absl::string_view field,
 
 }  // namespace
 
-absl::Status CheckRuntimeHandler(absl::string_view handler) {
+absl::Status CheckRuntimeHandler(absl::string_view field,
+                                 absl::string_view handler) {
   if (handler.empty() || handler == kRuntimeHandler) return absl::OkStatus();
-  return Invalid("runtime_handler",
-                 absl::StrCat(Shown(handler), " is unknown; there is \"",
-                              kRuntimeHandler, "\""));
+  return Invalid(field, absl::StrCat(Shown(handler), " is unknown; there is \"",
+                                     kRuntimeHandler, "\""));
 }
 
 absl::Status CheckSandboxMetadata(absl::string_view field,

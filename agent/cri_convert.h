@@ -24,7 +24,8 @@ namespace warren::agent {
 
 // The one runtime handler; "" in a request means it too.
 inline constexpr char kRuntimeHandler[] = "warren";
-absl::Status CheckRuntimeHandler(absl::string_view handler);
+absl::Status CheckRuntimeHandler(absl::string_view field,
+                                 absl::string_view handler);
 
 // ---- Pod sandboxes --------------------------------------------------------
 

@@ -26,8 +26,6 @@ struct Case {
   cri::PodSandboxConfig pod;
   runtime::SandboxSpec sandbox;
   image::Image image;
-  SecurityModules modules = {};
-  NodePolicy policy = {};
 
   explicit Case(const std::string& text = "") {
     config.mutable_metadata()->set_name("app");
@@ -39,8 +37,7 @@ struct Case {
     image.layer_dirs = {"/l1", "/l2"};
   }
   absl::StatusOr<ConvertedContainer> Convert() const {
-    return ConvertContainer(
-        {kId, config, pod, sandbox, image, modules, policy});
+    return ConvertContainer({kId, config, pod, sandbox, image});
   }
   std::string Error() const {
     return std::string(Convert().status().message());
@@ -126,47 +123,6 @@ TEST(ConvertContainer, Privileged) {
   EXPECT_THAT(out->spec.masked_paths, IsEmpty());
   EXPECT_THAT(out->spec.readonly_paths, IsEmpty());
   EXPECT_TRUE(out->spec.no_new_privs);
-}
-
-TEST(ConvertContainer, EXE_6_AmbientCapabilitiesNeedTheSwitch) {
-  Case test = Security(
-      "capabilities { drop_capabilities: 'ALL' "
-      "add_ambient_capabilities: 'NET_BIND_SERVICE' }");
-  EXPECT_TRUE(absl::IsUnimplemented(test.Convert().status()));
-  EXPECT_THAT(test.Error(), AllOf(HasSubstr("add_ambient_capabilities: "),
-                                  HasSubstr("security.ambient_capabilities")));
-  test.policy.ambient_capabilities = true;
-  const auto out = test.Convert();
-  ASSERT_TRUE(out.ok()) << out.status();
-  EXPECT_EQ(out->spec.ambient_capabilities, uint64_t{1} << 10);
-  EXPECT_EQ(out->spec.capabilities, uint64_t{1} << 10);
-}
-
-TEST(ConvertContainer, EXE_8_LabelsOfTheContainerElseOfThePod) {
-  Case test = Security("apparmor_profile: 'localhost/strict'");
-  test.modules.apparmor = test.modules.selinux = true;
-  test.modules.apparmor_profiles = {"strict"};
-  test.pod.mutable_linux()
-      ->mutable_security_context()
-      ->mutable_selinux_options()
-      ->set_level("s0:c1");
-  auto out = test.Convert();
-  ASSERT_TRUE(out.ok()) << out.status();
-  EXPECT_EQ(out->spec.apparmor_profile, "strict");
-  EXPECT_EQ(out->spec.selinux_label, "system_u:system_r:container_t:s0:c1");
-  auto* security = test.config.mutable_linux()->mutable_security_context();
-  security->mutable_selinux_options()->set_type("own_t");
-  out = test.Convert();
-  ASSERT_TRUE(out.ok()) << out.status();
-  EXPECT_EQ(out->spec.selinux_label, "system_u:system_r:own_t:s0");
-  // A privileged one has no label, and needs no host that could apply it.
-  security->set_privileged(true);
-  test.pod.mutable_linux()->mutable_security_context()->set_privileged(true);
-  test.modules.selinux = false;
-  out = test.Convert();
-  ASSERT_TRUE(out.ok()) << out.status();
-  EXPECT_EQ(out->spec.selinux_label, "");
-  EXPECT_EQ(out->spec.apparmor_profile, "strict");
 }
 
 TEST(ConvertContainer, PidModes) {

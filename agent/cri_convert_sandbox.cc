@@ -116,7 +116,23 @@ absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
   ASSIGN_OR_RETURN(spec->ipc,
                    PodOrNode(absl::StrCat(kNamespaces, ".ipc"), options.ipc()));
   ASSIGN_OR_RETURN(spec->pid, PidMode(options.pid()));
-  return ConvertUserNamespace(options, granted, spec);
+  if (!options.target_id().empty()) {
+    return Invalid(absl::StrCat(kNamespaces, ".target_id"),
+                   "is for containers only");
+  }
+  RETURN_IF_ERROR(ConvertUserNamespace(options, granted, spec));
+  if (spec->uid_mappings.empty()) return absl::OkStatus();
+  // Its root has no rights over the node's: neither procfs nor mqueue could be
+  // mounted.
+  for (const auto& [name, mode] :
+       {std::pair(".pid", spec->pid), std::pair(".ipc", spec->ipc)}) {
+    if (mode == runtime::NamespaceMode::kHost) {
+      return Invalid(absl::StrCat(kNamespaces, name),
+                     "cannot be NODE in a pod with a user namespace of its "
+                     "own");
+    }
+  }
+  return absl::OkStatus();
 }
 
 // ---- The rest of the security context: nothing of it concerns containers,

@@ -56,6 +56,33 @@ absl::Status CheckUserNamespace(const cri::NamespaceOption& options,
                  "must equal those of the pod sandbox");
 }
 
+// net and ipc are the pod's, whatever those are; who names the node's must be
+// in a pod that has them.
+absl::Status CheckShared(absl::string_view name, cri::NamespaceMode mode,
+                         runtime::NamespaceMode pod) {
+  const std::string field =
+      InSecurity(absl::StrCat("namespace_options.", name));
+  if (mode == cri::POD) return absl::OkStatus();
+  if (mode != cri::NODE) {
+    return Invalid(field, absl::StrCat("must be POD or NODE, is ",
+                                       static_cast<int>(mode)));
+  }
+  if (pod == runtime::NamespaceMode::kHost) return absl::OkStatus();
+  return Invalid(field,
+                 "is NODE, but the pod sandbox has a namespace of its own");
+}
+
+absl::Status CheckNamespaces(const cri::NamespaceOption& options,
+                             const runtime::SandboxSpec& sandbox) {
+  RETURN_IF_ERROR(CheckShared("network", options.network(), sandbox.network));
+  RETURN_IF_ERROR(CheckShared("ipc", options.ipc(), sandbox.ipc));
+  if (options.pid() != cri::TARGET && !options.target_id().empty()) {
+    return Invalid(InSecurity("namespace_options.target_id"),
+                   "is only allowed with pid mode TARGET");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ConvertPid(const cri::LinuxContainerSecurityContext& security,
                         const runtime::SandboxSpec& sandbox,
                         runtime::ContainerSpec* spec) {
@@ -196,6 +223,8 @@ absl::Status ConvertSecurity(const ContainerInputs& inputs,
                              runtime::ContainerSpec* spec) {
   const cri::LinuxContainerSecurityContext& security =
       inputs.config.linux().security_context();
+  RETURN_IF_ERROR(
+      CheckNamespaces(security.namespace_options(), inputs.sandbox));
   RETURN_IF_ERROR(CheckUserNamespace(
       security.namespace_options(),
       inputs.sandbox_config.linux().security_context().namespace_options(),

@@ -62,7 +62,8 @@ PodSandboxManager::PodSandboxManager(runtime::Runtime* runtime,
 
 absl::StatusOr<std::string> PodSandboxManager::Run(
     const cri::RunPodSandboxRequest& request, const CallContext& call) {
-  RETURN_IF_ERROR(CheckRuntimeHandler(request.runtime_handler()));
+  RETURN_IF_ERROR(
+      CheckRuntimeHandler("runtime_handler", request.runtime_handler()));
   ASSIGN_OR_RETURN(const std::string id, NewId());
   ASSIGN_OR_RETURN(
       runtime::SandboxSpec spec,

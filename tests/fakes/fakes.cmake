@@ -17,6 +17,8 @@ warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/cri_convert_container_test.cc
   ${CORE_TESTS}/cri_convert_process_test.cc
   ${CORE_TESTS}/cri_convert_sandbox_test.cc
+  ${CORE_TESTS}/cri_convert_security_test.cc
+  ${CORE_TESTS}/cri_convert_strings_test.cc
   ${CORE_TESTS}/security_modules_test.cc
   ${CORE_TESTS}/signal_names_test.cc ${CORE_TESTS}/userns_pool_test.cc
   ${CORE_TESTS}/validate_test.cc)

@@ -117,18 +117,25 @@ std::vector<std::string> CapabilityNames(uint64_t mask) {
   return names;
 }
 
-absl::StatusOr<uint64_t> ApplyCapabilities(absl::string_view field,
-                                           const cri::Capability& request) {
+absl::StatusOr<CapabilitySets> ApplyCapabilities(
+    absl::string_view field, const cri::Capability& request) {
   ASSIGN_OR_RETURN(const Request add,
                    Read(absl::StrCat(field, ".add_capabilities"),
                         request.add_capabilities()));
   ASSIGN_OR_RETURN(const Request drop,
                    Read(absl::StrCat(field, ".drop_capabilities"),
                         request.drop_capabilities()));
-  uint64_t mask = DefaultCapabilities();
-  if (add.all) mask = AllCapabilities();
-  if (drop.all) mask = 0;
-  return (mask | add.mask) & ~drop.mask;
+  ASSIGN_OR_RETURN(const Request ambient,
+                   Read(absl::StrCat(field, ".add_ambient_capabilities"),
+                        request.add_ambient_capabilities()));
+  CapabilitySets sets;
+  sets.bounding = DefaultCapabilities();
+  if (add.all || ambient.all) sets.bounding = AllCapabilities();
+  if (ambient.all) sets.ambient = AllCapabilities();
+  if (drop.all) sets = {};
+  sets.ambient = (sets.ambient | ambient.mask) & ~drop.mask;
+  sets.bounding = (sets.bounding | add.mask | sets.ambient) & ~drop.mask;
+  return sets;
 }
 
 }  // namespace warren::agent

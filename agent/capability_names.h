@@ -26,11 +26,17 @@ uint64_t CapabilityMask(absl::string_view name);
 // The names of a mask with their prefix, lowest number first.
 std::vector<std::string> CapabilityNames(uint64_t mask);
 
+struct CapabilitySets {
+  uint64_t bounding = 0;  // = effective = permitted
+  uint64_t ambient = 0;   // = inheritable; a part of `bounding`
+};
+
 // The default set with the request applied: ALL first (added, then dropped),
-// then single adds, then single drops, so that drops win. kInvalidArgument
-// names an unknown one; `field` is that of `request`.
-absl::StatusOr<uint64_t> ApplyCapabilities(absl::string_view field,
-                                           const cri::Capability& request);
+// then single adds, then single drops, so that drops win. What is to be
+// ambient is added too. kInvalidArgument names an unknown one; `field` is that
+// of `request`.
+absl::StatusOr<CapabilitySets> ApplyCapabilities(
+    absl::string_view field, const cri::Capability& request);
 
 }  // namespace warren::agent
 

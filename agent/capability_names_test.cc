@@ -14,7 +14,10 @@ absl::StatusOr<uint64_t> Apply(const List& add, const List& drop) {
   cri::Capability request;
   for (const char* name : add) request.add_add_capabilities(name);
   for (const char* name : drop) request.add_drop_capabilities(name);
-  return ApplyCapabilities("f", request);
+  const auto sets = ApplyCapabilities("f", request);
+  if (!sets.ok()) return sets.status();
+  EXPECT_EQ(sets->ambient, 0u);
+  return sets->bounding;
 }
 
 TEST(CapabilityNames, NumbersOfSome) {
@@ -39,6 +42,30 @@ TEST(CapabilityNames, EXE_6_AddAndDrop) {
   EXPECT_EQ(*Apply({"ALL"}, {"ALL"}), 0u);
   EXPECT_EQ(*Apply({"CHOWN"}, {"CAP_CHOWN"}),
             defaults & ~CapabilityMask("CHOWN"));
+}
+
+TEST(CapabilityNames, EXE_6_AmbientOnesAreInAllSets) {
+  cri::Capability request;
+  request.add_add_ambient_capabilities("cap_Sys_Time");
+  request.add_add_ambient_capabilities("CHOWN");
+  request.add_drop_capabilities("CHOWN");
+  auto sets = ApplyCapabilities("f", request);
+  ASSERT_TRUE(sets.ok()) << sets.status();
+  EXPECT_EQ(sets->ambient, CapabilityMask("SYS_TIME"));
+  EXPECT_EQ(sets->bounding,
+            (DefaultCapabilities() | CapabilityMask("SYS_TIME")) &
+                ~CapabilityMask("CHOWN"));
+  request.add_drop_capabilities("ALL");
+  sets = ApplyCapabilities("f", request);
+  EXPECT_EQ(sets->bounding, CapabilityMask("SYS_TIME"));
+  request.Clear();
+  request.add_add_ambient_capabilities("ALL");
+  sets = ApplyCapabilities("f", request);
+  EXPECT_EQ(sets->ambient, AllCapabilities());
+  EXPECT_EQ(sets->bounding, AllCapabilities());
+  request.add_add_ambient_capabilities("FLY");
+  EXPECT_THAT(std::string(ApplyCapabilities("f", request).status().message()),
+              testing::StartsWith("f.add_ambient_capabilities: \"FLY\""));
 }
 
 TEST(CapabilityNames, UnknownNamesTheField) {

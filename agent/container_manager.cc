@@ -59,17 +59,20 @@ void Put(const ConvertedContainer& converted, record::ContainerRecord* record) {
   record->set_cwd(spec.cwd);
   record->mutable_volumes()->Assign(spec.volumes.begin(), spec.volumes.end());
   record->set_stop_signal(converted.stop_signal);
+  record->set_apparmor_profile(spec.apparmor_profile);
+  record->set_selinux_label(spec.selinux_label);
 }
 
 }  // namespace
 
 ContainerManager::ContainerManager(runtime::Runtime* runtime,
                                    image::ImageStore* images, Store* store,
-                                   const base::Clock* clock)
+                                   const base::Clock* clock, NodePolicy policy)
     : runtime_(runtime),
       images_(images),
       store_(store),
       clock_(clock),
+      policy_(std::move(policy)),
       leftovers_(std::make_unique<LeftoverKiller>(runtime, store)),
       exits_(std::make_shared<ExitDoor>()) {
   exits_->manager = this;
@@ -176,7 +179,8 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   ASSIGN_OR_RETURN(
       ConvertedContainer converted,
       ConvertContainer({container->id(), config, pod_state->record.config(),
-                        *pod_state->spec, image, ImagesOf(volume_holds)}));
+                        *pod_state->spec, image, ImagesOf(volume_holds),
+                        ReadSecurityModules(), policy_}));
   RETURN_IF_ERROR(ResolvePidTarget(pod->id(), &converted.spec));
   const auto spec =
       std::make_shared<const runtime::ContainerSpec>(converted.spec);

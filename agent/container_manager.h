@@ -13,6 +13,7 @@
 
 #include "agent/call_context.h"
 #include "agent/cri.h"
+#include "agent/host_facts.h"
 #include "agent/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"
@@ -30,7 +31,8 @@ class ContainerManager {
   // Nothing is owned; all must outlive the manager. Installs itself as the
   // runtime's exit callback.
   ContainerManager(runtime::Runtime* runtime, image::ImageStore* images,
-                   Store* store, const base::Clock* clock);
+                   Store* store, const base::Clock* clock,
+                   NodePolicy policy = {});
   ~ContainerManager();
 
   // CreateContainer. Returns the id; nothing of the program runs. The same
@@ -105,6 +107,7 @@ class ContainerManager {
   image::ImageStore* const images_;
   Store* const store_;
   const base::Clock* const clock_;
+  const NodePolicy policy_;
   std::unique_ptr<LeftoverKiller> leftovers_;
   // Through which exits come in; closed before the manager goes.
   struct ExitDoor {

@@ -26,6 +26,7 @@ add_library(agent_core STATIC
   ${CORE}/lifecycle.cc
   ${CORE}/object_filter.cc
   ${CORE}/operation_lock.cc
+  ${CORE}/pod_sandbox_ids.cc
   ${CORE}/pod_sandbox_manager.cc
   ${CORE}/pod_sandbox_status.cc
   ${CORE}/pod_sandbox_stop.cc
@@ -33,10 +34,12 @@ add_library(agent_core STATIC
   ${CORE}/reconciler.cc
   ${CORE}/record_convert.cc
   ${CORE}/record_file.cc
+  ${CORE}/security_modules.cc
   ${CORE}/signal_names.cc
   ${CORE}/store.cc
   ${CORE}/sysctl_policy.cc
   ${CORE}/time_offset.cc
+  ${CORE}/userns_pool.cc
   ${CORE}/validate.cc
   ${CORE}/volume_images.cc)
 target_link_libraries(agent_core PUBLIC warren_build warren_base warren_id_map

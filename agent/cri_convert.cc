@@ -1,9 +1,7 @@
 #include "agent/cri_convert.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
 
 #include <algorithm>
@@ -12,7 +10,7 @@
 #include "agent/validate.h"
 #include "runtime/base/status.h"
 
-// What pods and containers have in common: profiles, labels, resources.
+// What pods and containers have in common: profiles, resources.
 namespace warren::agent {
 namespace {
 
@@ -27,29 +25,6 @@ constexpr int64_t kMaxOomScore = 1000;
 
 bool OnlyOf(absl::string_view text, absl::string_view allowed) {
   return text.find_first_not_of(allowed) == absl::string_view::npos;
-}
-
-// "s0", "s0-s0:c1.c3,c5": sN[-sN][:cA[.cB][,cC…]].
-bool IsSelinuxLevel(absl::string_view level) {
-  const auto numbered = [](absl::string_view text, char prefix) {
-    return text.size() > 1 && text.size() <= 6 && text[0] == prefix &&
-           OnlyOf(text.substr(1), "0123456789");
-  };
-  const std::vector<absl::string_view> halves = absl::StrSplit(level, ':');
-  const std::vector<absl::string_view> range = absl::StrSplit(halves[0], '-');
-  if (halves.size() > 2 || range.size() > 2) return false;
-  for (absl::string_view sensitivity : range) {
-    if (!numbered(sensitivity, 's')) return false;
-  }
-  if (halves.size() == 1) return true;
-  for (absl::string_view categories : absl::StrSplit(halves[1], ',')) {
-    const std::vector<absl::string_view> ends = absl::StrSplit(categories, '.');
-    if (ends.size() > 2) return false;
-    for (absl::string_view end : ends) {
-      if (!numbered(end, 'c')) return false;
-    }
-  }
-  return true;
 }
 
 absl::Status CheckProfileReference(absl::string_view field,
@@ -155,11 +130,11 @@ absl::Status CheckMemory(absl::string_view field,
 
 }  // namespace
 
-absl::Status CheckRuntimeHandler(absl::string_view handler) {
+absl::Status CheckRuntimeHandler(absl::string_view field,
+                                 absl::string_view handler) {
   if (handler.empty() || handler == kRuntimeHandler) return absl::OkStatus();
-  return Invalid("runtime_handler",
-                 absl::StrCat(Shown(handler), " is unknown; there is \"",
-                              kRuntimeHandler, "\""));
+  return Invalid(field, absl::StrCat(Shown(handler), " is unknown; there is \"",
+                                     kRuntimeHandler, "\""));
 }
 
 absl::Status CheckSandboxMetadata(absl::string_view field,
@@ -190,36 +165,6 @@ absl::StatusOr<runtime::SeccompChoice> ConvertSeccomp(
     default:
       return runtime::SeccompChoice{};
   }
-}
-
-absl::Status CheckAppArmor(absl::string_view field, bool present,
-                           const cri::SecurityProfile& profile,
-                           absl::string_view deprecated_profile) {
-  if (present) {
-    RETURN_IF_ERROR(CheckProfileReference(field, profile));
-    if (profile.profile_type() == cri::SecurityProfile::Unconfined) {
-      return absl::OkStatus();
-    }
-  } else if (deprecated_profile.empty() || deprecated_profile == "unconfined") {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat(present ? field : absl::StrCat(field, "_profile"),
-                   ": no AppArmor profile can be applied on this node"));
-}
-
-absl::Status CheckSelinux(absl::string_view field,
-                          const cri::SELinuxOption& options) {
-  if (!options.level().empty() && !IsSelinuxLevel(options.level())) {
-    return Invalid(absl::StrCat(field, ".level"),
-                   absl::StrCat(Shown(options.level()), " is malformed"));
-  }
-  if (options.user().empty() && options.role().empty() &&
-      options.type().empty() && options.level().empty()) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat(field, ": no SELinux label can be applied on this node"));
 }
 
 absl::StatusOr<std::string> CheckCgroupParent(absl::string_view field,

@@ -6,11 +6,13 @@
 #include <absl/strings/string_view.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/cri.h"
 #include "agent/host_facts.h"
+#include "agent/security_modules.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"
 
@@ -23,15 +25,23 @@ namespace warren::agent {
 
 // The one runtime handler; "" in a request means it too.
 inline constexpr char kRuntimeHandler[] = "warren";
-absl::Status CheckRuntimeHandler(absl::string_view handler);
+absl::Status CheckRuntimeHandler(absl::string_view field,
+                                 absl::string_view handler);
 
 // ---- Pod sandboxes --------------------------------------------------------
 
 // Everything of a PodSandboxConfig but its labels and annotations, which are
-// kept as they are.
+// kept as they are. `granted`: ids for a pod that asked for none and gets a
+// user namespace nevertheless; without effect on one that says what it wants.
 absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
     const std::string& id, const cri::PodSandboxConfig& config,
-    const HostFacts& host);
+    const HostFacts& host,
+    const std::optional<runtime::IdMapping>& granted = std::nullopt);
+
+// Whether a pod may be granted ids: it says nothing about user namespaces, is
+// not privileged and shares no other namespace with the node, which it could
+// not use from a user namespace of its own.
+bool CanBeGrantedIds(const cri::PodSandboxConfig& config);
 
 absl::Status CheckSandboxMetadata(absl::string_view field,
                                   const cri::PodSandboxMetadata& metadata);
@@ -46,6 +56,8 @@ struct ContainerInputs {
   const image::Image& image;
   // Of the mounts that name one, by their place in the request.
   std::map<int, const image::Image*> volume_images = {};
+  SecurityModules modules = {};
+  NodePolicy policy = {};
 };
 
 struct ConvertedContainer {
@@ -68,13 +80,6 @@ absl::StatusOr<runtime::Resources> ConvertResources(
 absl::StatusOr<runtime::SeccompChoice> ConvertSeccomp(
     absl::string_view field, bool present, const cri::SecurityProfile& profile,
     absl::string_view deprecated_path);
-// Absent and Unconfined pass: no profile can be applied.
-absl::Status CheckAppArmor(absl::string_view field, bool present,
-                           const cri::SecurityProfile& profile,
-                           absl::string_view deprecated_profile);
-// Empty options pass: no label can be applied.
-absl::Status CheckSelinux(absl::string_view field,
-                          const cri::SELinuxOption& options);
 // "" passes as itself.
 absl::StatusOr<std::string> CheckCgroupParent(absl::string_view field,
                                               absl::string_view parent);

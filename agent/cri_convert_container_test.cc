@@ -160,9 +160,21 @@ TEST(ConvertContainer, UserNamespaceEqualsThePods) {
   same.sandbox.gid_mappings = {{0, 131072, 65536}};
   EXPECT_THAT(same.Error(), HasSubstr("userns_options"));
   EXPECT_THAT(Security(own).Error(), HasSubstr("userns_options"));
+  // Who says nothing gets what a pod that said nothing was granted, and no
+  // other.
   Case absent = Case();
-  absent.sandbox.uid_mappings = {{0, 65536, 65536}};
+  absent.sandbox.uid_mappings =
+      absent.sandbox.gid_mappings = {{0, 65536, 65536}};
+  EXPECT_TRUE(absent.Convert().ok()) << absent.Error();
+  absent.pod.mutable_linux()
+      ->mutable_security_context()
+      ->mutable_namespace_options()
+      ->mutable_userns_options();
   EXPECT_THAT(absent.Error(), HasSubstr("userns_options"));
+  Case host = Security(
+      "namespace_options { pid: CONTAINER userns_options { mode: NODE } }");
+  host.sandbox.uid_mappings = host.sandbox.gid_mappings = {{0, 65536, 65536}};
+  EXPECT_THAT(host.Error(), HasSubstr("userns_options"));
   EXPECT_TRUE(Security("namespace_options { pid: CONTAINER userns_options { "
                        "mode: NODE } }")
                   .Convert()

@@ -2,6 +2,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,9 +75,16 @@ absl::StatusOr<std::vector<runtime::IdMapping>> OneMapping(
       {in.container_id(), in.host_id(), in.length()}};
 }
 
-absl::Status ConvertUserNamespace(const cri::NamespaceOption& options,
-                                  runtime::SandboxSpec* spec) {
-  if (!options.has_userns_options()) return absl::OkStatus();
+absl::Status ConvertUserNamespace(
+    const cri::NamespaceOption& options,
+    const std::optional<runtime::IdMapping>& granted,
+    runtime::SandboxSpec* spec) {
+  if (!options.has_userns_options()) {
+    if (granted.has_value()) {
+      spec->uid_mappings = spec->gid_mappings = {*granted};
+    }
+    return absl::OkStatus();
+  }
   const cri::UserNamespace& user = options.userns_options();
   const std::string field = absl::StrCat(kNamespaces, ".userns_options");
   switch (user.mode()) {
@@ -100,6 +108,7 @@ absl::Status ConvertUserNamespace(const cri::NamespaceOption& options,
 }
 
 absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
+                               const std::optional<runtime::IdMapping>& granted,
                                runtime::SandboxSpec* spec) {
   ASSIGN_OR_RETURN(
       spec->network,
@@ -107,14 +116,30 @@ absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
   ASSIGN_OR_RETURN(spec->ipc,
                    PodOrNode(absl::StrCat(kNamespaces, ".ipc"), options.ipc()));
   ASSIGN_OR_RETURN(spec->pid, PidMode(options.pid()));
-  return ConvertUserNamespace(options, spec);
+  if (!options.target_id().empty()) {
+    return Invalid(absl::StrCat(kNamespaces, ".target_id"),
+                   "is for containers only");
+  }
+  RETURN_IF_ERROR(ConvertUserNamespace(options, granted, spec));
+  if (spec->uid_mappings.empty()) return absl::OkStatus();
+  // Its root has no rights over the node's: neither procfs nor mqueue could be
+  // mounted.
+  for (const auto& [name, mode] :
+       {std::pair(".pid", spec->pid), std::pair(".ipc", spec->ipc)}) {
+    if (mode == runtime::NamespaceMode::kHost) {
+      return Invalid(absl::StrCat(kNamespaces, name),
+                     "cannot be NODE in a pod with a user namespace of its "
+                     "own");
+    }
+  }
+  return absl::OkStatus();
 }
 
 // ---- The rest of the security context: nothing of it concerns containers,
 // but what a caller believes to be in force must not be dropped in silence.
 
 absl::Status ConvertSandboxSecurity(
-    const cri::LinuxSandboxSecurityContext& security,
+    const cri::LinuxSandboxSecurityContext& security, const HostFacts& host,
     runtime::SandboxSpec* spec) {
   const auto in = [](absl::string_view name) {
     return absl::StrCat(kSecurity, ".", name);
@@ -141,9 +166,17 @@ absl::Status ConvertSandboxSecurity(
       ConvertSeccomp(in("seccomp"), security.has_seccomp(), security.seccomp(),
                      security.seccomp_profile_path()));
   if (security.privileged()) spec->seccomp = {};
-  RETURN_IF_ERROR(CheckAppArmor(in("apparmor"), security.has_apparmor(),
-                                security.apparmor(), ""));
-  return CheckSelinux(in("selinux_options"), security.selinux_options());
+  RETURN_IF_ERROR(AppArmorProfile(in("apparmor"),
+                                  {security.has_apparmor(), security.apparmor(),
+                                   "", security.privileged()},
+                                  host.modules,
+                                  host.policy.apparmor_default_profile)
+                      .status());
+  SecurityModules modules = host.modules;
+  modules.decided_before |= security.privileged();
+  return SelinuxLabel(in("selinux_options"), security.selinux_options(),
+                      modules)
+      .status();
 }
 
 // ---- Names ----
@@ -288,16 +321,26 @@ absl::Status CheckPorts(const cri::PodSandboxConfig& config,
 
 }  // namespace
 
+bool CanBeGrantedIds(const cri::PodSandboxConfig& config) {
+  const cri::LinuxSandboxSecurityContext& security =
+      config.linux().security_context();
+  const cri::NamespaceOption& options = security.namespace_options();
+  return !options.has_userns_options() && !security.privileged() &&
+         options.network() != cri::NODE && options.ipc() != cri::NODE &&
+         options.pid() != cri::NODE;
+}
+
 absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
     const std::string& id, const cri::PodSandboxConfig& config,
-    const HostFacts& host) {
+    const HostFacts& host, const std::optional<runtime::IdMapping>& granted) {
   RETURN_IF_ERROR(CheckSandboxMetadata("config.metadata", config.metadata()));
   runtime::SandboxSpec spec;
   spec.id = id;
   const cri::LinuxSandboxSecurityContext& security =
       config.linux().security_context();
-  RETURN_IF_ERROR(ConvertNamespaces(security.namespace_options(), &spec));
-  RETURN_IF_ERROR(ConvertSandboxSecurity(security, &spec));
+  RETURN_IF_ERROR(
+      ConvertNamespaces(security.namespace_options(), granted, &spec));
+  RETURN_IF_ERROR(ConvertSandboxSecurity(security, host, &spec));
   RETURN_IF_ERROR(ConvertNames(config, host, &spec));
   RETURN_IF_ERROR(ConvertSysctls(config.linux(), &spec));
   RETURN_IF_ERROR(ConvertTimeOffsets(config, host, &spec));

@@ -114,6 +114,8 @@ TEST(ConvertSandbox, NamespaceModes) {
               HasSubstr("namespace_options.network: "));
   EXPECT_THAT(Error(Namespaces("ipc: TARGET")),
               HasSubstr("namespace_options.ipc: "));
+  EXPECT_THAT(Error(Namespaces("target_id: 'abc'")),
+              HasSubstr("namespace_options.target_id: "));
   EXPECT_THAT(Error(Namespaces("pid: TARGET")),
               HasSubstr("namespace_options.pid: "));
 }
@@ -132,6 +134,11 @@ TEST(ConvertSandbox, UserNamespaceRules) {
               ElementsAre(runtime::IdMapping{0, 65536, 65536}));
   EXPECT_EQ(good->sysctls.size(), 1u);  // no ping range
   EXPECT_TRUE(user("mode: NODE")->uid_mappings.empty());
+  for (const std::string name : {"pid", "ipc"}) {
+    EXPECT_THAT(Error(Namespaces(name + ": NODE userns_options { mode: POD " +
+                                 uids + gids + " }")),
+                HasSubstr("namespace_options." + name + ": "));
+  }
   for (const std::string& bad :
        {"mode: NODE " + uids, "mode: NODE " + gids, std::string("mode: POD"),
         "mode: POD " + uids, "mode: POD " + gids,
@@ -142,6 +149,38 @@ TEST(ConvertSandbox, UserNamespaceRules) {
         "mode: CONTAINER " + uids + gids, "mode: TARGET " + uids + gids}) {
     EXPECT_THAT(Error(user(bad)), HasSubstr("namespace_options.userns_options"))
         << bad;
+  }
+}
+
+TEST(ConvertSandbox, GrantedIdsAreForWhoSaysNothing) {
+  const runtime::IdMapping granted = {0, 1u << 20, 65536};
+  const auto parse = [](const std::string& context) {
+    cri::PodSandboxConfig config;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        absl::StrCat(kGood, "linux { security_context { ", context, " } }"),
+        &config));
+    return config;
+  };
+  for (const char* silent : {"", "namespace_options { pid: CONTAINER }"}) {
+    const cri::PodSandboxConfig config = parse(silent);
+    EXPECT_TRUE(CanBeGrantedIds(config)) << silent;
+    const auto spec = ConvertSandbox(kId, config, Host(), granted);
+    ASSERT_TRUE(spec.ok()) << spec.status();
+    EXPECT_THAT(spec->uid_mappings, ElementsAre(granted));
+    EXPECT_THAT(spec->gid_mappings, ElementsAre(granted));
+    EXPECT_EQ(spec->sysctls.size(), 1u) << "no ping range";
+  }
+  EXPECT_TRUE(CanBeGrantedIds(cri::PodSandboxConfig()));
+  const cri::PodSandboxConfig says =
+      parse("namespace_options { userns_options { mode: NODE } }");
+  EXPECT_FALSE(CanBeGrantedIds(says));
+  EXPECT_THAT(ConvertSandbox(kId, says, Host(), granted)->uid_mappings,
+              IsEmpty());
+  for (const char* shares :
+       {"namespace_options { network: NODE }",
+        "namespace_options { ipc: NODE }", "namespace_options { pid: NODE }",
+        "privileged: true"}) {
+    EXPECT_FALSE(CanBeGrantedIds(parse(shares))) << shares;
   }
 }
 
@@ -262,9 +301,9 @@ TEST(ConvertSandbox, SecurityContextIsNeverLoosenedInSilence) {
 }
 
 TEST(ConvertSandbox, RuntimeHandlers) {
-  EXPECT_TRUE(CheckRuntimeHandler("").ok());
-  EXPECT_TRUE(CheckRuntimeHandler("warren").ok());
-  EXPECT_TRUE(absl::IsInvalidArgument(CheckRuntimeHandler("kata")));
+  EXPECT_TRUE(CheckRuntimeHandler("f", "").ok());
+  EXPECT_TRUE(CheckRuntimeHandler("f", "warren").ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckRuntimeHandler("f", "kata")));
 }
 
 }  // namespace

@@ -36,9 +36,14 @@ bool SameMapping(
 }
 
 // The whole pod shares one user namespace; a container that asks for another
-// one must not get this one in silence.
+// one must not get this one in silence. Who says nothing in a pod that said
+// nothing gets what the pod was given.
 absl::Status CheckUserNamespace(const cri::NamespaceOption& options,
+                                const cri::NamespaceOption& pod_options,
                                 const runtime::SandboxSpec& sandbox) {
+  if (!options.has_userns_options() && !pod_options.has_userns_options()) {
+    return absl::OkStatus();
+  }
   const cri::UserNamespace& user = options.userns_options();
   const bool own = options.has_userns_options() && user.mode() != cri::NODE;
   const bool same = own ? user.mode() == cri::POD &&
@@ -49,6 +54,33 @@ absl::Status CheckUserNamespace(const cri::NamespaceOption& options,
   if (same) return absl::OkStatus();
   return Invalid(InSecurity("namespace_options.userns_options"),
                  "must equal those of the pod sandbox");
+}
+
+// net and ipc are the pod's, whatever those are; who names the node's must be
+// in a pod that has them.
+absl::Status CheckShared(absl::string_view name, cri::NamespaceMode mode,
+                         runtime::NamespaceMode pod) {
+  const std::string field =
+      InSecurity(absl::StrCat("namespace_options.", name));
+  if (mode == cri::POD) return absl::OkStatus();
+  if (mode != cri::NODE) {
+    return Invalid(field, absl::StrCat("must be POD or NODE, is ",
+                                       static_cast<int>(mode)));
+  }
+  if (pod == runtime::NamespaceMode::kHost) return absl::OkStatus();
+  return Invalid(field,
+                 "is NODE, but the pod sandbox has a namespace of its own");
+}
+
+absl::Status CheckNamespaces(const cri::NamespaceOption& options,
+                             const runtime::SandboxSpec& sandbox) {
+  RETURN_IF_ERROR(CheckShared("network", options.network(), sandbox.network));
+  RETURN_IF_ERROR(CheckShared("ipc", options.ipc(), sandbox.ipc));
+  if (options.pid() != cri::TARGET && !options.target_id().empty()) {
+    return Invalid(InSecurity("namespace_options.target_id"),
+                   "is only allowed with pid mode TARGET");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ConvertPid(const cri::LinuxContainerSecurityContext& security,
@@ -127,6 +159,53 @@ absl::Status ConvertUser(const cri::LinuxContainerSecurityContext& security,
   return absl::OkStatus();
 }
 
+// Its own options, else those of the pod.
+const cri::SELinuxOption& SelinuxOptions(const ContainerInputs& inputs) {
+  const cri::LinuxContainerSecurityContext& own =
+      inputs.config.linux().security_context();
+  return own.has_selinux_options() ? own.selinux_options()
+                                   : inputs.sandbox_config.linux()
+                                         .security_context()
+                                         .selinux_options();
+}
+
+absl::Status ConvertLabels(const ContainerInputs& inputs,
+                           runtime::ContainerSpec* spec) {
+  const cri::LinuxContainerSecurityContext& security =
+      inputs.config.linux().security_context();
+  ASSIGN_OR_RETURN(
+      spec->apparmor_profile,
+      AppArmorProfile(InSecurity("apparmor"),
+                      {security.has_apparmor(), security.apparmor(),
+                       security.apparmor_profile(), security.privileged()},
+                      inputs.modules, inputs.policy.apparmor_default_profile));
+  SecurityModules modules = inputs.modules;
+  // A privileged container has no label: nothing need be there to apply it.
+  modules.decided_before |= security.privileged();
+  ASSIGN_OR_RETURN(spec->selinux_label,
+                   SelinuxLabel(InSecurity("selinux_options"),
+                                SelinuxOptions(inputs), modules));
+  return absl::OkStatus();
+}
+
+absl::Status ConvertCapabilities(const cri::Capability& request,
+                                 const NodePolicy& policy,
+                                 runtime::ContainerSpec* spec) {
+  const std::string field = InSecurity("capabilities");
+  if (request.add_ambient_capabilities_size() > 0 &&
+      !policy.ambient_capabilities) {
+    return absl::UnimplementedError(
+        absl::StrCat(field,
+                     ".add_ambient_capabilities: not enabled on this node "
+                     "(security.ambient_capabilities)"));
+  }
+  ASSIGN_OR_RETURN(const CapabilitySets sets,
+                   ApplyCapabilities(field, request));
+  spec->capabilities = sets.bounding;
+  spec->ambient_capabilities = sets.ambient;
+  return absl::OkStatus();
+}
+
 absl::Status CopyPaths(
     absl::string_view field,
     const google::protobuf::RepeatedPtrField<std::string>& paths,
@@ -145,25 +224,24 @@ absl::Status ConvertSecurity(const ContainerInputs& inputs,
   const cri::LinuxContainerSecurityContext& security =
       inputs.config.linux().security_context();
   RETURN_IF_ERROR(
-      CheckUserNamespace(security.namespace_options(), inputs.sandbox));
+      CheckNamespaces(security.namespace_options(), inputs.sandbox));
+  RETURN_IF_ERROR(CheckUserNamespace(
+      security.namespace_options(),
+      inputs.sandbox_config.linux().security_context().namespace_options(),
+      inputs.sandbox));
   RETURN_IF_ERROR(ConvertPid(security, inputs.sandbox, spec));
   RETURN_IF_ERROR(ConvertUser(security, inputs.image, &spec->user));
   ASSIGN_OR_RETURN(
       spec->seccomp,
       ConvertSeccomp(InSecurity("seccomp"), security.has_seccomp(),
                      security.seccomp(), security.seccomp_profile_path()));
-  RETURN_IF_ERROR(CheckAppArmor(InSecurity("apparmor"), security.has_apparmor(),
-                                security.apparmor(),
-                                security.apparmor_profile()));
-  RETURN_IF_ERROR(
-      CheckSelinux(InSecurity("selinux_options"), security.selinux_options()));
+  RETURN_IF_ERROR(ConvertLabels(inputs, spec));
   RETURN_IF_ERROR(CopyPaths(InSecurity("masked_paths"), security.masked_paths(),
                             &spec->masked_paths));
   RETURN_IF_ERROR(CopyPaths(InSecurity("readonly_paths"),
                             security.readonly_paths(), &spec->readonly_paths));
-  ASSIGN_OR_RETURN(
-      spec->capabilities,
-      ApplyCapabilities(InSecurity("capabilities"), security.capabilities()));
+  RETURN_IF_ERROR(
+      ConvertCapabilities(security.capabilities(), inputs.policy, spec));
   spec->readonly_rootfs = security.readonly_rootfs();
   spec->no_new_privs = security.no_new_privs();
   if (!security.privileged()) return absl::OkStatus();

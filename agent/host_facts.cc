@@ -10,7 +10,7 @@
 
 namespace warren::agent {
 
-HostFacts ReadHostFacts(const base::Clock& clock) {
+HostFacts ReadHostFacts(const base::Clock& clock, const NodePolicy& policy) {
   HostFacts facts;
   char name[HOST_NAME_MAX + 1] = {};
   // Cannot fail with a buffer of that size (gethostname(2)).
@@ -20,6 +20,8 @@ HostFacts ReadHostFacts(const base::Clock& clock) {
   facts.hosts = base::ReadFileAt(AT_FDCWD, "/etc/hosts")
                     .value_or("127.0.0.1 localhost\n::1 localhost\n");
   facts.monotonic_now_ns = clock.MonotonicNow();
+  facts.modules = ReadSecurityModules();
+  facts.policy = policy;
   return facts;
 }
 

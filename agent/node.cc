@@ -39,6 +39,12 @@ absl::Status SaveRanges(const std::string& state_dir,
                                /*durable=*/true);
 }
 
+NodePolicy PolicyOf(const Options& options) {
+  return {.ambient_capabilities = options.ambient_capabilities,
+          .apparmor_default_profile = options.apparmor_default_profile,
+          .grant_ids = options.userns_auto};
+}
+
 // One sentence of what a reconcile did; empty when there was nothing to do.
 std::string Summary(const ReconcileReport& report) {
   return absl::StrCat("reconciled: ", report.sandboxes_adopted, " pods and ",
@@ -75,10 +81,11 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
   node->store_->SetProblemSink(std::move(problems));
   node->containers_ = std::make_unique<ContainerManager>(
       node->parts_.runtime.get(), node->parts_.images.get(), node->store_.get(),
-      clock);
+      clock, PolicyOf(options));
   node->sandboxes_ = std::make_unique<PodSandboxManager>(
       node->parts_.runtime.get(), node->parts_.network.get(),
-      node->store_.get(), node->containers_.get(), clock);
+      node->store_.get(), node->containers_.get(), clock, PolicyOf(options),
+      options.userns_pool);
   node->image_manager_ =
       std::make_unique<ImageManager>(node->parts_.images.get(), clock);
   RETURN_IF_ERROR_IN(node->StartNetwork(), "set up the pod network");

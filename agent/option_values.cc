@@ -155,6 +155,46 @@ absl::StatusOr<std::optional<std::string>> OptionalPath(
   return std::optional<std::string>(std::move(path));
 }
 
+absl::StatusOr<bool> Truth(const OptionValue& value) {
+  const auto* truth = std::get_if<bool>(&value);
+  if (truth == nullptr) return Bad("must be true or false");
+  return *truth;
+}
+
+absl::StatusOr<bool> UsernsAuto(const OptionValue& value) {
+  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  if (text == "auto") return true;
+  if (text == "host") return false;
+  return Bad("must be \"host\" or \"auto\"");
+}
+
+// "start:length", decimal, whole ranges of 65536, none of them the node's
+// own first one, and below 2^31.
+absl::StatusOr<IdSpan> UsernsPool(const OptionValue& value) {
+  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  IdSpan span;
+  if (parts.size() != 2 || !AllOf(parts[0], "") || !AllOf(parts[1], "") ||
+      !absl::SimpleAtoi(parts[0], &span.start) ||
+      !absl::SimpleAtoi(parts[1], &span.length)) {
+    return Bad("must be \"first id:number of ids\"");
+  }
+  if (span.start == 0 || span.start % kIdsOfAPod != 0 || span.length == 0 ||
+      span.length % kIdsOfAPod != 0) {
+    return Bad("both numbers must be multiples of 65536 and not 0");
+  }
+  if (uint64_t{span.start} + span.length > (uint64_t{1} << 31)) {
+    return Bad("must end below 2147483648");
+  }
+  return span;
+}
+
+absl::StatusOr<std::string> Profile(const OptionValue& value) {
+  ASSIGN_OR_RETURN(std::string text, Text(value));
+  if (text.size() > 1024) return Bad("must not exceed 1024 bytes");
+  return text;
+}
+
 using Setter = std::function<absl::Status(const OptionValue&, Options*)>;
 
 template <class T>
@@ -179,6 +219,12 @@ const std::map<std::string, Setter>& Setters() {
          ASSIGN_OR_RETURN(options->max_connections, Number(value, 1, 100000));
          return absl::OkStatus();
        }},
+      {"userns", Into(UsernsAuto, &Options::userns_auto)},
+      {"userns_pool", Into(UsernsPool, &Options::userns_pool)},
+      {"security.ambient_capabilities",
+       Into(Truth, &Options::ambient_capabilities)},
+      {"security.apparmor_default_profile",
+       Into(Profile, &Options::apparmor_default_profile)},
       {"network.pod_ranges", Into(Ranges, &Options::pod_ranges)},
       {"network.bridge", Into(Bridge, &Options::bridge)},
       {"network.mtu", Into(Mtu, &Options::mtu)},

@@ -25,6 +25,7 @@ absl::Status At(const std::string& file, const toml::source_region& source,
 absl::StatusOr<OptionValue> ToValue(const toml::node& node) {
   if (const auto text = node.value_exact<std::string>()) return *text;
   if (const auto number = node.value_exact<int64_t>()) return *number;
+  if (const auto truth = node.value_exact<bool>()) return *truth;
   if (const toml::array* array = node.as_array()) {
     std::vector<std::string> list;
     for (const toml::node& element : *array) {
@@ -35,7 +36,7 @@ absl::StatusOr<OptionValue> ToValue(const toml::node& node) {
     return OptionValue(std::move(list));
   }
   return absl::InvalidArgumentError(
-      "must be a string, a number or a list of strings");
+      "must be a string, a number, true or false, or a list of strings");
 }
 
 // Keys of one table; a table inside it is a section of the file.
@@ -45,7 +46,7 @@ absl::Status ApplyTable(const toml::table& table, const std::string& prefix,
     const std::string name = absl::StrCat(
         prefix, absl::string_view(key.str().data(), key.str().size()));
     if (const toml::table* section = node.as_table()) {
-      if (name != "network" && name != "image") {
+      if (name != "network" && name != "image" && name != "security") {
         return At(file, key.source(), absl::StrCat("unknown section ", name));
       }
       RETURN_IF_ERROR(ApplyTable(*section, name + ".", file, options));

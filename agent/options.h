@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/id_span.h"
 #include "netplugin/ip.h"
 
 // What an operator can set. Order of precedence: flag, configuration file
@@ -31,6 +32,10 @@ struct Options {
   std::string cgroup_parent = "/warren";
   std::string log_level = "info";  // trace, debug, info, warning, error
   int max_connections = 512;
+  // Pods that do not say what they want: false = the node's user namespace
+  // ("host"), true = one of their own with ids of the pool ("auto").
+  bool userns_auto = false;
+  IdSpan userns_pool;
 
   // [network]
   std::vector<netplugin::IpPrefix> pod_ranges = {DefaultPodRange()};
@@ -43,12 +48,18 @@ struct Options {
   // installed beside the program, "" = none.
   std::optional<std::string> default_image;
 
+  // [security]
+  bool ambient_capabilities = false;  // may containers ask for them?
+  // AppArmor profile of containers that ask for the default or for none; must
+  // be loaded by whoever runs the node. "" = there is no default.
+  std::string apparmor_default_profile;
+
   static netplugin::IpPrefix DefaultPodRange();  // 10.88.0.0/16
 };
 
 // A value as a file or a flag gives it.
 using OptionValue =
-    std::variant<std::string, int64_t, std::vector<std::string>>;
+    std::variant<std::string, int64_t, std::vector<std::string>, bool>;
 
 // Sets one option by its name in the file ("socket", "network.mtu").
 // kNotFound for an unknown name, kInvalidArgument says what is wrong with the

@@ -51,6 +51,11 @@ run_dir = "/r"
 cgroup_parent = "pods.slice"
 log_level = "debug"
 max_connections = 7
+userns = "auto"
+userns_pool = "1048576:131072"
+[security]
+ambient_capabilities = true
+apparmor_default_profile = "warren default"
 [network]
 pod_ranges = ["10.1.0.0/16", "fd00:1::/64"]
 bridge = "br-pods"
@@ -68,6 +73,10 @@ default_image = ""
   EXPECT_EQ(options.cgroup_parent, "pods.slice");
   EXPECT_EQ(options.log_level, "debug");
   EXPECT_EQ(options.max_connections, 7);
+  EXPECT_TRUE(options.userns_auto);
+  EXPECT_EQ(options.userns_pool, (IdSpan{1048576, 131072}));
+  EXPECT_TRUE(options.ambient_capabilities);
+  EXPECT_EQ(options.apparmor_default_profile, "warren default");
   ASSERT_EQ(options.pod_ranges.size(), 2u);
   EXPECT_EQ(options.pod_ranges[1].ToString(), "fd00:1::/64");
   EXPECT_EQ(options.bridge, "br-pods");
@@ -101,6 +110,21 @@ TEST(OptionsTest, ValuesAreChecked) {
       "cgroup_parent = \"/a/../b\"",
       "log_level = \"loud\"",
       "max_connections = 0",
+      "userns = \"pod\"",
+      "userns = true",
+      "userns_pool = 65536",
+      "userns_pool = \"65536\"",
+      "userns_pool = \"65536:65536:1\"",
+      "userns_pool = \"0:65536\"",
+      "userns_pool = \"65536:0\"",
+      "userns_pool = \"65537:65536\"",
+      "userns_pool = \"65536:65535\"",
+      "userns_pool = \"65536:-65536\"",
+      "userns_pool = \"2147418112:131072\"",
+      "userns_pool = \"4294967296:65536\"",
+      "[security]\nambient_capabilities = \"yes\"",
+      "[security]\nambient_capabilities = 1",
+      "[security]\napparmor_default_profile = \"a\\nb\"",
       "max_connections = \"many\"",
       "max_connections = 1.5",
       "[network]\npod_ranges = []",

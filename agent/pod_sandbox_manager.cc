@@ -50,20 +50,24 @@ absl::Status WithSequel(const absl::Status& status, absl::string_view sequel,
 PodSandboxManager::PodSandboxManager(runtime::Runtime* runtime,
                                      netplugin::PodNetwork* network,
                                      Store* store, ContainerManager* containers,
-                                     const base::Clock* clock)
+                                     const base::Clock* clock,
+                                     NodePolicy policy, IdSpan userns_pool)
     : runtime_(runtime),
       network_(network),
       store_(store),
       containers_(containers),
-      clock_(clock) {}
+      clock_(clock),
+      policy_(std::move(policy)),
+      userns_pool_(userns_pool) {}
 
 absl::StatusOr<std::string> PodSandboxManager::Run(
     const cri::RunPodSandboxRequest& request, const CallContext& call) {
-  RETURN_IF_ERROR(CheckRuntimeHandler(request.runtime_handler()));
+  RETURN_IF_ERROR(
+      CheckRuntimeHandler("runtime_handler", request.runtime_handler()));
   ASSIGN_OR_RETURN(const std::string id, NewId());
   ASSIGN_OR_RETURN(
       runtime::SandboxSpec spec,
-      ConvertSandbox(id, request.config(), ReadHostFacts(*clock_)));
+      ConvertSandbox(id, request.config(), ReadHostFacts(*clock_, policy_)));
   const PodSandboxState intent =
       IntentOf(request, std::move(spec), *store_, clock_->RealNow());
   const cri::PodSandboxMetadata& metadata = request.config().metadata();
@@ -99,7 +103,9 @@ absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
   absl::Status undone = undo.Unwind();
   if (undone.ok()) undone = store_->Erase(sandbox);
   if (undone.ok()) return status;
-  // Never invisible residue (REL-7): it stays listed until Remove succeeds.
+  // Never invisible residue (REL-7): it stays listed until Remove succeeds, and
+  // whatever is left of it may still use its ids.
+  RestoreIds(sandbox);
   store_->Problem(
       absl::StrCat("record of pod sandbox ", sandbox->id()),
       sandbox->Update(PodSandbox::Write::kMight, [](PodSandboxState* state) {
@@ -113,6 +119,7 @@ absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
 absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
                                          base::UndoStack* undo) {
   PhaseTimer timer(sandbox->timings(), clock_);
+  RETURN_IF_ERROR(TakeIds(sandbox, undo));
   const auto spec = sandbox->Get()->spec;
   const bool own_network = spec->network == runtime::NamespaceMode::kPod;
   netplugin::Lease lease;

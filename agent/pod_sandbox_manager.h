@@ -10,7 +10,10 @@
 
 #include "agent/call_context.h"
 #include "agent/cri.h"
+#include "agent/host_facts.h"
+#include "agent/id_span.h"
 #include "agent/store.h"
+#include "agent/userns_pool.h"
 #include "netplugin/pod_network.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"
@@ -35,7 +38,8 @@ class PodSandboxManager {
   // Nothing is owned; all must outlive the manager.
   PodSandboxManager(runtime::Runtime* runtime, netplugin::PodNetwork* network,
                     Store* store, ContainerManager* containers,
-                    const base::Clock* clock);
+                    const base::Clock* clock, NodePolicy policy = {},
+                    IdSpan userns_pool = {});
 
   // RunPodSandbox. Returns the id; the sandbox is READY. The same name again
   // returns the id of the READY sandbox that has it, waiting for one that is
@@ -74,6 +78,14 @@ class PodSandboxManager {
   absl::Status Build(const PodSandboxPtr& sandbox);
   // The steps of Build; each effect pushes its undo.
   absl::Status Assemble(const PodSandboxPtr& sandbox, base::UndoStack* undo);
+  // Takes the ids of the pod's user namespace: those it asks for, or, when it
+  // asks for none and the operator wants one for everybody, a range of the
+  // pool, which becomes part of spec and record.
+  absl::Status TakeIds(const PodSandboxPtr& sandbox, base::UndoStack* undo);
+  // What the record says that it has; before anything is granted.
+  void RestoreIds(const PodSandboxPtr& sandbox);
+  // For a pod of which nothing runs any more.
+  void GiveIdsBack(const PodSandboxPtr& sandbox);
   // Gives links and lease back, whatever there is of them.
   absl::Status TearDownNetwork(const PodSandboxPtr& sandbox);
   void SetPhase(const PodSandboxPtr& sandbox, record::Phase phase);
@@ -87,6 +99,8 @@ class PodSandboxManager {
   Store* const store_;
   ContainerManager* const containers_;
   const base::Clock* const clock_;
+  const NodePolicy policy_;
+  UsernsPool userns_pool_;
 };
 
 }  // namespace warren::agent

@@ -78,6 +78,10 @@ absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
   base::Update(&result, base::Annotate(runtime_->StopSandbox(*state->spec),
                                        "drop the namespaces of the pod"));
   if (!result.ok()) return result;
+  // The last process and the namespace itself are gone. Files that the pod
+  // made in its own root carry no id of the node (idmapped), or lie below a
+  // folder that nobody else gets (chowned).
+  GiveIdsBack(sandbox);
   return sandbox->Update(PodSandbox::Write::kNot, [](PodSandboxState* next) {
     next->stopped = true;
     return absl::OkStatus();

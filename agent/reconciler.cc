@@ -61,7 +61,7 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
 // object whose record makes no sense any more gets a bare spec, with which it
 // can at least be removed.
 void Reconciler::Restore() {
-  const HostFacts host = ReadHostFacts(*clock_);
+  const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
     const auto state = sandbox->Get();
     auto spec = RestoreSpec(state->record, host);
@@ -77,6 +77,7 @@ void Reconciler::Restore() {
           if (lease.ok()) next->lease = *std::move(lease);
           return absl::OkStatus();
         }));
+    sandboxes_->RestoreIds(sandbox);
   }
   for (const ContainerPtr& container : store_->Containers()) {
     RestoreContainer(container);

@@ -1,6 +1,7 @@
 #include "agent/record_convert.h"
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "agent/cri_convert.h"
@@ -116,7 +117,13 @@ void Put(const runtime::StartFacts& facts, record::ContainerRecord* record) {
 
 absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
     const record::PodSandboxRecord& record, const HostFacts& host) {
-  return ConvertSandbox(record.id(), record.config(), host);
+  HostFacts facts = host;
+  facts.modules.decided_before = true;
+  std::optional<runtime::IdMapping> granted;
+  if (record.granted_ids().length() != 0) {
+    granted = {0, record.granted_ids().start(), record.granted_ids().length()};
+  }
+  return ConvertSandbox(record.id(), record.config(), facts, granted);
 }
 
 absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
@@ -138,6 +145,9 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
     volume.layer_dirs = {in.layer_dirs().begin(), in.layer_dirs().end()};
     inputs.volume_images[in.mount()] = &volume;
   }
+  // What was allowed then stays allowed, whatever the node has now.
+  inputs.modules.decided_before = true;
+  inputs.policy.ambient_capabilities = true;
   ASSIGN_OR_RETURN(ConvertedContainer converted, ConvertContainer(inputs));
   runtime::ContainerSpec spec = std::move(converted.spec);
   spec.args = {record.args().begin(), record.args().end()};
@@ -149,6 +159,8 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
   spec.user.supplemental_groups = {record.user().groups().begin(),
                                    record.user().groups().end()};
   spec.user.strict_groups = true;
+  spec.apparmor_profile = record.apparmor_profile();
+  spec.selinux_label = record.selinux_label();
   return spec;
 }
 

@@ -109,5 +109,40 @@ TEST(RecordConvert, VolumesComeFromTheRecordNotFromImages) {
   EXPECT_EQ(spec->mounts[0].image_sub_path, "sub");
 }
 
+// Neither an unloaded profile nor a changed configuration may take a running
+// container from us.
+TEST(RecordConvert, EXE_8_RestoredSpecKeepsItsLabelsAndIds) {
+  record::PodSandboxRecord pod;
+  pod.set_id(std::string(64, '1'));
+  pod.mutable_config()->mutable_metadata()->set_name("p");
+  pod.mutable_config()->mutable_metadata()->set_namespace_("n");
+  pod.mutable_config()->mutable_metadata()->set_uid("u");
+  pod.mutable_granted_ids()->set_start(1 << 20);
+  pod.mutable_granted_ids()->set_length(65536);
+  const auto sandbox = RestoreSpec(pod, HostFacts());
+  ASSERT_TRUE(sandbox.ok()) << sandbox.status();
+  EXPECT_EQ(sandbox->uid_mappings,
+            (std::vector<runtime::IdMapping>{{0, 1 << 20, 65536}}));
+  EXPECT_EQ(sandbox->gid_mappings, sandbox->uid_mappings);
+
+  record::ContainerRecord record;
+  record.set_id(std::string(64, '2'));
+  record.mutable_config()->mutable_metadata()->set_name("c");
+  auto* security =
+      record.mutable_config()->mutable_linux()->mutable_security_context();
+  security->mutable_selinux_options()->set_type("t");
+  security->mutable_apparmor()->set_profile_type(
+      cri::SecurityProfile::RuntimeDefault);
+  security->mutable_capabilities()->add_add_ambient_capabilities("CHOWN");
+  record.set_apparmor_profile("the default of then");
+  record.set_selinux_label("u:r:t:s0");
+  record.add_args("/entry");
+  const auto spec = RestoreSpec(record, pod, *sandbox);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->apparmor_profile, "the default of then");
+  EXPECT_EQ(spec->selinux_label, "u:r:t:s0");
+  EXPECT_EQ(spec->ambient_capabilities, 1u);
+}
+
 }  // namespace
 }  // namespace warren::agent

@@ -33,6 +33,11 @@ constexpr Named kNamed[] = {
 constexpr int kRtMin = 34;
 constexpr int kRtMax = 64;
 
+// SimpleAtoi lets signs and blanks through.
+bool AllDigits(absl::string_view text) {
+  return text.find_first_not_of("0123456789") == absl::string_view::npos;
+}
+
 // "RTMIN", "RTMIN+3" or, as in CRI's names, "RTMINPLUS3"; 0 = none of these.
 int RealTime(absl::string_view name) {
   const bool from_min = absl::ConsumePrefix(&name, "RTMIN");
@@ -43,8 +48,8 @@ int RealTime(absl::string_view name) {
                                      absl::ConsumePrefix(&name, "PLUS")
                                : absl::ConsumePrefix(&name, "-") ||
                                      absl::ConsumePrefix(&name, "MINUS");
-    if (!sign || name.empty() || name.size() > 2 ||
-        !absl::ascii_isdigit(name[0]) || !absl::SimpleAtoi(name, &offset)) {
+    if (!sign || name.empty() || name.size() > 2 || !AllDigits(name) ||
+        !absl::SimpleAtoi(name, &offset)) {
       return 0;
     }
   }
@@ -57,8 +62,10 @@ int RealTime(absl::string_view name) {
 int SignalByName(absl::string_view name) {
   int number = 0;
   if (!name.empty() && absl::ascii_isdigit(name[0])) {
-    const bool good = absl::SimpleAtoi(name, &number) && number <= kRtMax;
-    return good ? number : 0;
+    return AllDigits(name) && absl::SimpleAtoi(name, &number) &&
+                   number <= kRtMax
+               ? number
+               : 0;
   }
   const std::string upper = absl::AsciiStrToUpper(name);
   const absl::string_view bare = absl::StripPrefix(upper, "SIG");

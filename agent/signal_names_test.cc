@@ -17,7 +17,8 @@ TEST(SignalNames, ByName) {
                {"RTMIN+31", 0}, {"RTMAX-31", 0},  {"RTMIN3", 0},
                {"SIG", 0},      {"", 0},          {"0", 0},
                {"65", 0},       {"-1", 0},        {"RTMIN+", 0},
-               {"RTMIN+-1", 0}, {"15x", 0},       {"RTMIN-1", 0}};
+               {"RTMIN+-1", 0}, {"15x", 0},       {"15 ", 0},
+               {"RTMIN+3 ", 0}, {"RTMIN-1", 0}};
   for (const auto& c : cases) {
     EXPECT_EQ(SignalByName(c.name), c.number) << c.name;
   }

@@ -49,6 +49,9 @@ void FillProcess(const ContainerSpec& spec, const User& user,
       spec.capabilities, HasUserNamespace(spec.sandbox));
   process->set_cap_bounding(capabilities);
   process->set_cap_effective(capabilities);
+  process->set_cap_ambient(spec.ambient_capabilities & capabilities);
+  process->set_apparmor_profile(spec.apparmor_profile);
+  process->set_selinux_label(spec.selinux_label);
   process->set_no_new_privs(spec.no_new_privs);
   process->set_oom_score_adj(privileges.ClampOomScoreAdj(spec.oom_score_adj));
   if (filter != nullptr) {

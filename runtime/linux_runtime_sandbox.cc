@@ -36,6 +36,23 @@ absl::Status Check(const SandboxSpec& spec, bool time_namespaces) {
   return absl::OkStatus();
 }
 
+// A sysctl that the kernel has not got in a pod's namespace, or a value that it
+// does not take, is a fault of the request.
+absl::Status NameSysctl(const absl::Status& status) {
+  if (FailedStep(status) != "sysctl") return status;
+  switch (base::GetErrno(status)) {
+    case ENOENT:
+    case EINVAL:
+    case ERANGE:
+    case EACCES:
+    case EPERM:
+      return absl::InvalidArgumentError(
+          absl::StrCat("config.linux.sysctls: ", status.message()));
+    default:
+      return status;
+  }
+}
+
 absl::Status WriteFile(int dir_fd, const char* name, const std::string& text,
                        uid_t uid, gid_t gid) {
   ASSIGN_OR_RETURN(
@@ -79,7 +96,7 @@ absl::StatusOr<base::ProcessId> LinuxRuntime::LaunchNamespaces(
   auto launched = launcher_.LaunchSandbox(request.message, request.fds());
   if (!launched.ok()) {
     mount_namespaces_->RemovePod(spec.id).IgnoreError();
-    return launched.status();
+    return NameSysctl(launched.status());
   }
   return launched->process;
 }

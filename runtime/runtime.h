@@ -202,6 +202,11 @@ struct ContainerSpec {
   // private folder with the image's content, gone with the container.
   std::vector<std::string> volumes;
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
+  uint64_t ambient_capabilities = 0;  // = inheritable; part of `capabilities`
+  // Entered at execve by programs and exec sessions; one that cannot be is an
+  // error of the start. Empty = none.
+  std::string apparmor_profile;
+  std::string selinux_label;  // user:role:type:level
   bool privileged = false;
   bool no_new_privs = false;
   // A Localhost profile is read by CreateContainer and never again.

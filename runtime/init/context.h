@@ -44,6 +44,7 @@ int PlaceStdio(Context* c);
 
 // identity.cc
 int SetLimits(Context* c);
+int SetSecurityLabels(Context* c);
 int DropBounding(Context* c);
 int SetIds(Context* c);
 int SetCapabilities(Context* c);

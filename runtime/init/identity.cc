@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "runtime/init/context.h"
 
@@ -45,6 +47,15 @@ int SetCaps(const CapSets& sets) {
   return syscall(SYS_capset, &header, data) == 0 ? 0 : errno;
 }
 
+// One write, as the kernel takes it (proc_pid_attr(5)).
+int WriteAttribute(int proc_fd, const char* name, const char* text) {
+  const int fd = openat(proc_fd, name, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  const int error = write(fd, text, strlen(text)) < 0 ? errno : 0;
+  close(fd);
+  return error;
+}
+
 // Without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)).
 uint64_t NeededForFilter(const ProgramPlan& program) {
   const bool needed = program.seccomp.len != 0 && !program.no_new_privs;
@@ -70,6 +81,26 @@ int SetLimits(Context* c) {
     if (setrlimit(resource, &limit) != 0) return errno;
   }
   return 0;
+}
+
+// EXE-8: what cannot be applied ends the start. AppArmor has a folder of its
+// own since Linux 5.8; before, it shares the file with whatever module is
+// first, and that module refuses what is not its own.
+int SetSecurityLabels(Context* c) {
+  const ProgramPlan& program = c->plan.program;
+  if (program.apparmor_exec != nullptr) {
+    c->detail = program.apparmor_exec;
+    int error = WriteAttribute(c->plan.proc_fd,
+                               "thread-self/attr/apparmor/exec", c->detail);
+    if (error == ENOENT) {
+      error =
+          WriteAttribute(c->plan.proc_fd, "thread-self/attr/exec", c->detail);
+    }
+    if (error != 0) return error;
+  }
+  if (program.selinux_exec == nullptr) return 0;
+  c->detail = program.selinux_exec;
+  return WriteAttribute(c->plan.proc_fd, "thread-self/attr/exec", c->detail);
 }
 
 int DropBounding(Context* c) {

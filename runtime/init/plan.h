@@ -69,6 +69,10 @@ struct ProgramPlan {
   uint64_t cap_effective;
   uint64_t cap_ambient;
   bool no_new_privs;
+  // What is written to the attributes of the security modules: "exec NAME"
+  // and a whole context. nullptr = none.
+  const char* apparmor_exec;
+  const char* selinux_exec;
   sock_fprog seccomp;      // len 0 = none
   uint32_t seccomp_flags;  // SECCOMP_FILTER_FLAG_*
   const Limit* limits;
@@ -87,7 +91,8 @@ struct Plan {
   // Written with "0" (= myself) and read back, one per v1 hierarchy.
   const int* cgroup_procs_fds;
   size_t cgroup_procs_count;
-  // A private procfs of the shim's pid namespace, for oom_score_adj (FS-3).
+  // A private procfs of the shim's pid namespace, for oom_score_adj and the
+  // labels of security modules (FS-3).
   int proc_fd;
 
   // Entered before the fork. exec: the target's namespaces, all at once.

@@ -34,6 +34,7 @@ constexpr Step kSteps[] = {
     {"cwd", true, true, EnterWorkingDir},
     {"seal_rootfs", true, false, SealRootfs},
     {"rlimits", true, true, SetLimits},
+    {"labels", true, true, SetSecurityLabels},
     {"bounding", true, true, DropBounding},
     {"identity", true, true, SetIds},
     {"capabilities", true, true, SetCapabilities},

@@ -76,6 +76,7 @@ void PlanBuilder::AddProcess(const v1::Process& process) {
   program.cap_effective = process.cap_effective();
   program.cap_ambient = process.cap_ambient();
   program.no_new_privs = process.no_new_privs();
+  AddLabels(process);
   const std::string& filter = process.seccomp_program();
   if (filter.size() % sizeof(sock_filter) != 0 ||
       filter.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
@@ -96,6 +97,16 @@ void PlanBuilder::AddProcess(const v1::Process& process) {
   program.limit_count = limits_.size();
   program.set_oom_score_adj = process.has_oom_score_adj();
   program.oom_score_adj = process.oom_score_adj();
+}
+
+void PlanBuilder::AddLabels(const v1::Process& process) {
+  if (!process.apparmor_profile().empty()) {
+    apparmor_exec_ = "exec " + process.apparmor_profile();
+    plan_.program.apparmor_exec = Text(apparmor_exec_, "apparmor_profile");
+  }
+  if (!process.selinux_label().empty()) {
+    plan_.program.selinux_exec = Text(process.selinux_label(), "selinux_label");
+  }
 }
 
 void PlanBuilder::AddCgroup(const v1::CgroupPlacement& placement) {

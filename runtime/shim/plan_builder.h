@@ -51,6 +51,7 @@ class PlanBuilder {
   void Refuse(const char* what, int error);
 
   void AddProcess(const v1::Process& process);
+  void AddLabels(const v1::Process& process);
   void AddStrings(
       const google::protobuf::RepeatedPtrField<std::string>& strings,
       const char* what, std::vector<const char*>* out);
@@ -67,6 +68,7 @@ class PlanBuilder {
   int shim_pid_fd_ = -1;
   int null_fd_ = -1;
 
+  std::string apparmor_exec_;
   std::vector<const char*> args_;
   std::vector<const char*> env_;
   std::vector<gid_t> groups_;

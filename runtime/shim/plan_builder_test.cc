@@ -108,10 +108,29 @@ TEST_F(PlanBuilderTest, ProgramIsTakenOver) {
   EXPECT_TRUE(program.set_oom_score_adj);
 }
 
+TEST_F(PlanBuilderTest, EXE_8_LabelsInTheKernelsWords) {
+  v1::Process* process = container()->mutable_process();
+  process->set_apparmor_profile("my profile");
+  process->set_selinux_label("u:r:t:s0:c1,c2");
+  {
+    PlanBuilder builder(input_);
+    ASSERT_FALSE(builder.BuildContainer().failed());
+    EXPECT_STREQ(builder.plan().program.apparmor_exec, "exec my profile");
+    EXPECT_STREQ(builder.plan().program.selinux_exec, "u:r:t:s0:c1,c2");
+  }
+  process->set_apparmor_profile(std::string("a\0b", 3));
+  EXPECT_EQ(BuildError(), EINVAL);
+  process->clear_apparmor_profile();
+  process->set_selinux_label(std::string("a\0b", 3));
+  EXPECT_EQ(BuildError(), EINVAL);
+}
+
 TEST_F(PlanBuilderTest, DefaultsOfAnEmptyProgram) {
   PlanBuilder builder(input_);
   ASSERT_FALSE(builder.BuildContainer().failed());
   const init::ProgramPlan& program = builder.plan().program;
+  EXPECT_EQ(program.apparmor_exec, nullptr);
+  EXPECT_EQ(program.selinux_exec, nullptr);
   EXPECT_STREQ(program.cwd, "/");
   EXPECT_NE(std::string(program.search_path).find("/usr/bin"),
             std::string::npos);

@@ -178,7 +178,8 @@ Failure StartProgram(PlanBuilder* builder, int launch_socket,
   base::UniqueFd proc;
   init::Plan& plan = builder->plan();
   plan.report_fd = theirs.get();
-  if (plan.program.set_oom_score_adj) {
+  if (plan.program.set_oom_score_adj || plan.program.apparmor_exec != nullptr ||
+      plan.program.selinux_exec != nullptr) {
     proc = PrivateProcfs();
     if (!proc.valid()) return Fail("procfs", errno);
     plan.proc_fd = proc.get();

@@ -27,9 +27,12 @@ warren_e2e_test(containers ${E}/container_lifecycle_test.cc
 warren_e2e_test(mounts ${E}/mount_propagation_test.cc
   ${E}/mount_attributes_test.cc ${E}/mount_targets_test.cc
   ${E}/image_volume_test.cc)
+warren_e2e_test(process ${E}/identity_test.cc ${E}/program_test.cc
+  ${E}/granted_ids_test.cc)
 warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc)
 warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
+  ${E}/namespace_grid_test.cc ${E}/sysctl_test.cc
   ${E}/network_test.cc ${E}/inspect_test.cc)
 warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
 

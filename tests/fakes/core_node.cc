@@ -49,16 +49,18 @@ std::unique_ptr<StateFolder> StateFolder::CopyOf(const std::string& path) {
 }
 
 CoreNode::CoreNode(std::string state_dir, FakeKernel kernel,
-                   std::string boot_id)
+                   std::string boot_id, const agent::NodePolicy& policy,
+                   agent::IdSpan userns_pool)
     : runtime(&faults, kernel),
       network(&faults, kernel.links),
       images(&faults) {
   images.Add(TestImage());
   store = Must(agent::Store::Open(std::move(state_dir), std::move(boot_id)));
-  containers = std::make_unique<agent::ContainerManager>(&runtime, &images,
-                                                         store.get(), &clock);
+  containers = std::make_unique<agent::ContainerManager>(
+      &runtime, &images, store.get(), &clock, policy);
   sandboxes = std::make_unique<agent::PodSandboxManager>(
-      &runtime, &network, store.get(), containers.get(), &clock);
+      &runtime, &network, store.get(), containers.get(), &clock, policy,
+      userns_pool);
 }
 
 CoreNode::~CoreNode() {

@@ -39,7 +39,9 @@ class StateFolder {
 class CoreNode {
  public:
   explicit CoreNode(std::string state_dir, FakeKernel kernel = {},
-                    std::string boot_id = "boot-1");
+                    std::string boot_id = "boot-1",
+                    const agent::NodePolicy& policy = {},
+                    agent::IdSpan userns_pool = {});
   ~CoreNode();
 
   // What an agent does before it serves.

@@ -19,7 +19,11 @@ warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/cri_convert_process_test.cc
   ${CORE_TESTS}/cri_convert_seccomp_test.cc
   ${CORE_TESTS}/cri_convert_sandbox_test.cc
-  ${CORE_TESTS}/signal_names_test.cc ${CORE_TESTS}/validate_test.cc)
+  ${CORE_TESTS}/cri_convert_security_test.cc
+  ${CORE_TESTS}/cri_convert_strings_test.cc
+  ${CORE_TESTS}/security_modules_test.cc
+  ${CORE_TESTS}/signal_names_test.cc ${CORE_TESTS}/userns_pool_test.cc
+  ${CORE_TESTS}/validate_test.cc)
 warren_test(NAME agent_record_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/lifecycle_test.cc ${CORE_TESTS}/reconcile_plan_test.cc
   ${CORE_TESTS}/record_convert_test.cc ${CORE_TESTS}/record_file_test.cc)
@@ -29,6 +33,7 @@ warren_test(NAME agent_managers_test LABEL unit LIBS warren_fakes SOURCES
   ${CORE_TESTS}/inspection_test.cc
   ${CORE_TESTS}/pod_sandbox_manager_test.cc ${CORE_TESTS}/store_test.cc)
 warren_test(NAME agent_recovery_test LABEL unit LIBS warren_fakes TIMEOUT 300
-  SOURCES ${CORE_TESTS}/crash_test.cc ${CORE_TESTS}/reconciler_test.cc)
+  SOURCES ${CORE_TESTS}/crash_test.cc ${CORE_TESTS}/granted_ids_test.cc
+  ${CORE_TESTS}/reconciler_test.cc)
 warren_test(NAME agent_concurrency_test LABEL unit LIBS warren_fakes
   TIMEOUT 300 SOURCES ${CORE_TESTS}/concurrency_test.cc)

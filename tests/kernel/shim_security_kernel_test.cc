@@ -236,6 +236,41 @@ TEST_F(ShimSecurity, EXE_6_CapabilitiesAndNoNewPrivs) {
   }
 }
 
+// No security module of this host takes the labels: the start fails at that
+// step and the program never runs, nor does an exec session's.
+TEST_F(ShimSecurity, EXE_8_ALabelThatCannotBeAppliedEndsTheStart) {
+  if (access("/sys/kernel/security/apparmor/profiles", F_OK) == 0 ||
+      access("/sys/fs/selinux/enforce", F_OK) == 0) {
+    GTEST_SKIP() << "the host has a security module that might take them";
+  }
+  const auto label = [](bool apparmor, shim::v1::Process* process) {
+    if (apparmor) {
+      process->set_apparmor_profile("no-such-profile");
+    } else {
+      process->set_selinux_label("system_u:system_r:container_t:s0");
+    }
+  };
+  ContainerLaunch good = Container("exec sleep 1000");
+  const runtime::Launched launched = Start(&good);
+  for (const bool apparmor : {true, false}) {
+    ContainerLaunch launch = Container("echo it ran");
+    label(apparmor, launch.container()->mutable_process());
+    const ContainerEnd end = Run(std::move(launch));
+    ASSERT_FALSE(end.status.ok());
+    EXPECT_EQ(runtime::FailedStep(end.status), "labels") << end.status;
+    EXPECT_EQ(end.output, "");
+    FdList fds;
+    ExecPipes pipes;
+    auto request =
+        ExecRequest(launched, {"echo", "it ran"}, false, &fds, &pipes);
+    label(apparmor, request.mutable_exec()->mutable_process());
+    auto session = launcher().LaunchExec(request, fds.Numbers());
+    ASSERT_FALSE(session.ok());
+    EXPECT_EQ(runtime::FailedStep(session.status()), "labels");
+  }
+  KillAndAwait(launched);
+}
+
 TEST_F(ShimSecurity, EXE_9_SessionKeyringIsFresh) {
   ContainerLaunch launch = Container("exec sleep 1000");
   const runtime::Launched launched = Start(&launch);

@@ -5,6 +5,7 @@ import tempfile
 import unittest
 
 import calls
+import fields
 import format  # pylint: disable=redefined-builtin
 import includes
 import layout
@@ -127,6 +128,56 @@ class Layout(unittest.TestCase):
     def test_readme(self):
         self.assertTrue(layout.check_readmes(["README.md", "a/b.cc"]))
         self.assertFalse(layout.check_readmes(["README.md", "a/README.md"]))
+
+
+class Fields(unittest.TestCase):
+    PROTO = """
+    message PodSandboxConfig { string hostname = 1;  // text
+      LinuxPod linux = 8; Windows windows = 9; }
+    message LinuxPod { map<string, string> sysctls = 3; Kind kind = 4; }
+    message Kind { enum Mode { A = 0; } Mode mode = 1; int64 x = 2
+      [deprecated = true]; }
+    message Windows { string a = 1; }
+    message ContainerConfig { repeated string args = 1; }
+    """
+    ROWS = ("| `hostname`, `linux.sysctls` | set | `A.B` |",
+            "| `linux.kind.mode` | kept | `a_test.cc` |",
+            "### ContainerConfig: the process",
+            "| `args` | passed \\| on | `A.B`, `x/a_test.cc` |")
+
+    def found(self, *lines):
+        texts = {fields.PROTO: self.PROTO, "x/a_test.cc": "TEST_F(A,\n B) {}",
+                 fields.README: "\n".join(
+                     (fields.SECTION, "### PodSandboxConfig") + lines)}
+        return [str(f) for f in fields.check(list(texts), texts.get)]
+
+    def test_all_there(self):
+        self.assertEqual(self.found(*self.ROWS), [])
+
+    def test_each_missing_row_is_found(self):
+        for gone in (0, 1, 3):
+            lines = list(self.ROWS)
+            del lines[gone]
+            self.assertTrue(any("has no row" in text
+                                for text in self.found(*lines)), gone)
+
+    def test_names_of_nothing(self):
+        for row, why in (("| `nohost` | x | `A.B` |", "no field nohost"),
+                         ("| `hostname` | x | `A.C` |", "no test A.C"),
+                         ("| `hostname` | x | |", "names no test"),
+                         ("| `hostname` | x | b_test.cc |", "names no test")):
+            self.assertTrue(any(why in text
+                                for text in self.found(row, *self.ROWS)), row)
+
+    def test_the_real_wire_is_understood(self):
+        wire = fields.messages(tree.read(fields.PROTO))
+        paths = fields.leaves(wire, "ContainerConfig", "ContainerConfig")
+        for path in ("stdin_once", "mounts.uidMappings", "CDI_devices",
+                     "linux.security_context.namespace_options.target_id",
+                     "linux.security_context.seccomp",
+                     "linux.resources.unified"):
+            self.assertIn(path, paths)
+        self.assertNotIn("windows", paths)
 
 
 class Tools(unittest.TestCase):

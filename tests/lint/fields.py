@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+"""Every field of a pod's and a container's configuration has a row in the
+top README ("Every configuration field") and every test named there exists."""
+import os
+import re
+
+import tree
+
+PROTO = "proto/runtime/v1/api.proto"
+README = "README.md"
+SECTION = "## Every configuration field"
+# Table of the section -> the message whose fields its rows name, and what a
+# row may leave out at the start of a path.
+TABLES = {
+    "PodSandboxConfig": ("PodSandboxConfig", ""),
+    "ContainerConfig: the process": ("ContainerConfig", ""),
+    "ContainerConfig: security context": ("ContainerConfig",
+                                          "linux.security_context."),
+    "ContainerConfig: mounts": ("ContainerConfig", "mounts."),
+    "ContainerConfig: devices": ("ContainerConfig", "devices."),
+    "LinuxContainerResources": ("ContainerConfig", "linux.resources."),
+}
+# Not for Linux, or replaced by a field that has a row; they may have one.
+EXCLUDED = re.compile(r"^windows$|\.seccomp_profile_path$|"
+                      r"\.apparmor_profile$")
+# Messages that are more than one row: each of their fields needs its own.
+OPENED = re.compile(r"^linux(\.security_context(\.namespace_options)?)?$|"
+                    r"^(mounts|devices)$")
+ALSO_OPENED = {"ContainerConfig": ("linux.resources",), "PodSandboxConfig": ()}
+
+_BLOCK = re.compile(r"\b(message|enum|service|oneof)\s+(\w+)\s*\{|[{}]|"
+                    r"(?:repeated\s+)?(map\s*<[^>]*>|[\w.]+)\s+(\w+)\s*="
+                    r"\s*\d+\s*(?:\[[^\]]*\])?\s*;")
+_TEST = re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)")
+
+
+def messages(text):
+    """Message name -> [(field, type)] of a .proto."""
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
+    found, stack = {}, []
+    for match in _BLOCK.finditer(text):
+        kind, name, of_type, field = match.groups()
+        if kind:
+            stack.append((kind, name))
+            if kind == "message":
+                found[name] = []
+        elif field:
+            if stack and stack[-1][0] == "message":
+                found[stack[-1][1]].append((field, of_type))
+        elif match.group() == "{":
+            stack.append(("", ""))
+        elif stack:
+            stack.pop()
+    return found
+
+
+def leaves(all_messages, message, root, prefix=""):
+    """Paths that need a row: of each field, or, where a message is opened, of
+    each of its own."""
+    paths = []
+    for field, of_type in all_messages[message]:
+        path = prefix + field
+        opened = OPENED.match(path) or path in ALSO_OPENED[root]
+        if EXCLUDED.search(path):
+            continue
+        if of_type in all_messages and opened:
+            paths += leaves(all_messages, of_type, root, path + ".")
+        else:
+            paths.append(path)
+    return paths
+
+
+def is_path(all_messages, message, path):
+    """Whether a path of field names exists, however deep."""
+    for name in path.split("."):
+        types = dict(all_messages.get(message, ()))
+        if name not in types:
+            return False
+        message = types[name]
+    return True
+
+
+def rows(text):
+    """(line, table, first cell, last cell) of each row of the section."""
+    table, inside = None, False
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith("## "):
+            inside = line == SECTION
+        elif inside and line.startswith("### "):
+            table = line[4:].strip()
+        elif inside and table and line.startswith("| `"):
+            cells = [cell.strip() for cell in
+                     re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+            yield number, table, cells[0], cells[-1] if len(cells) > 2 else ""
+
+
+def has_test(name, tests, paths):
+    if name in tests:
+        return True
+    return any(path == name or os.path.basename(path) == name
+               for path in paths)
+
+
+def check_row(row, all_messages, tests, paths):
+    """Findings, and the paths (root, path) that the row covers."""
+    number, table, fields, named = row
+    root, prefix = TABLES[table]
+    findings, covered = [], []
+    for field in re.findall(r"`([^`]+)`", fields):
+        whole = next((path for path in (field, prefix + field)
+                      if is_path(all_messages, root, path)), None)
+        if whole is None:
+            findings.append(tree.Finding(README, number, f"{root} has no "
+                                         f"field {field}"))
+        else:
+            covered.append((root, whole))
+    names = re.findall(r"`([^`]+)`", named)
+    if not names:
+        findings.append(tree.Finding(README, number, "the row names no test"))
+    findings += [tree.Finding(README, number, f"there is no test {name}")
+                 for name in names if not has_test(name, tests, paths)]
+    return findings, covered
+
+
+def covers(covered, root, path):
+    """By itself, by a message it is in, or by all that it is made of."""
+    return any(of == root and (row == path or path.startswith(row + ".") or
+                               row.startswith(path + "."))
+               for of, row in covered)
+
+
+def check(files, read):
+    all_messages = messages(read(PROTO))
+    tests = {f"{suite}.{name}" for path in files if path.endswith("_test.cc")
+             for suite, name in _TEST.findall(read(path))}
+    findings, covered = [], []
+    for row in rows(read(README)):
+        if row[1] not in TABLES:
+            findings.append(tree.Finding(README, row[0],
+                                         f"unknown table {row[1]}"))
+            continue
+        more, fields = check_row(row, all_messages, tests, files)
+        findings += more
+        covered += fields
+    for root in ("PodSandboxConfig", "ContainerConfig"):
+        findings += [tree.Finding(README, 1, f"{root}.{path} has no row")
+                     for path in leaves(all_messages, root, root)
+                     if not covers(covered, root, path)]
+    return findings
+
+
+if __name__ == "__main__":
+    tree.main("fields", check)

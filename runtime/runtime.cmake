@@ -3,6 +3,7 @@
 add_library(warren_runtime STATIC
   cgroup.cc
   cgroup_tree.cc
+  cgroup_update.cc
   cgroup_v1.cc
   cgroup_v2.cc
   cgroup_values.cc
@@ -33,6 +34,7 @@ target_link_libraries(warren_runtime PUBLIC warren_base warren_shim_client
 
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_test.cc
+  cgroup_update_test.cc
   id_map_test.cc
   mountinfo_test.cc
   mounts_test.cc

@@ -140,8 +140,8 @@ absl::StatusOr<std::vector<ControlValue>> ChangedValues(
 
 void OrderV1(int64_t memsw, int64_t period_us,
              std::vector<ControlValue>* values) {
-  const Pair memory = FindPair(values, "memory.limit_in_bytes",
-                               "memory.memsw.limit_in_bytes");
+  const Pair memory =
+      FindPair(values, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
   if (memory.whole) {
     if (LimitOf(*memory.first) <= memsw) {
       PutFirst(memory.first, memory.second);
@@ -174,17 +174,16 @@ absl::Status WriteValue(const ControlWrite& write, ControlWriter writer) {
       return absl::FailedPreconditionError(absl::StrCat(
           v.field, ": the host's cgroups offer no ", Shown(v.file)));
     case EBUSY:
-      return absl::FailedPreconditionError(absl::StrCat(
-          v.field, ": ", Shown(v.file), " cannot be ", Shown(v.value),
-          ", more than that is in use"));
+      return absl::FailedPreconditionError(
+          absl::StrCat(v.field, ": ", Shown(v.file), " cannot be ",
+                       Shown(v.value), ", more than that is in use"));
     case EINVAL:
     case ERANGE:
     case EACCES:  // a cpuset beyond the parent's
     case EPERM:
-      return absl::InvalidArgumentError(
-          absl::StrCat(v.field, ": the kernel refuses \"",
-                       absl::CHexEscape(Shown(v.value)), "\" for ",
-                       Shown(v.file), " (errno ", base::GetErrno(status), ")"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          v.field, ": the kernel refuses \"", absl::CHexEscape(Shown(v.value)),
+          "\" for ", Shown(v.file), " (errno ", base::GetErrno(status), ")"));
     default:
       return base::Annotate(status, absl::StrCat(v.field, ": set ", v.file));
   }
@@ -209,15 +208,14 @@ absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,
   for (size_t i = before.size(); i-- > 0;) {
     // What cannot be read has no value to go back to.
     if (!before[i].ok()) continue;
-    const absl::Status put = PutBack(writes[i].folder, writes[i].value.file,
-                                     *before[i], writer);
+    const absl::Status put =
+        PutBack(writes[i].folder, writes[i].value.file, *before[i], writer);
     if (i + 1 < before.size()) base::Update(&undone, put);
   }
   if (undone.ok()) return failed;
   return absl::Status(
       failed.code(),
-      absl::StrCat(failed.message(),
-                   "; earlier values could not be put back: ",
+      absl::StrCat(failed.message(), "; earlier values could not be put back: ",
                    undone.message()));
 }
 

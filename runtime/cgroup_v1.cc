@@ -217,7 +217,7 @@ absl::Status CgroupV1::Update(const std::string& path, const Resources& from,
   for (ControlValue& v : changed) {
     const auto folder = folders.find(Find(v.controller));
     if (folder == folders.end()) continue;  // best effort
-    if (v.value.empty()) {  // a cpuset: what the parent has
+    if (v.value.empty()) {                  // a cpuset: what the parent has
       ASSIGN_OR_RETURN(v.value, base::ReadFileAt(folder->second.get(),
                                                  absl::StrCat("../", v.file)));
     }

@@ -117,11 +117,11 @@ absl::StatusOr<std::vector<ControlValue>> V2Values(const Resources& r) {
   if (r.cpu_quota_us != 0 || r.cpu_period_us != 0) {
     const int64_t period =
         r.cpu_period_us != 0 ? r.cpu_period_us : kDefaultPeriodUs;
-    values.Add("cpu.max",
-               absl::StrCat(
-                   r.cpu_quota_us > 0 ? absl::StrCat(r.cpu_quota_us) : "max",
-                   " ", period),
-               "cpu_quota");
+    values.Add(
+        "cpu.max",
+        absl::StrCat(r.cpu_quota_us > 0 ? absl::StrCat(r.cpu_quota_us) : "max",
+                     " ", period),
+        "cpu_quota");
   }
   if (!r.cpuset_cpus.empty()) {
     values.Add("cpuset.cpus", r.cpuset_cpus, "cpuset_cpus");

@@ -196,7 +196,9 @@ absl::Status CgroupV1::CheckMounted(
 
 absl::Status CgroupV1::Update(const std::string& path, const Resources& from,
                               const Resources& to) {
-  ASSIGN_OR_RETURN(const auto old_values, V1Values(from));
+  Resources had = from;
+  had.unified.clear();  // what v1 does not have was never written
+  ASSIGN_OR_RETURN(const auto old_values, V1Values(had));
   ASSIGN_OR_RETURN(const auto new_values, V1Values(to));
   ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));
   RETURN_IF_ERROR(CheckMounted(changed));

@@ -69,6 +69,13 @@ class ContainerManager {
   absl::StatusOr<cri::ExecSyncResponse> ExecSync(
       const cri::ExecSyncRequest& request, const CallContext& call);
 
+  // UpdateContainerResources: cgroup and record, both or neither. Fields that
+  // are not given stay; oom_score_adj always does. kFailedPrecondition unless
+  // CREATED or RUNNING: on an ended container an update would mean nothing.
+  absl::Status UpdateResources(
+      const cri::UpdateContainerResourcesRequest& request,
+      const CallContext& call);
+
   // ReopenContainerLog; kFailedPrecondition unless RUNNING.
   absl::Status ReopenLog(const std::string& id, const CallContext& call);
 
@@ -92,6 +99,9 @@ class ContainerManager {
   absl::Status ResolvePidTarget(const std::string& sandbox_id,
                                 runtime::ContainerSpec* spec);
   absl::Status StartLocked(const ContainerPtr& container);
+  // After a restart, for an adopted container: an update that was cut short is
+  // taken back, so that cgroup and record agree.
+  absl::Status SettleUpdate(const ContainerPtr& container);
   absl::Status RemoveLocked(const ContainerPtr& container,
                             const CallContext& call);
   // Until the container has ended or its grace is over; without its lock.

@@ -10,6 +10,7 @@ add_library(agent_core STATIC
   ${CORE}/container_manager.cc
   ${CORE}/container_status.cc
   ${CORE}/container_stop.cc
+  ${CORE}/container_update.cc
   ${CORE}/cri_convert.cc
   ${CORE}/cri_convert_container.cc
   ${CORE}/cri_convert_devices.cc

@@ -37,6 +37,11 @@ class CrashTest : public testing::Test {
     observe("started");
     const std::string other = node->MustStart(pod, "other");
     observe("started other");
+    cri::UpdateContainerResourcesRequest update;
+    update.set_container_id(other);
+    update.mutable_linux()->set_cpu_shares(77);
+    EXPECT_TRUE(node->containers->UpdateResources(update, {}).ok());
+    observe("updated other");
     EXPECT_TRUE(node->containers->Stop(app, 1, {}).ok());
     observe("stopped");
     EXPECT_TRUE(node->containers->Remove(app, {}).ok());
@@ -79,11 +84,19 @@ TEST_F(CrashTest, REL_3_EveryCrashPointRecovers) {
       EXPECT_EQ(listed.count(id), 1u);
     }
     std::set<std::string> containers;
+    bool updated = false;
     for (const auto& container : next->containers->List({})) {
       containers.insert(container.id());
       const bool runs = kernel.containers.at(container.id()).process ==
                         FakeKernel::Process::kRunning;
       EXPECT_EQ(container.state() == cri::CONTAINER_RUNNING, runs);
+      const int64_t shares = next->ContainerStatus(container.id())
+                                 .resources()
+                                 .linux()
+                                 .cpu_shares();
+      EXPECT_EQ(kernel.containers.at(container.id()).resources.cpu_shares,
+                shares);
+      updated |= shares == 77;
     }
     for (const auto& [id, container] : kernel.containers) {
       EXPECT_EQ(containers.count(id), 1u);
@@ -92,6 +105,7 @@ TEST_F(CrashTest, REL_3_EveryCrashPointRecovers) {
     if (point == "ran") {
       EXPECT_EQ(listed.size(), 1u);
     }
+    EXPECT_TRUE(updated || point != "updated other");
     if (point == "created" || point == "started") {
       EXPECT_EQ(containers.size(), 1u);
     }

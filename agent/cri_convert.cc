@@ -120,9 +120,10 @@ absl::Status CheckMemory(absl::string_view field,
   const std::string swap_field =
       absl::StrCat(field, ".memory_swap_limit_in_bytes");
   RETURN_IF_ERROR(Within(swap_field, swap, -1, INT64_MAX));
-  if (swap > 0 && limit > 0 && swap < limit) {
+  if (swap > 0 && (limit <= 0 || swap < limit)) {
     return Invalid(swap_field,
-                   "is memory plus swap and cannot be below the memory limit");
+                   "is memory plus swap, cannot be below the memory limit and "
+                   "needs one");
   }
   return Within(absl::StrCat(field, ".oom_score_adj"), in.oom_score_adj(),
                 -kMaxOomScore, kMaxOomScore);

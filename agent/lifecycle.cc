@@ -97,13 +97,18 @@ cri::ContainerState PublicState(const record::ContainerRecord& record) {
 
 const char* ExitReason(const runtime::ExitRecord& exit) {
   if (exit.exit_code == 0) return kReasonCompleted;
-  return exit.oom_killed ? kReasonOomKilled : kReasonError;
+  return exit.oom_killed && exit.exit_code == kOomExitCode ? kReasonOomKilled
+                                                           : kReasonError;
 }
 
 absl::Status SetExited(const runtime::ExitRecord& exit, int64_t now_ns,
                        record::ContainerRecord* record) {
   if (exit.lost) return SetLost("its end was not seen", now_ns, record);
-  return SetEnd(exit.exit_code, ExitReason(exit), "",
+  const bool some_killed = exit.oom_killed && ExitReason(exit) == kReasonError;
+  return SetEnd(exit.exit_code, ExitReason(exit),
+                some_killed ? "a process of the container ran out of memory "
+                              "and was killed"
+                            : "",
                 exit.finished_at_ns != 0 ? exit.finished_at_ns : now_ns,
                 record);
 }

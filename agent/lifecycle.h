@@ -53,9 +53,12 @@ inline constexpr char kReasonStartError[] = "StartError";
 inline constexpr char kReasonUnknown[] = "Unknown";
 inline constexpr int kStartErrorExitCode = 128;
 inline constexpr int kUnknownExitCode = 255;
+inline constexpr int kOomExitCode = 137;  // 128 + SIGKILL
 
-// OOMKilled needs a failure too: when the kernel killed some child and the
-// program itself went on to succeed, it completed.
+// OOMKilled: the kernel's OOM killer struck in the container's cgroup, and the
+// container ended with 137: it was hit itself, or a child was and a shell
+// passed that on. A program that outlives a killed child ends for reasons of
+// its own; if it fails, the message tells of the child.
 const char* ExitReason(const runtime::ExitRecord& exit);
 
 // EXITED with what the shim found. `now_ns` stands in for a missing time of

@@ -90,12 +90,15 @@ TEST(Lifecycle, ReasonsOfExit) {
   } cases[] = {
       {{0, 0, false, 30}, "Completed"},  {{0, 0, true, 30}, "Completed"},
       {{1, 0, false, 30}, "Error"},      {{137, 9, false, 30}, "Error"},
-      {{137, 9, true, 30}, "OOMKilled"},
+      {{137, 9, true, 30}, "OOMKilled"}, {{137, 0, true, 30}, "OOMKilled"},
+      {{1, 0, true, 30}, "Error"},       {{143, 15, true, 30}, "Error"},
   };
   for (const auto& c : cases) {
     record::ContainerRecord record = Running();
     ASSERT_TRUE(SetExited(c.exit, 99, &record).ok());
     EXPECT_EQ(record.reason(), c.reason);
+    EXPECT_EQ(record.message().empty(),
+              !c.exit.oom_killed || record.reason() != "Error");
     EXPECT_EQ(record.exit_code(), c.exit.exit_code);
     EXPECT_EQ(record.finished_at_ns(), 30);
     EXPECT_EQ(record.process().pid(), 0);

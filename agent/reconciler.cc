@@ -176,6 +176,10 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
     EndContainer(container, adopted.status().message());
     return;
   }
+  const auto settle = [&] {
+    Try("settle the resources of " + name,
+        containers_->SettleUpdate(container));
+  };
   const bool never_started = state->record.phase() == record::CREATED;
   if (adopted->liveness == runtime::ContainerLiveness::kRunning) {
     ++report_.containers_adopted;
@@ -196,6 +200,7 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
                     return SetExited(*next->early_exit, clock_->RealNow(),
                                      &next->record);
                   }));
+    settle();
     return;
   }
   if (adopted->liveness == runtime::ContainerLiveness::kExited) {
@@ -206,6 +211,7 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
         }));
   } else if (never_started) {
     ++report_.containers_adopted;
+    settle();
     return;
   } else {
     EndContainer(container, "its end was not seen");

@@ -275,14 +275,16 @@ grpc::Status RuntimeService::ExecSync(ServerContext* context,
   });
 }
 
-// ---- Not built yet --------------------------------------------------------
-
 grpc::Status RuntimeService::UpdateContainerResources(
-    ServerContext* context, const cri::UpdateContainerResourcesRequest*,
+    ServerContext* context, const cri::UpdateContainerResourcesRequest* request,
     cri::UpdateContainerResourcesResponse*) {
-  return NotBuilt(context, "UpdateContainerResources",
-                  "cannot resize a container; make a new one");
+  return Change(context, "UpdateContainerResources", request->container_id(),
+                [&](const CallContext& caller) {
+                  return node_->containers().UpdateResources(*request, caller);
+                });
 }
+
+// ---- Not built yet --------------------------------------------------------
 
 grpc::Status RuntimeService::CheckpointContainer(
     ServerContext* context, const cri::CheckpointContainerRequest*,

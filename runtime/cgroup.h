@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
@@ -56,6 +55,12 @@ class CgroupDriver {
   virtual absl::Status Create(const std::string& path,
                               const Resources& resources,
                               bool restrict_devices) = 0;
+  // Brings a leaf from the limits of `from` to those of `to`, all or nothing:
+  // writes only what differs, and puts the values of before back when one is
+  // refused. A limit that only `from` has goes back to the kernel's default.
+  // Errors as WriteAllOrNone() (cgroup_update.h), nothing was written then.
+  virtual absl::Status Update(const std::string& path, const Resources& from,
+                              const Resources& to) = 0;
   virtual absl::StatusOr<CgroupPlacement> OpenPlacement(
       const std::string& path) = 0;
   // v2 memory.events, v1 memory.oom_control; an invalid descriptor when there
@@ -109,20 +114,27 @@ absl::StatusOr<std::string> CgroupParentPath(absl::string_view parent,
 // 2025: 1024 -> 100. 0 = not asked for.
 uint64_t CpuWeightFromShares(int64_t shares);
 
-// Values as the control files want them: file name -> text, in the order in
-// which they must be written.
-using ControlValues = std::vector<std::pair<std::string, std::string>>;
-absl::StatusOr<ControlValues> V2Values(const Resources& resources);
-// The same with the controller in front: {"memory", "memory.limit_in_bytes"}.
-struct V1Value {
-  std::string controller;
-  std::string file;
+// A limit as a control file wants it.
+struct ControlValue {
+  std::string controller;  // "memory"; names the hierarchy on v1
+  std::string file;        // "memory.limit_in_bytes"
   std::string value;
-  // Missing file or controller is no error (swap accounting, huge pages).
+  std::string field;  // of CRI's LinuxContainerResources, for messages
+  // A missing file or controller is no error: swap accounting that nobody
+  // asked for by name, huge pages of a size the node does not have.
   bool best_effort = false;
-  bool operator==(const V1Value&) const = default;
+  bool operator==(const ControlValue&) const = default;
 };
-std::vector<V1Value> V1Values(const Resources& resources);
+
+// Each file once, in an order that a new leaf accepts. Swap that is not given
+// is none: memory plus swap equals the memory limit. `unified` comes last and
+// replaces what was converted.
+//
+// kInvalidArgument names the field: swap below the memory limit or without
+// one, the size of a huge page, a key of `unified` that is no file of a
+// controller. kFailedPrecondition: `unified` on v1, which has no such files.
+absl::StatusOr<std::vector<ControlValue>> V2Values(const Resources& resources);
+absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& resources);
 
 // Rules for the v1 devices controller: what every container may use.
 const std::vector<std::string>& StandardDeviceRules();

@@ -14,10 +14,8 @@
 namespace warren::runtime {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::Pair;
 
 TEST(CgroupPath, PlainAndSystemdSpelling) {
   struct Case {
@@ -63,11 +61,23 @@ TEST(CgroupPath, PlainAndSystemdSpelling) {
 
 TEST(CgroupValues, WeightFormula) {
   const std::vector<std::pair<int64_t, uint64_t>> cases = {
-      {0, 0},      {1, 1},      {2, 1},          {102, 17},       {512, 59},
-      {1024, 100}, {2048, 174}, {262144, 10000}, {1 << 30, 10000}};
+      {0, 0},          {1, 1},          {2, 1},          {3, 2},
+      {102, 17},       {512, 59},       {1024, 100},     {2048, 174},
+      {262143, 10000}, {262144, 10000}, {1 << 30, 10000}};
   for (const auto& [shares, weight] : cases) {
     EXPECT_EQ(CpuWeightFromShares(shares), weight) << shares;
   }
+}
+
+// "file=value", with "?" behind what may be missing.
+std::vector<std::string> Texts(
+    const absl::StatusOr<std::vector<ControlValue>>& values) {
+  if (!values.ok()) return {std::string(values.status().message())};
+  std::vector<std::string> texts;
+  for (const ControlValue& v : *values) {
+    texts.push_back(v.file + "=" + v.value + (v.best_effort ? "?" : ""));
+  }
+  return texts;
 }
 
 TEST(CgroupValues, V2) {
@@ -75,29 +85,22 @@ TEST(CgroupValues, V2) {
   EXPECT_TRUE(V2Values(r)->empty());
   r.cpu_shares = 1024;
   r.cpu_quota_us = -1;
-  r.cpu_period_us = 100000;
+  r.cpu_period_us = 50000;
   r.memory_limit_bytes = 100;
   r.pids_limit = -1;
   r.cpuset_cpus = "0-1";
   r.hugepage_limits = {{"2MB", 0}};
   r.unified = {{"memory.high", "90"}, {"memory.swap.max", "7"}};
   EXPECT_THAT(
-      *V2Values(r),
-      ElementsAre(Pair("cpu.weight", "100"), Pair("cpu.max", "max 100000"),
-                  Pair("cpuset.cpus", "0-1"), Pair("memory.max", "100"),
-                  Pair("memory.swap.max", "0"), Pair("pids.max", "max"),
-                  Pair("hugetlb.2MB.max", "0"), Pair("memory.high", "90"),
-                  Pair("memory.swap.max", "7")));
-  Resources swap;
-  swap.memory_limit_bytes = 100;
-  swap.memory_swap_limit_bytes = 150;
-  EXPECT_THAT(*V2Values(swap), Contains(Pair("memory.swap.max", "50")));
-  swap.memory_swap_limit_bytes = -1;
-  EXPECT_THAT(*V2Values(swap), Contains(Pair("memory.swap.max", "max")));
-  swap.memory_swap_limit_bytes = 50;
-  EXPECT_EQ(V2Values(swap).status().code(), absl::StatusCode::kInvalidArgument);
+      Texts(V2Values(r)),
+      ElementsAre("cpu.weight=100", "cpu.max=max 50000", "cpuset.cpus=0-1",
+                  "memory.max=100", "pids.max=max", "hugetlb.2MB.max=0?",
+                  "memory.high=90", "memory.swap.max=7"));
+  Resources quota;
+  quota.cpu_quota_us = 5000;
+  EXPECT_THAT(Texts(V2Values(quota)), ElementsAre("cpu.max=5000 100000"));
   for (const char* bad : {"", "memory", "../x.y", "a/b.c", ".x", "cgroup.kill",
-                          "a.b\n", "cgroup.procs"}) {
+                          "a.b\n", "cgroup.procs", "..", "memory.max/../x"}) {
     Resources u;
     u.unified = {{bad, "1"}};
     EXPECT_EQ(V2Values(u).status().code(), absl::StatusCode::kInvalidArgument)
@@ -105,22 +108,83 @@ TEST(CgroupValues, V2) {
   }
 }
 
+TEST(CgroupValues, SwapIsWhatIsAskedForOrNone) {
+  struct Case {
+    int64_t memory;
+    int64_t swap;
+    std::vector<std::string> v1;
+    std::vector<std::string> v2;
+  };
+  const char* limit = "memory.limit_in_bytes=";
+  const char* memsw = "memory.memsw.limit_in_bytes=";
+  const auto text = [](const char* file, const char* value) {
+    return std::string(file) + value;
+  };
+  const std::vector<Case> cases = {
+      {0, 0, {}, {}},
+      {100,
+       0,
+       {text(limit, "100"), text(memsw, "100?")},
+       {"memory.max=100", "memory.swap.max=0?"}},
+      {100,
+       100,
+       {text(limit, "100"), text(memsw, "100")},
+       {"memory.max=100", "memory.swap.max=0"}},
+      {100,
+       150,
+       {text(limit, "100"), text(memsw, "150")},
+       {"memory.max=100", "memory.swap.max=50"}},
+      {100,
+       -1,
+       {text(limit, "100"), text(memsw, "-1?")},
+       {"memory.max=100", "memory.swap.max=max?"}},
+      {-1,
+       0,
+       {text(limit, "-1"), text(memsw, "-1?")},
+       {"memory.max=max", "memory.swap.max=max?"}},
+      {0, -1, {text(memsw, "-1?")}, {"memory.swap.max=max?"}},
+  };
+  for (const Case& c : cases) {
+    Resources r;
+    r.memory_limit_bytes = c.memory;
+    r.memory_swap_limit_bytes = c.swap;
+    EXPECT_EQ(Texts(V1Values(r)), c.v1) << c.memory << " " << c.swap;
+    EXPECT_EQ(Texts(V2Values(r)), c.v2) << c.memory << " " << c.swap;
+  }
+  for (const auto& [memory, swap] :
+       {std::pair<int64_t, int64_t>{100, 50}, {0, 50}, {-1, 50}}) {
+    Resources r;
+    r.memory_limit_bytes = memory;
+    r.memory_swap_limit_bytes = swap;
+    for (const auto& values : {V1Values(r), V2Values(r)}) {
+      EXPECT_EQ(values.status().code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_THAT(values.status().message(),
+                  HasSubstr("memory_swap_limit_in_bytes: "));
+    }
+  }
+}
+
 TEST(CgroupValues, V1) {
   Resources r;
   r.cpu_shares = 1;
   r.cpu_quota_us = 5000;
+  r.cpu_period_us = 10000;
   r.memory_limit_bytes = 100;
   r.pids_limit = 5;
-  r.hugepage_limits = {{"2MB", 4}, {"../evil", 1}};
+  r.hugepage_limits = {{"2MB", 4}};
+  EXPECT_THAT(Texts(V1Values(r)),
+              ElementsAre("cpu.shares=2", "cpu.cfs_period_us=10000",
+                          "cpu.cfs_quota_us=5000", "memory.limit_in_bytes=100",
+                          "memory.memsw.limit_in_bytes=100?", "pids.max=5",
+                          "hugetlb.2MB.limit_in_bytes=4?"));
+  EXPECT_EQ(V1Values(r)->back().controller, "hugetlb");
+  Resources evil;
+  evil.hugepage_limits = {{"../evil", 1}};
+  EXPECT_EQ(V1Values(evil).status().code(), absl::StatusCode::kInvalidArgument);
   r.unified = {{"memory.high", "1"}};
-  EXPECT_THAT(
-      V1Values(r),
-      ElementsAre(V1Value{"cpu", "cpu.shares", "2", false},
-                  V1Value{"cpu", "cpu.cfs_quota_us", "5000", false},
-                  V1Value{"memory", "memory.limit_in_bytes", "100", false},
-                  V1Value{"memory", "memory.memsw.limit_in_bytes", "100", true},
-                  V1Value{"pids", "pids.max", "5", false},
-                  V1Value{"hugetlb", "hugetlb.2MB.limit_in_bytes", "4", true}));
+  EXPECT_EQ(V1Values(r).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(V1Values(r).status().message(),
+              HasSubstr("unified: \"memory.high\""));
 }
 
 // A folder that looks like cgroups: nothing in it is made by a kernel.

@@ -1,6 +1,7 @@
 #include "runtime/cgroup_v1.h"
 
 #include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
@@ -9,9 +10,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/cgroup_update.h"
 
 namespace warren::runtime {
 namespace {
@@ -69,16 +72,21 @@ absl::Status RestrictDevices(int folder) {
 }
 
 absl::Status WriteValues(const V1Hierarchy& h, int folder,
-                         const std::vector<V1Value>& values) {
-  for (const V1Value& v : values) {
+                         const std::vector<ControlValue>& values) {
+  for (const ControlValue& v : values) {
     if (!Has(h, v.controller)) continue;
-    const absl::Status status = base::WriteControlAt(folder, v.file, v.value);
-    if (!status.ok() && !v.best_effort) {
-      return base::Annotate(
-          status, absl::StrCat("set ", v.file, " to ", v.value.substr(0, 64)));
-    }
+    RETURN_IF_ERROR(WriteValue({folder, v}, base::WriteControlAt));
   }
   return absl::OkStatus();
+}
+
+// A number in a control file; unlimited and unreadable are the largest.
+int64_t ReadLimit(int folder, const char* file) {
+  const auto text = base::ReadFileAt(folder, file);
+  int64_t number = 0;
+  const bool parsed =
+      text.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &number);
+  return parsed && number >= 0 ? number : INT64_MAX;
 }
 
 }  // namespace
@@ -155,14 +163,8 @@ absl::Status CgroupV1::Create(const std::string& path,
 absl::Status CgroupV1::Build(const std::string& path,
                              const Resources& resources,
                              bool restrict_devices) {
-  const std::vector<V1Value> values = V1Values(resources);
-  for (const V1Value& v : values) {
-    if (!v.best_effort && Find(v.controller) == nullptr) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the host mounts no cgroup controller \"", v.controller,
-                       "\", needed for ", v.file));
-    }
-  }
+  ASSIGN_OR_RETURN(const std::vector<ControlValue> values, V1Values(resources));
+  RETURN_IF_ERROR(CheckMounted(values));
   for (const V1Hierarchy& h : hierarchies_) {
     const bool cpuset = Has(h, "cpuset");
     ASSIGN_OR_RETURN_IN(
@@ -179,6 +181,51 @@ absl::Status CgroupV1::Build(const std::string& path,
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CgroupV1::CheckMounted(
+    const std::vector<ControlValue>& values) const {
+  for (const ControlValue& v : values) {
+    if (v.best_effort || Find(v.controller) != nullptr) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(v.field, ": the host mounts no cgroup controller \"",
+                     v.controller, "\", needed for ", v.file));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CgroupV1::Update(const std::string& path, const Resources& from,
+                              const Resources& to) {
+  Resources had = from;
+  had.unified.clear();  // what v1 does not have was never written
+  ASSIGN_OR_RETURN(const auto old_values, V1Values(had));
+  ASSIGN_OR_RETURN(const auto new_values, V1Values(to));
+  ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));
+  RETURN_IF_ERROR(CheckMounted(changed));
+  std::map<const V1Hierarchy*, base::UniqueFd> folders;
+  for (const ControlValue& v : changed) {
+    const V1Hierarchy* h = Find(v.controller);
+    if (h == nullptr || folders.count(h) != 0) continue;
+    ASSIGN_OR_RETURN(folders[h], h->tree.Open(PathIn(*h, path)));
+  }
+  const auto now = [&](const char* controller, const char* file) {
+    const auto folder = folders.find(Find(controller));
+    return folder == folders.end() ? INT64_MAX
+                                   : ReadLimit(folder->second.get(), file);
+  };
+  OrderV1(now("memory", "memory.memsw.limit_in_bytes"),
+          now("cpu", "cpu.cfs_period_us"), &changed);
+  std::vector<ControlWrite> writes;
+  for (ControlValue& v : changed) {
+    const auto folder = folders.find(Find(v.controller));
+    if (folder == folders.end()) continue;  // best effort
+    if (v.value.empty()) {                  // a cpuset: what the parent has
+      ASSIGN_OR_RETURN(v.value, base::ReadFileAt(folder->second.get(),
+                                                 absl::StrCat("../", v.file)));
+    }
+    writes.push_back({folder->second.get(), std::move(v)});
+  }
+  return WriteAllOrNone(writes);
 }
 
 absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(

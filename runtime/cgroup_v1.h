@@ -40,6 +40,8 @@ class CgroupV1 : public CgroupDriver {
   std::vector<CgroupMount> Mounts() const override;
   absl::Status Create(const std::string& path, const Resources& resources,
                       bool restrict_devices) override;
+  absl::Status Update(const std::string& path, const Resources& from,
+                      const Resources& to) override;
   absl::StatusOr<CgroupPlacement> OpenPlacement(
       const std::string& path) override;
   absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;
@@ -64,6 +66,8 @@ class CgroupV1 : public CgroupDriver {
                      const std::string& path) const;
   absl::Status Build(const std::string& path, const Resources& resources,
                      bool restrict_devices);
+  // kFailedPrecondition when a value's controller is not mounted.
+  absl::Status CheckMounted(const std::vector<ControlValue>& values) const;
   // Lets frozen processes run, so that they can die. Nothing to do is OK.
   void Thaw(const std::string& path) const;
   void Freeze(const std::string& path) const;

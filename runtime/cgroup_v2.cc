@@ -1,13 +1,16 @@
 #include "runtime/cgroup_v2.h"
 
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/cgroup_update.h"
 
 namespace warren::runtime {
 namespace {
@@ -74,27 +77,32 @@ absl::Status CgroupV2::Create(const std::string& path,
 
 absl::Status CgroupV2::Build(const std::string& path,
                              const Resources& resources) {
-  ASSIGN_OR_RETURN(const ControlValues values, V2Values(resources));
+  ASSIGN_OR_RETURN(const auto values, V2Values(resources));
   ASSIGN_OR_RETURN(const base::UniqueFd leaf,
                    tree_.Make(path, [](int, int) { return absl::OkStatus(); }));
   RETURN_IF_ERROR(EnableControllers(path));
-  for (const auto& [file, value] : values) {
-    const absl::Status status = base::WriteControlAt(leaf.get(), file, value);
-    if (status.ok()) continue;
-    const bool missing = base::GetErrno(status) == ENOENT;
-    // No swap accounting, no such huge page: as good as not asked for.
-    if (missing && (file == "memory.swap.max" ||
-                    absl::string_view(file).substr(0, 8) == "hugetlb.")) {
-      continue;
-    }
-    if (missing) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the host's cgroups offer no ", file, " at ", path));
-    }
-    return base::Annotate(
-        status, absl::StrCat("set ", file, " to ", value.substr(0, 64)));
+  for (const ControlValue& value : values) {
+    RETURN_IF_ERROR(WriteValue({leaf.get(), value}, base::WriteControlAt));
   }
   return absl::OkStatus();
+}
+
+absl::Status CgroupV2::Update(const std::string& path, const Resources& from,
+                              const Resources& to) {
+  ASSIGN_OR_RETURN(const auto old_values, V2Values(from));
+  ASSIGN_OR_RETURN(const auto new_values, V2Values(to));
+  ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));
+  if (changed.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
+  std::vector<ControlWrite> writes;
+  for (ControlValue& value : changed) {
+    int64_t limit = 0;
+    if (value.file == "memory.max" && absl::SimpleAtoi(value.value, &limit)) {
+      RETURN_IF_ERROR(MakeRoomV2(leaf.get(), limit));
+    }
+    writes.push_back({leaf.get(), std::move(value)});
+  }
+  return WriteAllOrNone(writes);
 }
 
 absl::StatusOr<CgroupPlacement> CgroupV2::OpenPlacement(

@@ -23,6 +23,8 @@ class CgroupV2 : public CgroupDriver {
   std::vector<CgroupMount> Mounts() const override;
   absl::Status Create(const std::string& path, const Resources& resources,
                       bool restrict_devices) override;
+  absl::Status Update(const std::string& path, const Resources& from,
+                      const Resources& to) override;
   absl::StatusOr<CgroupPlacement> OpenPlacement(
       const std::string& path) override;
   absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;

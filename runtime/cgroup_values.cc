@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "runtime/base/status.h"
 #include "runtime/cgroup.h"
 
 namespace warren::runtime {
 namespace {
 
 constexpr int64_t kUnlimited = -1;
+constexpr int64_t kDefaultPeriodUs = 100'000;  // kernel/sched/fair.c
 
 std::string OrMax(int64_t value) {
   return value == kUnlimited ? "max" : absl::StrCat(value);
@@ -34,26 +37,63 @@ bool IsControlFile(absl::string_view name) {
          absl::StrContains(name, ".") && !absl::StartsWith(name, "cgroup.");
 }
 
-absl::Status AddMemory(const Resources& r, ControlValues* values) {
-  if (r.memory_limit_bytes != 0) {
-    values->emplace_back("memory.max", OrMax(r.memory_limit_bytes));
+// Collects values; a later one for the same file replaces the earlier.
+class Values {
+ public:
+  void Add(absl::string_view file, std::string value, absl::string_view field,
+           bool best_effort = false) {
+    std::erase_if(values_,
+                  [&](const ControlValue& v) { return v.file == file; });
+    values_.push_back({std::string(file.substr(0, file.find('.'))),
+                       std::string(file), std::move(value), std::string(field),
+                       best_effort});
   }
-  if (r.memory_swap_limit_bytes == kUnlimited) {
-    values->emplace_back("memory.swap.max", "max");
-  } else if (r.memory_swap_limit_bytes > 0) {
-    if (r.memory_limit_bytes <= 0 ||
-        r.memory_swap_limit_bytes < r.memory_limit_bytes) {
-      return absl::InvalidArgumentError(
-          "memory_swap_limit_in_bytes is memory plus swap and must not be "
-          "below memory_limit_in_bytes");
-    }
-    values->emplace_back(
-        "memory.swap.max",
-        absl::StrCat(r.memory_swap_limit_bytes - r.memory_limit_bytes));
-  } else if (r.memory_limit_bytes > 0) {
-    values->emplace_back("memory.swap.max", "0");
+  std::vector<ControlValue> Take() { return std::move(values_); }
+
+ private:
+  std::vector<ControlValue> values_;
+};
+
+// Memory plus swap cannot be below memory alone, nor limited without it.
+absl::Status CheckSwap(const Resources& r) {
+  if (r.memory_swap_limit_bytes > 0 &&
+      (r.memory_limit_bytes <= 0 ||
+       r.memory_swap_limit_bytes < r.memory_limit_bytes)) {
+    return absl::InvalidArgumentError(
+        "memory_swap_limit_in_bytes: is memory plus swap, must not be below "
+        "memory_limit_in_bytes and needs it");
   }
   return absl::OkStatus();
+}
+
+absl::Status AddHugepages(const Resources& r, absl::string_view suffix,
+                          Values* values) {
+  for (const auto& [size, bytes] : r.hugepage_limits) {
+    if (!IsPageSize(size)) {
+      return absl::InvalidArgumentError(
+          "hugepage_limits: page_size is not like \"2MB\"");
+    }
+    values->Add(absl::StrCat("hugetlb.", size, suffix), absl::StrCat(bytes),
+                "hugepage_limits", /*best_effort=*/true);
+  }
+  return absl::OkStatus();
+}
+
+void AddV2Memory(const Resources& r, Values* values) {
+  if (r.memory_limit_bytes != 0) {
+    values->Add("memory.max", OrMax(r.memory_limit_bytes),
+                "memory_limit_in_bytes");
+  }
+  const int64_t swap = r.memory_swap_limit_bytes;
+  if (swap > 0) {
+    values->Add("memory.swap.max", absl::StrCat(swap - r.memory_limit_bytes),
+                "memory_swap_limit_in_bytes");
+  } else if (swap == kUnlimited || r.memory_limit_bytes == kUnlimited) {
+    // Without accounting it is without a limit already.
+    values->Add("memory.swap.max", "max", "memory_swap_limit_in_bytes", true);
+  } else if (r.memory_limit_bytes > 0) {
+    values->Add("memory.swap.max", "0", "memory_swap_limit_in_bytes", true);
+  }
 }
 
 }  // namespace
@@ -67,84 +107,89 @@ uint64_t CpuWeightFromShares(int64_t shares) {
   return static_cast<uint64_t>(std::ceil(std::pow(10, exponent)));
 }
 
-absl::StatusOr<ControlValues> V2Values(const Resources& r) {
-  ControlValues values;
+absl::StatusOr<std::vector<ControlValue>> V2Values(const Resources& r) {
+  RETURN_IF_ERROR(CheckSwap(r));
+  Values values;
   if (r.cpu_shares != 0) {
-    values.emplace_back("cpu.weight",
-                        absl::StrCat(CpuWeightFromShares(r.cpu_shares)));
+    values.Add("cpu.weight", absl::StrCat(CpuWeightFromShares(r.cpu_shares)),
+               "cpu_shares");
   }
   if (r.cpu_quota_us != 0 || r.cpu_period_us != 0) {
-    std::string text =
-        r.cpu_quota_us > 0 ? absl::StrCat(r.cpu_quota_us) : std::string("max");
-    if (r.cpu_period_us != 0) absl::StrAppend(&text, " ", r.cpu_period_us);
-    values.emplace_back("cpu.max", std::move(text));
+    const int64_t period =
+        r.cpu_period_us != 0 ? r.cpu_period_us : kDefaultPeriodUs;
+    values.Add(
+        "cpu.max",
+        absl::StrCat(r.cpu_quota_us > 0 ? absl::StrCat(r.cpu_quota_us) : "max",
+                     " ", period),
+        "cpu_quota");
   }
   if (!r.cpuset_cpus.empty()) {
-    values.emplace_back("cpuset.cpus", r.cpuset_cpus);
+    values.Add("cpuset.cpus", r.cpuset_cpus, "cpuset_cpus");
   }
   if (!r.cpuset_mems.empty()) {
-    values.emplace_back("cpuset.mems", r.cpuset_mems);
+    values.Add("cpuset.mems", r.cpuset_mems, "cpuset_mems");
   }
-  if (absl::Status s = AddMemory(r, &values); !s.ok()) return s;
+  AddV2Memory(r, &values);
   if (r.pids_limit != 0) {
-    values.emplace_back("pids.max", OrMax(r.pids_limit));
+    values.Add("pids.max", OrMax(r.pids_limit), "pids_limit");
   }
-  for (const auto& [size, bytes] : r.hugepage_limits) {
-    if (!IsPageSize(size)) {
-      return absl::InvalidArgumentError(
-          "hugepage_limits: page_size is not like \"2MB\"");
-    }
-    values.emplace_back(absl::StrCat("hugetlb.", size, ".max"),
-                        absl::StrCat(bytes));
-  }
-  // After and above the converted ones.
+  RETURN_IF_ERROR(AddHugepages(r, ".max", &values));
   for (const auto& [file, value] : r.unified) {
     if (!IsControlFile(file)) {
       return absl::InvalidArgumentError(
           "unified: a key is not the name of a controller's file");
     }
-    values.emplace_back(file, value);
+    values.Add(file, value, "unified");
   }
-  return values;
+  return values.Take();
 }
 
-std::vector<V1Value> V1Values(const Resources& r) {
-  std::vector<V1Value> values;
-  const auto add = [&values](const char* controller, std::string file,
-                             std::string value, bool best_effort = false) {
-    values.push_back(
-        {controller, std::move(file), std::move(value), best_effort});
-  };
+absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& r) {
+  RETURN_IF_ERROR(CheckSwap(r));
+  if (!r.unified.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("unified: \"", r.unified.begin()->first.substr(0, 64),
+                     "\" needs cgroup v2, which this node does not have"));
+  }
+  Values values;
   if (r.cpu_shares != 0) {
-    add("cpu", "cpu.shares",
-        absl::StrCat(std::clamp<int64_t>(r.cpu_shares, 2, 262144)));
+    values.Add("cpu.shares",
+               absl::StrCat(std::clamp<int64_t>(r.cpu_shares, 2, 262144)),
+               "cpu_shares");
   }
   if (r.cpu_period_us != 0) {
-    add("cpu", "cpu.cfs_period_us", absl::StrCat(r.cpu_period_us));
+    values.Add("cpu.cfs_period_us", absl::StrCat(r.cpu_period_us),
+               "cpu_period");
   }
   if (r.cpu_quota_us != 0) {
-    add("cpu", "cpu.cfs_quota_us", absl::StrCat(r.cpu_quota_us));
+    values.Add("cpu.cfs_quota_us", absl::StrCat(r.cpu_quota_us), "cpu_quota");
   }
-  if (!r.cpuset_cpus.empty()) add("cpuset", "cpuset.cpus", r.cpuset_cpus);
-  if (!r.cpuset_mems.empty()) add("cpuset", "cpuset.mems", r.cpuset_mems);
+  if (!r.cpuset_cpus.empty()) {
+    values.Add("cpuset.cpus", r.cpuset_cpus, "cpuset_cpus");
+  }
+  if (!r.cpuset_mems.empty()) {
+    values.Add("cpuset.mems", r.cpuset_mems, "cpuset_mems");
+  }
   if (r.memory_limit_bytes != 0) {
-    add("memory", "memory.limit_in_bytes", absl::StrCat(r.memory_limit_bytes));
+    values.Add("memory.limit_in_bytes", absl::StrCat(r.memory_limit_bytes),
+               "memory_limit_in_bytes");
   }
   // A kernel without swap accounting has no such file.
   if (r.memory_swap_limit_bytes != 0) {
-    add("memory", "memory.memsw.limit_in_bytes",
-        absl::StrCat(r.memory_swap_limit_bytes));
-  } else if (r.memory_limit_bytes > 0) {
-    add("memory", "memory.memsw.limit_in_bytes",
-        absl::StrCat(r.memory_limit_bytes), true);
+    values.Add("memory.memsw.limit_in_bytes",
+               absl::StrCat(r.memory_swap_limit_bytes),
+               "memory_swap_limit_in_bytes",
+               /*best_effort=*/r.memory_swap_limit_bytes == kUnlimited);
+  } else if (r.memory_limit_bytes != 0) {
+    values.Add("memory.memsw.limit_in_bytes",
+               absl::StrCat(r.memory_limit_bytes), "memory_swap_limit_in_bytes",
+               /*best_effort=*/true);
   }
-  if (r.pids_limit != 0) add("pids", "pids.max", OrMax(r.pids_limit));
-  for (const auto& [size, bytes] : r.hugepage_limits) {
-    if (!IsPageSize(size)) continue;
-    add("hugetlb", absl::StrCat("hugetlb.", size, ".limit_in_bytes"),
-        absl::StrCat(bytes), true);
+  if (r.pids_limit != 0) {
+    values.Add("pids.max", OrMax(r.pids_limit), "pids_limit");
   }
-  return values;
+  RETURN_IF_ERROR(AddHugepages(r, ".limit_in_bytes", &values));
+  return values.Take();
 }
 
 const std::vector<std::string>& StandardDeviceRules() {

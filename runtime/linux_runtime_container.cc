@@ -179,6 +179,13 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
   return adopted;
 }
 
+absl::Status LinuxRuntime::UpdateResources(const std::string& container_id,
+                                           const Resources& from,
+                                           const Resources& to) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
+  return cgroups_->Update(container->cgroup, from, to);
+}
+
 absl::Status LinuxRuntime::SignalContainer(const std::string& container_id,
                                            int signal) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));

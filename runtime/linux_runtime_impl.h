@@ -78,6 +78,9 @@ class LinuxRuntime : public Runtime {
       const ContainerSpec& spec, const ContainerFacts& facts) override;
   absl::StatusOr<StartFacts> StartContainer(
       const std::string& container_id) override;
+  absl::Status UpdateResources(const std::string& container_id,
+                               const Resources& from,
+                               const Resources& to) override;
   absl::Status SignalContainer(const std::string& container_id,
                                int signal) override;
   absl::Status KillContainer(const std::string& container_id) override;

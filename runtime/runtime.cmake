@@ -7,6 +7,7 @@ target_link_libraries(warren_id_map PUBLIC warren_base)
 add_library(warren_runtime STATIC
   cgroup.cc
   cgroup_tree.cc
+  cgroup_update.cc
   cgroup_v1.cc
   cgroup_v2.cc
   cgroup_values.cc
@@ -43,6 +44,7 @@ target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
 
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_test.cc
+  cgroup_update_test.cc
   id_map_test.cc
   mountinfo_test.cc
   mounts_test.cc

@@ -369,6 +369,16 @@ class Runtime {
   // Returns after execve of the program.
   virtual absl::StatusOr<StartFacts> StartContainer(
       const std::string& container_id) = 0;
+  // Limits of a created or running container, changed at once and all or
+  // nothing: from what its cgroup has (`from`) to what it shall have (`to`).
+  // A limit that only `from` has goes back to the kernel's default, so that
+  // an update cut short by a crash can be taken back from the record alone.
+  // oom_score_adj is not touched. kInvalidArgument names the field whose value
+  // the kernel refuses; kFailedPrecondition also when more is in use than the
+  // new limit allows.
+  virtual absl::Status UpdateResources(const std::string& container_id,
+                                       const Resources& from,
+                                       const Resources& to) = 0;
   // To the first process only.
   virtual absl::Status SignalContainer(const std::string& container_id,
                                        int signal) = 0;

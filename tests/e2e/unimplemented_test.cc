@@ -25,8 +25,7 @@ const std::set<std::string>& Later() {
                                 "ListMetricDescriptors",
                                 "ListPodSandboxMetrics",
                                 "StreamPodSandboxMetrics",
-                                "CheckpointContainer",
-                                "UpdateContainerResources"};
+                                "CheckpointContainer"};
   return *names;
 }
 

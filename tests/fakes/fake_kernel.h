@@ -21,8 +21,9 @@ struct FakeKernel {
     std::string sandbox_id;
     runtime::NamespaceMode pid = runtime::NamespaceMode::kContainer;
     Process process = Process::kNone;
-    bool leftovers = false;      // processes beside the first
-    bool exit_recorded = false;  // exit.pb
+    runtime::Resources resources;  // of its cgroup
+    bool leftovers = false;        // processes beside the first
+    bool exit_recorded = false;    // exit.pb
     runtime::ExitRecord exit;
   };
 

@@ -165,6 +165,7 @@ absl::StatusOr<runtime::ContainerFacts> FakeRuntime::CreateContainer(
     FakeKernel::Container container;
     container.sandbox_id = spec.sandbox.id;
     container.pid = spec.pid;
+    container.resources = spec.resources;
     kernel_.containers[spec.id] = container;
     manners_of_[spec.id] = manners_;
     known_.insert(spec.id);
@@ -187,6 +188,9 @@ absl::StatusOr<runtime::AdoptedContainer> FakeRuntime::AdoptContainer(
   known_.insert(spec.id);
   const auto found = kernel_.containers.find(spec.id);
   if (found == kernel_.containers.end()) return adopted;
+  if (found->second.process == FakeKernel::Process::kNone) {
+    found->second.resources = spec.resources;  // its cgroup is made anew
+  }
   if (found->second.process == FakeKernel::Process::kRunning) {
     adopted.liveness = runtime::ContainerLiveness::kRunning;
     adopted.start.process = {1234, 1};
@@ -231,6 +235,24 @@ absl::StatusOr<runtime::StartFacts> FakeRuntime::StartContainer(
   }
   faults_->After("Runtime.StartContainer");
   return facts;
+}
+
+absl::Status FakeRuntime::UpdateResources(const std::string& id,
+                                          const runtime::Resources&,
+                                          const runtime::Resources& to) {
+  const Turn turn(this, id);
+  RETURN_IF_ERROR(faults_->Before("Runtime.UpdateResources"));
+  RETURN_IF_ERROR(CheckKnown(id));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = kernel_.containers.find(id);
+    if (found == kernel_.containers.end()) {
+      return absl::InternalError("no such cgroup");
+    }
+    found->second.resources = to;
+  }
+  faults_->After("Runtime.UpdateResources");
+  return absl::OkStatus();
 }
 
 absl::Status FakeRuntime::SignalContainer(const std::string& id, int signal) {

@@ -73,6 +73,9 @@ class FakeRuntime : public runtime::Runtime {
       const runtime::ContainerFacts& facts) override;
   absl::StatusOr<runtime::StartFacts> StartContainer(
       const std::string& container_id) override;
+  absl::Status UpdateResources(const std::string& container_id,
+                               const runtime::Resources& from,
+                               const runtime::Resources& to) override;
   absl::Status SignalContainer(const std::string& container_id,
                                int signal) override;
   absl::Status KillContainer(const std::string& container_id) override;

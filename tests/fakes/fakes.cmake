@@ -29,6 +29,7 @@ warren_test(NAME agent_record_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/record_convert_test.cc ${CORE_TESTS}/record_file_test.cc)
 warren_test(NAME agent_managers_test LABEL unit LIBS warren_fakes SOURCES
   ${CORE_TESTS}/container_manager_test.cc
+  ${CORE_TESTS}/container_update_test.cc
   ${CORE_TESTS}/container_stop_test.cc ${CORE_TESTS}/image_manager_test.cc
   ${CORE_TESTS}/inspection_test.cc
   ${CORE_TESTS}/pod_sandbox_manager_test.cc ${CORE_TESTS}/store_test.cc)

@@ -1,0 +1,69 @@
+#ifndef WARREN_RUNTIME_CGROUP_UPDATE_H_
+#define WARREN_RUNTIME_CGROUP_UPDATE_H_
+
+#include <absl/functional/function_ref.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/cgroup.h"
+
+// Limits of a leaf changed as a whole or not at all, for both drivers.
+// Thread-compatible: calls on one leaf are serialised by the caller.
+namespace warren::runtime {
+
+// ---- Pure: what to write --------------------------------------------------
+
+// What must be written so that a leaf with the values `from` has the values
+// `to`: those that differ, in the order of `to`, then the kernel's default
+// for each file that only `from` has. Of the cpusets on v1 the default is what
+// the parent has; their value is "" then. kFailedPrecondition names a file of
+// `unified` whose default is not known.
+absl::StatusOr<std::vector<ControlValue>> ChangedValues(
+    const std::vector<ControlValue>& from, const std::vector<ControlValue>& to);
+
+// Puts pairs of v1 files in an order in which the kernel takes both:
+//  - memory must never be above memory plus swap, so whichever limit would
+//    pass the other waits (mm/memcontrol-v1.c: EINVAL);
+//  - quota and period together are a share of time that must not pass the
+//    parent's (tg_cfs_schedulable: EINVAL). No state in between has a larger
+//    share than the larger one of before and after.
+// `memsw` and `period_us`: what the leaf has now, in bytes and microseconds.
+void OrderV1(int64_t memsw, int64_t period_us,
+             std::vector<ControlValue>* values);
+
+// ---- Applied --------------------------------------------------------------
+
+struct ControlWrite {
+  int folder = -1;  // the leaf, or its folder in one hierarchy; borrowed
+  ControlValue value;
+};
+
+using ControlWriter = absl::FunctionRef<absl::Status(
+    int folder, const std::string& file, absl::string_view value)>;
+
+// Writes one limit. A missing file is an error unless `best_effort`. Errors
+// begin with the field: kInvalidArgument for a value that the kernel refuses,
+// kFailedPrecondition for a file that the host does not have and for a limit
+// that is below what is in use (EBUSY).
+absl::Status WriteValue(const ControlWrite& write, ControlWriter writer);
+
+// All of them in order. When one fails, those before it get back the values
+// they had, in reverse order; the error says so if that is not possible.
+// The first form writes with base::WriteControlAt.
+absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes);
+absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,
+                            ControlWriter writer);
+
+// v2 kills where memory.max falls below what is in use. So that an update
+// never kills, the kernel is asked to take pages back first (memory.reclaim,
+// Linux 5.19); kFailedPrecondition when more than `limit` bytes remain.
+absl::Status MakeRoomV2(int folder, int64_t limit);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_CGROUP_UPDATE_H_

@@ -80,15 +80,11 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   ASSIGN_OR_RETURN(Rootfs rootfs, MakeRootfs(options));
   prepared.rootfs = std::move(rootfs.mount);
   prepared.shift_owners = rootfs.shift_owners;
-  ASSIGN_OR_RETURN(const base::UniqueFd pod_dir,
-                   base::OpenAt(AT_FDCWD, SandboxDir(spec.sandbox.id),
-                                O_PATH | O_DIRECTORY));
   ASSIGN_OR_RETURN(
       prepared.mounts,
       OpenMountSources(plan.mounts,
                        {.mount_namespaces = mount_namespaces_.get(),
                         .sandbox_id = spec.sandbox.id,
-                        .pod_dir_fd = pod_dir.get(),
                         .cgroups = &mount_host_.cgroups}));
   return prepared;
 }

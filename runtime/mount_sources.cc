@@ -39,11 +39,10 @@ absl::StatusOr<base::UniqueFd> MakeCgroupFolder(
   return folder;
 }
 
-absl::StatusOr<base::UniqueFd> OpenPodFile(int pod_dir_fd,
+absl::StatusOr<base::UniqueFd> OpenPodFile(const MountPlaces& places,
                                            const PlannedMount& mount) {
-  ASSIGN_OR_RETURN(const base::UniqueFd file,
-                   base::OpenAt(pod_dir_fd, mount.path, O_PATH | O_NOFOLLOW));
-  ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(file.get(), "", false));
+  ASSIGN_OR_RETURN(base::UniqueFd tree, places.mount_namespaces->CloneFile(
+                                            places.sandbox_id, mount.path));
   RETURN_IF_ERROR(ChangeMount(
       tree.get(), {.set = mount.attributes, .propagation = MS_PRIVATE}));
   return tree;
@@ -69,7 +68,7 @@ absl::StatusOr<base::UniqueFd> OpenSource(const PlannedMount& mount,
     case MountSource::kHostDevice:
       return OpenHostDevice(mount.path, op->device_major(), op->device_minor());
     case MountSource::kPodFile:
-      return OpenPodFile(places.pod_dir_fd, mount);
+      return OpenPodFile(places, mount);
     case MountSource::kShm:
       return places.mount_namespaces->CloneShm(places.sandbox_id);
     case MountSource::kCgroupFolder:

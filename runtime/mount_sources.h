@@ -26,7 +26,6 @@ struct OpenedMount {
 struct MountPlaces {
   MountNamespaces* mount_namespaces = nullptr;
   std::string sandbox_id;
-  int pod_dir_fd = -1;  // <run>/sandboxes/<id>
   const std::vector<CgroupMount>* cgroups = nullptr;
 };
 

@@ -17,8 +17,10 @@
 namespace warren::escape {
 namespace {
 
+constexpr char kPlace[] = "/escape-place";
+
 int Mount(const char* type) {
-  return Refusal(mount("none", "/mnt", type, 0, nullptr));
+  return Refusal(mount("none", kPlace, type, 0, nullptr));
 }
 int MountTmpfs(const Target&) { return Mount("tmpfs"); }
 int MountProc(const Target&) { return Mount("proc"); }
@@ -28,16 +30,37 @@ int MountSecurityfs(const Target&) { return Mount("securityfs"); }
 int MountBinfmt(const Target&) { return Mount("binfmt_misc"); }
 int MountDevtmpfs(const Target&) { return Mount("devtmpfs"); }
 int MountCgroup(const Target&) {
-  return Refusal(mount("none", "/mnt", "cgroup", 0, "memory"));
+  return Refusal(mount("none", kPlace, "cgroup", 0, "memory"));
 }
 int MountBind(const Target&) {
-  return Refusal(mount("/etc", "/mnt", nullptr, MS_BIND, nullptr));
+  return Refusal(mount("/etc", kPlace, nullptr, MS_BIND, nullptr));
 }
 int Remount(const Target&) {
   return Refusal(
       mount(nullptr, "/proc/sys", nullptr, MS_REMOUNT | MS_BIND, nullptr));
 }
 int Umount(const Target&) { return Refusal(umount2("/proc/sys", MNT_DETACH)); }
+// What lies below the read-only and the masked places; an earlier attempt may
+// have uncovered it.
+int Uncover(const char* path) {
+  const int error = Refusal(umount2(path, MNT_DETACH));
+  return error == EINVAL ? 0 : error;
+}
+int UnmaskedSysctl(const Target&) {
+  if (const int error = Uncover("/proc/sys"); error != 0) return error;
+  return TryWrite("/proc/sys/kernel/panic", "77\n");
+}
+int UnmaskedTimers(const Target&) {
+  if (const int error = Uncover("/proc/timer_list"); error != 0) return error;
+  return TryRead("/proc/timer_list");
+}
+int WritableCgroup(const Target&) {
+  if (const int error = Uncover("/sys/fs/cgroup"); error != 0) return error;
+  if (mount("none", "/sys/fs/cgroup", "cgroup", 0, "devices") != 0) {
+    return errno;
+  }
+  return TryWrite("/sys/fs/cgroup/devices.allow", "a\n");
+}
 int PivotRoot(const Target&) {
   return Refusal(syscall(SYS_pivot_root, ".", "."));
 }
@@ -50,7 +73,7 @@ int Fspick(const Target&) {
 }
 int MoveMount(const Target&) {
   return Refusal(
-      syscall(SYS_move_mount, AT_FDCWD, "/proc/sys", AT_FDCWD, "/mnt", 0));
+      syscall(SYS_move_mount, AT_FDCWD, "/proc/sys", AT_FDCWD, kPlace, 0));
 }
 int MountSetattr(const Target&) {
   mount_attr attr = {};
@@ -158,6 +181,9 @@ constexpr Attempt kAttempts[] = {
     {"mount-bind", MountBind},
     {"remount", Remount},
     {"umount", Umount},
+    {"unmasked-sysctl", UnmaskedSysctl},
+    {"unmasked-timer-list", UnmaskedTimers},
+    {"writable-cgroup", WritableCgroup},
     {"pivot-root", PivotRoot},
     {"open-tree", OpenTree},
     {"fsopen", Fsopen},
@@ -180,6 +206,9 @@ constexpr Attempt kAttempts[] = {
 
 }  // namespace
 
-std::span<const Attempt> MountAttempts() { return kAttempts; }
+std::span<const Attempt> MountAttempts() {
+  mkdir(kPlace, 0755);
+  return kAttempts;
+}
 
 }  // namespace warren::escape

@@ -131,8 +131,10 @@ int UserKey(const Target&) {
                          "user", "warren-canary", 0));
 }
 int AddKey(const Target&) {
-  return Refusal(
-      syscall(SYS_add_key, "user", "planted", "x", 1, KEY_SPEC_USER_KEYRING));
+  const long key =
+      syscall(SYS_add_key, "user", "planted", "x", 1, KEY_SPEC_USER_KEYRING);
+  if (key > 0) syscall(SYS_keyctl, KEYCTL_REVOKE, key);
+  return Refusal(key);
 }
 
 // Input pushed into a terminal is typed by whoever uses it next.

@@ -114,9 +114,9 @@ class LinuxRuntime : public Runtime {
   std::string RootfsDir(const std::string& id) const;
 
   // linux_runtime_sandbox.cc
-  absl::Status WritePodFiles(const SandboxSpec& spec, int dir_fd);
   absl::StatusOr<base::ProcessId> LaunchNamespaces(const SandboxSpec& spec,
-                                                   const std::string& leaf);
+                                                   const std::string& leaf,
+                                                   int pin_dir_fd);
   absl::StatusOr<SandboxFacts> ReadFacts(const SandboxSpec& spec) const;
   void KeepHolder(const std::string& id, const base::ProcessId& holder);
   // Also after a restart, when only the cgroup tells which process it is.

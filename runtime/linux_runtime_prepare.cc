@@ -95,16 +95,12 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   ASSIGN_OR_RETURN(Rootfs rootfs, MakeRootfs(options));
   prepared.rootfs = std::move(rootfs.mount);
   prepared.shift_owners = rootfs.shift_owners;
-  ASSIGN_OR_RETURN(const base::UniqueFd pod_dir,
-                   base::OpenAt(AT_FDCWD, SandboxDir(spec.sandbox.id),
-                                O_PATH | O_DIRECTORY));
   MountUserNamespaces user_namespaces([&](const auto& uids, const auto& gids) {
     return OpenMountUserNamespace(spec, uids, gids);
   });
   MountPlaces places;
   places.mount_namespaces = mount_namespaces_.get();
   places.sandbox_id = spec.sandbox.id;
-  places.pod_dir_fd = pod_dir.get();
   places.cgroups = &mount_host_.cgroups;
   places.user_namespace = [&](const auto& uids, const auto& gids) {
     return user_namespaces.Get(uids, gids);

@@ -13,6 +13,7 @@
 #include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/namespaces.h"
+#include "runtime/pod_files.h"
 
 namespace warren::runtime {
 namespace {
@@ -53,33 +54,10 @@ absl::Status NameSysctl(const absl::Status& status) {
   }
 }
 
-absl::Status WriteFile(int dir_fd, const char* name, const std::string& text,
-                       uid_t uid, gid_t gid) {
-  ASSIGN_OR_RETURN(
-      const base::UniqueFd fd,
-      base::OpenAt(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                   0644));
-  RETURN_IF_ERROR_IN(base::WriteFd(fd.get(), text), name);
-  // 0644 whatever the daemon's umask: programs of any user read them.
-  if (fchmod(fd.get(), 0644) != 0 || fchown(fd.get(), uid, gid) != 0) {
-    return base::ErrnoError(errno, name);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
-absl::Status LinuxRuntime::WritePodFiles(const SandboxSpec& spec, int dir_fd) {
-  const uid_t uid = ToHostId(spec.uid_mappings, 0).value_or(0);
-  const gid_t gid = ToHostId(spec.gid_mappings, 0).value_or(0);
-  RETURN_IF_ERROR(WriteFile(dir_fd, "hostname",
-                            absl::StrCat(spec.hostname, "\n"), uid, gid));
-  RETURN_IF_ERROR(WriteFile(dir_fd, "hosts", spec.hosts, uid, gid));
-  return WriteFile(dir_fd, "resolv.conf", spec.resolv_conf, uid, gid);
-}
-
 absl::StatusOr<base::ProcessId> LinuxRuntime::LaunchNamespaces(
-    const SandboxSpec& spec, const std::string& leaf) {
+    const SandboxSpec& spec, const std::string& leaf, int pin_dir_fd) {
   SandboxLaunchParts parts;
   parts.spec = &spec;
   parts.clone_flags = SandboxCloneFlags(spec, time_namespaces_);
@@ -88,16 +66,11 @@ absl::StatusOr<base::ProcessId> LinuxRuntime::LaunchNamespaces(
   if (spec.pid == NamespaceMode::kPod) {
     ASSIGN_OR_RETURN(parts.placement, cgroups_->OpenPlacement(leaf));
   }
-  ASSIGN_OR_RETURN(const base::UniqueFd folder,
-                   mount_namespaces_->AddPod(spec.id));
   parts.pins_ns_fd = mount_namespaces_->pins();
-  parts.pin_dir_fd = folder.get();
+  parts.pin_dir_fd = pin_dir_fd;
   const LaunchRequest request = BuildSandboxLaunch(std::move(parts));
   auto launched = launcher_.LaunchSandbox(request.message, request.fds());
-  if (!launched.ok()) {
-    mount_namespaces_->RemovePod(spec.id).IgnoreError();
-    return NameSysctl(launched.status());
-  }
+  if (!launched.ok()) return NameSysctl(launched.status());
   return launched->process;
 }
 
@@ -143,22 +116,21 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
   if (mkdir(dir.c_str(), 0700) != 0) {
     return base::ErrnoError(errno, absl::StrCat("mkdir ", dir));
   }
-  undo.Push("remove pod files",
+  undo.Push("remove run folder",
             [&] { return base::RemoveTree(AT_FDCWD, dir); });
-  ASSIGN_OR_RETURN(const base::UniqueFd dir_fd,
-                   base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY));
-  RETURN_IF_ERROR_IN(WritePodFiles(spec, dir_fd.get()), "write pod files");
+  ASSIGN_OR_RETURN_IN(const base::UniqueFd files, MakePodFiles(spec),
+                      "write pod files");
+  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+                   mount_namespaces_->AddPod(spec.id, files.get()));
+  undo.Push("drop pins", [&] { return mount_namespaces_->RemovePod(spec.id); });
   if (spec.pid == NamespaceMode::kPod) {
     RETURN_IF_ERROR_IN(cgroups_->Create(leaf, Resources(), true),
                        "make the pod init's cgroup");
     undo.Push("remove cgroup", [&] { return cgroups_->Delete(leaf); });
   }
-  ASSIGN_OR_RETURN(const base::ProcessId holder, LaunchNamespaces(spec, leaf));
-  undo.Push("drop namespaces", [&] {
-    absl::Status status = EndHolder(spec);
-    base::Update(&status, mount_namespaces_->RemovePod(spec.id));
-    return status;
-  });
+  ASSIGN_OR_RETURN(const base::ProcessId holder,
+                   LaunchNamespaces(spec, leaf, folder.get()));
+  undo.Push("end the pod's init", [&] { return EndHolder(spec); });
   KeepHolder(spec.id, holder);
   ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
   facts.holder = holder;
@@ -231,7 +203,7 @@ absl::Status LinuxRuntime::StopSandbox(const SandboxSpec& spec) {
 absl::Status LinuxRuntime::RemoveSandbox(const SandboxSpec& spec) {
   RETURN_IF_ERROR(StopSandbox(spec));
   RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, SandboxDir(spec.id)),
-                     "remove pod files");
+                     "remove run folder");
   // The last pod takes our own cgroup along. A folder with folders in it has
   // more than two links where the file system counts them.
   struct stat st;

@@ -226,7 +226,8 @@ absl::Status MountNamespaces::InPins(absl::FunctionRef<absl::Status()> work) {
   return result;
 }
 
-absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id) {
+absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id,
+                                                       int files_fd) {
   RETURN_IF_ERROR(RemovePod(id));
   base::UniqueFd folder;
   const absl::Status made = InPins([&]() -> absl::Status {
@@ -242,7 +243,12 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id) {
     RETURN_IF_ERROR(AttachMount(fs.get(), target.get()));
     ASSIGN_OR_RETURN(folder,
                      base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
-    return absl::OkStatus();
+    if (mkdirat(folder.get(), "files", 0700) != 0) {
+      return base::ErrnoError(errno, "files");
+    }
+    ASSIGN_OR_RETURN(const base::UniqueFd files,
+                     base::OpenAt(folder.get(), "files", O_PATH | O_DIRECTORY));
+    return AttachMount(files_fd, files.get());
   });
   if (!made.ok()) {
     RemovePod(id).IgnoreError();
@@ -283,15 +289,23 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::OpenPin(
   return fd;
 }
 
-absl::StatusOr<base::UniqueFd> MountNamespaces::CloneShm(
-    const std::string& id) {
+absl::StatusOr<base::UniqueFd> MountNamespaces::Clone(const std::string& path) {
   base::UniqueFd tree;
   RETURN_IF_ERROR(InPins([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(tree,
-                     CloneTree(AT_FDCWD, absl::StrCat("/", id, "/shm"), false));
+    ASSIGN_OR_RETURN(tree, CloneTree(AT_FDCWD, path, false));
     return absl::OkStatus();
   }));
   return tree;
+}
+
+absl::StatusOr<base::UniqueFd> MountNamespaces::CloneShm(
+    const std::string& id) {
+  return Clone(absl::StrCat("/", id, "/shm"));
+}
+
+absl::StatusOr<base::UniqueFd> MountNamespaces::CloneFile(
+    const std::string& id, const std::string& name) {
+  return Clone(absl::StrCat("/", id, "/files/", name));
 }
 
 absl::StatusOr<base::UniqueFd> MountNamespaces::CloneBelow(

@@ -29,6 +29,7 @@
 //           +- <sandbox id>/   one tmpfs for each pod, so that a single
 //              +- user, pid, net, ipc, uts, time    umount2 drops all its pins
 //              +- shm          /dev/shm of the pod
+//              +- files        hostname, hosts, resolv.conf (pod_files.h)
 //
 // The stage lives as long as a descriptor of it; the pins live through a kill
 // of the agent by one bind mount of their nsfs file at <run>/pins.mnt.
@@ -50,16 +51,19 @@ class MountNamespaces {
   int stage() const { return stage_.get(); }
   int pins() const { return pins_.get(); }
 
-  // The folder of a new pod, empty; O_PATH. Something left under that name is
-  // dropped first.
-  absl::StatusOr<base::UniqueFd> AddPod(const std::string& id);
-  // Drops every pin and /dev/shm of the pod; missing is OK.
+  // The folder of a new pod, with nothing but `files_fd`, a detached mount, in
+  // it; O_PATH. Something left under that name is dropped first.
+  absl::StatusOr<base::UniqueFd> AddPod(const std::string& id, int files_fd);
+  // Drops every pin, /dev/shm and the files of the pod; missing is OK.
   absl::Status RemovePod(const std::string& id);
   // nsfs descriptor of a pinned namespace. kFailedPrecondition: not there.
   absl::StatusOr<base::UniqueFd> OpenPin(const std::string& id,
                                          NamespaceKind kind) const;
   // A detached copy of the pod's /dev/shm, to be attached anywhere.
   absl::StatusOr<base::UniqueFd> CloneShm(const std::string& id);
+  // The same of one of its files.
+  absl::StatusOr<base::UniqueFd> CloneFile(const std::string& id,
+                                           const std::string& name);
   // A detached copy of what is at `path` inside the detached mount `mount_fd`
   // (RESOLVE_IN_ROOT): kernels before 6.15 copy only what is mounted
   // somewhere, so it is for a moment.
@@ -69,6 +73,7 @@ class MountNamespaces {
 
  private:
   MountNamespaces() = default;
+  absl::StatusOr<base::UniqueFd> Clone(const std::string& path);
   absl::Status OpenPins(const std::string& run_dir);
   // Runs `work` on the thread inside the pins and returns its result.
   absl::Status InPins(absl::FunctionRef<absl::Status()> work);

@@ -43,11 +43,10 @@ absl::StatusOr<base::UniqueFd> MakeCgroupFolder(
   return folder;
 }
 
-absl::StatusOr<base::UniqueFd> OpenPodFile(int pod_dir_fd,
+absl::StatusOr<base::UniqueFd> OpenPodFile(const MountPlaces& places,
                                            const PlannedMount& mount) {
-  ASSIGN_OR_RETURN(const base::UniqueFd file,
-                   base::OpenAt(pod_dir_fd, mount.path, O_PATH | O_NOFOLLOW));
-  ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(file.get(), "", false));
+  ASSIGN_OR_RETURN(base::UniqueFd tree, places.mount_namespaces->CloneFile(
+                                            places.sandbox_id, mount.path));
   RETURN_IF_ERROR(ChangeMount(
       tree.get(), {.set = mount.attributes, .propagation = MS_PRIVATE}));
   return tree;
@@ -85,7 +84,7 @@ class SourceOpener {
         break;
       }
       case MountSource::kPodFile: {
-        ASSIGN_OR_RETURN(o.source, OpenPodFile(places_.pod_dir_fd, mount));
+        ASSIGN_OR_RETURN(o.source, OpenPodFile(places_, mount));
         break;
       }
       case MountSource::kShm: {

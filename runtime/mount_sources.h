@@ -33,7 +33,6 @@ using UserNamespaceOpener = std::function<absl::StatusOr<int>(
 struct MountPlaces {
   MountNamespaces* mount_namespaces = nullptr;
   std::string sandbox_id;
-  int pod_dir_fd = -1;  // <run>/sandboxes/<id>
   const std::vector<CgroupMount>* cgroups = nullptr;
   UserNamespaceOpener user_namespace;
   std::string rootfs_dir;     // see rootfs.h

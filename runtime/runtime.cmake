@@ -30,6 +30,7 @@ add_library(warren_runtime STATIC
   mounts.cc
   namespaces.cc
   output_collector.cc
+  pod_files.cc
   privileges.cc
   proc_reader.cc
   overlay.cc

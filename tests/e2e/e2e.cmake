@@ -9,7 +9,7 @@ function(warren_e2e_test name)
   # Matchers are costly to optimise and gain nothing from it.
   # The programs under test, where they exist in this build tree.
   foreach(program warrend warren-shim warren-unpack warren_default_image
-      warren_test_probe)
+      warren_test_probe warren_escape_probe)
     if(TARGET ${program})
       add_dependencies(e2e_${name}_test ${program})
     endif()
@@ -36,6 +36,7 @@ warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
   ${E}/namespace_grid_test.cc ${E}/sysctl_test.cc
   ${E}/network_test.cc ${E}/inspect_test.cc)
+warren_e2e_test(escape ${E}/escape_test.cc ${E}/escape_table.cc)
 warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
 
 # A client in another language that has nothing of ours but the socket.

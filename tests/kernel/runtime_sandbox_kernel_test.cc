@@ -7,8 +7,10 @@
 
 #include <set>
 
+#include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/namespaces.h"
+#include "runtime/pod_files.h"
 #include "tests/kernel/runtime_host.h"
 
 namespace warren::runtime {
@@ -17,6 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 class RuntimeSandbox : public RuntimeTest {};
 
@@ -96,11 +99,26 @@ TEST_F(RuntimeSandbox, UserNamespaceOwnsTheOthers) {
   }
   EXPECT_EQ(view->hostname, pod.hostname);
   EXPECT_EQ(view->uid_mappings, pod.uid_mappings);
-  struct stat st;
-  ASSERT_EQ(stat((dir() + "/run/sandboxes/" + pod.id + "/hosts").c_str(), &st),
-            0);
-  EXPECT_EQ(st.st_uid, uint32_t{1} << 20);
-  EXPECT_EQ(st.st_mode & 0777, 0644u);
+  EXPECT_EQ(Run(Shell(pod, "stat -c '%u %g %a' /etc/hosts")), "0 0 644\n");
+}
+
+TEST_F(RuntimeSandbox, LOG_2_FilesOfAPodAreCappedAndOutliveTheAgent) {
+  for (const SandboxSpec& pod : {Pod(), UserNamespacePod()}) {
+    const SandboxFacts facts = Create(pod);
+    const std::string out =
+        Run(Shell(pod,
+                  "for f in hosts hostname resolv.conf; do "
+                  "dd if=/dev/zero bs=64k count=64 of=/etc/$f 2>&1 | "
+                  "grep -o 'No space'; done; "
+                  "cat /etc/hosts /etc/hostname /etc/resolv.conf | wc -c"));
+    EXPECT_THAT(out, StartsWith("No space\nNo space\nNo space\n"));
+    EXPECT_LE(std::stoul(out.substr(27)), kPodFilesSpare + 4096 * 3);
+    Restart();
+    ASSERT_TRUE(runtime().AdoptSandbox(pod, facts).ok());
+    EXPECT_EQ(Run(Shell(pod, "stat -c '%u %g %a' /etc/hosts")), "0 0 644\n");
+    EXPECT_THAT(*base::ListDir(AT_FDCWD, dir() + "/run/sandboxes/" + pod.id),
+                IsEmpty());
+  }
 }
 
 TEST_F(RuntimeSandbox, HostNamespacesAreTheHosts) {

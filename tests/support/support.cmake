@@ -31,10 +31,15 @@ target_compile_definitions(warren_e2e_support PRIVATE
 
 # What tests run inside containers; static, mounted from the host.
 add_executable(warren_test_probe ${S}/probe_main.cc)
-target_compile_options(warren_test_probe PRIVATE -O1 -Wall -Wextra -Werror)
-target_link_options(warren_test_probe PRIVATE -static)
-set_target_properties(warren_test_probe PROPERTIES
-  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/testbin)
+add_executable(warren_escape_probe ${S}/escape/files.cc ${S}/escape/kernel.cc
+  ${S}/escape/main.cc ${S}/escape/mounts.cc ${S}/escape/processes.cc)
+target_include_directories(warren_escape_probe PRIVATE ${CMAKE_SOURCE_DIR})
+foreach(probe warren_test_probe warren_escape_probe)
+  target_compile_options(${probe} PRIVATE -O1 -Wall -Wextra -Werror)
+  target_link_options(${probe} PRIVATE -static)
+  set_target_properties(${probe} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/testbin)
+endforeach()
 
 set_target_properties(warren_test_support warren_root_test_main
   warren_cri_client warren_e2e_support

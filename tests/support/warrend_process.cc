@@ -68,6 +68,9 @@ std::string BinaryFolder() { return WARREN_TEST_BINARY_DIR "/bin"; }
 std::string ProbePath() {
   return WARREN_TEST_BINARY_DIR "/testbin/warren_test_probe";
 }
+std::string EscapeProbePath() {
+  return WARREN_TEST_BINARY_DIR "/testbin/warren_escape_probe";
+}
 
 WarrendProcess::WarrendProcess() {
   mkdir(log_dir().c_str(), 0755);

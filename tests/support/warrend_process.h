@@ -72,8 +72,9 @@ class WarrendProcess {
 };
 
 // Folders of this build tree.
-std::string BinaryFolder();  // of warrend and warrenctl
-std::string ProbePath();     // of warren_test_probe
+std::string BinaryFolder();     // of warrend and warrenctl
+std::string ProbePath();        // of warren_test_probe
+std::string EscapeProbePath();  // of warren_escape_probe
 
 }  // namespace warren::test
 

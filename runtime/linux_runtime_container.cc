@@ -15,6 +15,7 @@
 #include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
+#include "runtime/namespaces.h"
 #include "runtime/rootfs.h"
 #include "runtime/user_lookup.h"
 

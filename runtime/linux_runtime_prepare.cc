@@ -61,7 +61,7 @@ absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
   parts.spec = &lender;
   parts.clone_flags = InfoOf(NamespaceKind::kUser).clone_flag;
   ASSIGN_OR_RETURN(const base::UniqueFd folder,
-                   mount_namespaces_->AddPod(lender.id));
+                   mount_namespaces_->AddPod(lender.id, -1));
   parts.pins_ns_fd = mount_namespaces_->pins();
   parts.pin_dir_fd = folder.get();
   const LaunchRequest request = BuildSandboxLaunch(std::move(parts));

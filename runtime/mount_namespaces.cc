@@ -243,6 +243,7 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id,
     RETURN_IF_ERROR(AttachMount(fs.get(), target.get()));
     ASSIGN_OR_RETURN(folder,
                      base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
+    if (files_fd < 0) return absl::OkStatus();
     if (mkdirat(folder.get(), "files", 0700) != 0) {
       return base::ErrnoError(errno, "files");
     }

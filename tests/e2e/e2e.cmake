@@ -24,7 +24,8 @@ warren_e2e_test(pods ${E}/pod_lifecycle_test.cc ${E}/pod_requests_test.cc
 warren_e2e_test(containers ${E}/container_lifecycle_test.cc
   ${E}/container_requests_test.cc ${E}/container_list_test.cc
   ${E}/container_process_test.cc ${E}/stop_test.cc)
-warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc)
+warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc
+  ${E}/seccomp_test.cc)
 warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
   ${E}/network_test.cc ${E}/inspect_test.cc)

@@ -30,7 +30,8 @@ target_compile_definitions(warren_e2e_support PRIVATE
   WARREN_TEST_BINARY_DIR="${CMAKE_BINARY_DIR}")
 
 # What tests run inside containers; static, mounted from the host.
-add_executable(warren_test_probe ${S}/probe_main.cc)
+add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_main.cc)
+target_include_directories(warren_test_probe PRIVATE ${PROJECT_SOURCE_DIR})
 target_compile_options(warren_test_probe PRIVATE -O1 -Wall -Wextra -Werror)
 target_link_options(warren_test_probe PRIVATE -static)
 set_target_properties(warren_test_probe PROPERTIES

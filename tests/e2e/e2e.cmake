@@ -31,7 +31,8 @@ warren_e2e_test(process ${E}/identity_test.cc ${E}/program_test.cc
   ${E}/granted_ids_test.cc)
 warren_e2e_test(resources ${E}/resources_test.cc ${E}/resources_fixture.cc
   ${E}/oom_test.cc ${E}/pod_cgroup_test.cc)
-warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc)
+warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc
+  ${E}/seccomp_test.cc)
 warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
   ${E}/namespace_grid_test.cc ${E}/sysctl_test.cc

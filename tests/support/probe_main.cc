@@ -4,6 +4,8 @@
 //   ipc-make K  a shm segment, a semaphore set and a queue with key K
 //   ipc-has K   "yes" or "no": is there a shm segment with key K?
 //   eat M       touches M MiB of memory, then prints "full" and waits
+//   blocked     calls that the default seccomp profile blocks, and their errno
+//   call N A…   one system call by number, and its errno
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -15,6 +17,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+
+#include "tests/support/probe_calls.h"
 
 namespace {
 
@@ -63,6 +67,10 @@ int main(int argc, char** argv) {
   if (std::strcmp(verb, "ipc-make") == 0) return IpcMake(number);
   if (std::strcmp(verb, "ipc-has") == 0) return IpcHas(number);
   if (std::strcmp(verb, "eat") == 0) return Eat(number);
+  if (std::strcmp(verb, "blocked") == 0) return warren::test::TryBlockedCalls();
+  if (std::strcmp(verb, "call") == 0) {
+    return warren::test::TryCall(argc - 2, argv + 2);
+  }
   std::fprintf(stderr, "unknown verb \"%s\"\n", verb);
   return 2;
 }

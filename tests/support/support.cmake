@@ -30,11 +30,11 @@ target_compile_definitions(warren_e2e_support PRIVATE
   WARREN_TEST_BINARY_DIR="${CMAKE_BINARY_DIR}")
 
 # What tests run inside containers; static, mounted from the host.
-add_executable(warren_test_probe ${S}/probe_main.cc)
+add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_main.cc)
 add_executable(warren_escape_probe ${S}/escape/files.cc ${S}/escape/kernel.cc
   ${S}/escape/main.cc ${S}/escape/mounts.cc ${S}/escape/processes.cc)
-target_include_directories(warren_escape_probe PRIVATE ${CMAKE_SOURCE_DIR})
 foreach(probe warren_test_probe warren_escape_probe)
+  target_include_directories(${probe} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${probe} PRIVATE -O1 -Wall -Wextra -Werror)
   target_link_options(${probe} PRIVATE -static)
   set_target_properties(${probe} PROPERTIES

@@ -179,6 +179,12 @@ const std::map<std::string, Setter>& Setters() {
          ASSIGN_OR_RETURN(options->max_connections, Number(value, 1, 100000));
          return absl::OkStatus();
        }},
+      {"pids_limit",
+       [](const OptionValue& value, Options* options) -> absl::Status {
+         // The largest number of processes a kernel has (PID_MAX_LIMIT).
+         ASSIGN_OR_RETURN(options->pids_limit, Number(value, 0, 1 << 22));
+         return absl::OkStatus();
+       }},
       {"network.pod_ranges", Into(Ranges, &Options::pod_ranges)},
       {"network.bridge", Into(Bridge, &Options::bridge)},
       {"network.mtu", Into(Mtu, &Options::mtu)},

@@ -31,6 +31,9 @@ struct Options {
   std::string cgroup_parent = "/warren";
   std::string log_level = "info";  // trace, debug, info, warning, error
   int max_connections = 512;
+  // Processes and threads of one container whose request says nothing of
+  // them; 0 = no limit of ours.
+  int pids_limit = 0;
 
   // [network]
   std::vector<netplugin::IpPrefix> pod_ranges = {DefaultPodRange()};

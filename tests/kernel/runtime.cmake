@@ -12,3 +12,5 @@ foreach(part sandbox container process adopt exec)
   warren_test(NAME runtime_${part}_kernel_test LABEL kernel LIBS runtime_host
     SOURCES ${RUNTIME_DIR}/runtime_${part}_kernel_test.cc)
 endforeach()
+target_sources(runtime_container_kernel_test PRIVATE
+  ${RUNTIME_DIR}/runtime_resources_kernel_test.cc)

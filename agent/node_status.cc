@@ -50,6 +50,7 @@ std::string ConfigJson(const Options& options) {
   Set(&config, "cgroupParent", options.cgroup_parent);
   Set(&config, "logLevel", options.log_level);
   Set(&config, "maxConnections", options.max_connections);
+  Set(&config, "pidsLimit", options.pids_limit);
   std::vector<std::string> ranges;
   for (const netplugin::IpPrefix& range : options.pod_ranges) {
     ranges.push_back(range.ToString());

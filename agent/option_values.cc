@@ -219,6 +219,12 @@ const std::map<std::string, Setter>& Setters() {
          ASSIGN_OR_RETURN(options->max_connections, Number(value, 1, 100000));
          return absl::OkStatus();
        }},
+      {"pids_limit",
+       [](const OptionValue& value, Options* options) -> absl::Status {
+         // The largest number of processes a kernel has (PID_MAX_LIMIT).
+         ASSIGN_OR_RETURN(options->pids_limit, Number(value, 0, 1 << 22));
+         return absl::OkStatus();
+       }},
       {"userns", Into(UsernsAuto, &Options::userns_auto)},
       {"userns_pool", Into(UsernsPool, &Options::userns_pool)},
       {"security.ambient_capabilities",

@@ -32,6 +32,9 @@ struct Options {
   std::string cgroup_parent = "/warren";
   std::string log_level = "info";  // trace, debug, info, warning, error
   int max_connections = 512;
+  // Processes and threads of one container whose request says nothing of
+  // them; 0 = no limit of ours.
+  int pids_limit = 0;
   // Pods that do not say what they want: false = the node's user namespace
   // ("host"), true = one of their own with ids of the pool ("auto").
   bool userns_auto = false;

@@ -36,6 +36,7 @@ TEST(OptionsTest, DefaultsAreThoseOfTheManual) {
   EXPECT_EQ(options.cgroup_parent, "/warren");
   ASSERT_EQ(options.pod_ranges.size(), 1u);
   EXPECT_EQ(options.pod_ranges[0].ToString(), "10.88.0.0/16");
+  EXPECT_EQ(options.pids_limit, 0);
   EXPECT_FALSE(options.socket_group.has_value());
   EXPECT_FALSE(options.default_image.has_value());
   EXPECT_FALSE(line->check_config);
@@ -51,6 +52,7 @@ run_dir = "/r"
 cgroup_parent = "pods.slice"
 log_level = "debug"
 max_connections = 7
+pids_limit = 4096
 userns = "auto"
 userns_pool = "1048576:131072"
 [security]
@@ -73,6 +75,7 @@ default_image = ""
   EXPECT_EQ(options.cgroup_parent, "pods.slice");
   EXPECT_EQ(options.log_level, "debug");
   EXPECT_EQ(options.max_connections, 7);
+  EXPECT_EQ(options.pids_limit, 4096);
   EXPECT_TRUE(options.userns_auto);
   EXPECT_EQ(options.userns_pool, (IdSpan{1048576, 131072}));
   EXPECT_TRUE(options.ambient_capabilities);
@@ -127,6 +130,8 @@ TEST(OptionsTest, ValuesAreChecked) {
       "[security]\napparmor_default_profile = \"a\\nb\"",
       "max_connections = \"many\"",
       "max_connections = 1.5",
+      "pids_limit = -1",
+      "pids_limit = \"many\"",
       "[network]\npod_ranges = []",
       "[network]\npod_ranges = [\"10.0.0.1/16\"]",
       "[network]\npod_ranges = [\"10.0.0.0/31\"]",

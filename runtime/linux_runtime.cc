@@ -126,6 +126,12 @@ absl::StatusOr<ContainerPtr> LinuxRuntime::Find(
   return it->second;
 }
 
+Resources LinuxRuntime::WithDefaults(const Resources& resources) const {
+  Resources result = resources;
+  if (result.pids_limit == 0) result.pids_limit = options_.default_pids_limit;
+  return result;
+}
+
 absl::StatusOr<std::string> LinuxRuntime::LeafOf(const SandboxSpec& spec,
                                                  const std::string& id) const {
   return CgroupPath(spec.cgroup_parent, options_.default_cgroup_parent, id);

@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,8 @@ struct LinuxRuntimeOptions {
   std::string shim_path;  // read once into a sealed memfd
   // Where containers go whose pod names no cgroup parent; made on demand.
   std::string default_cgroup_parent = "/warren";
+  // pids.max of containers that ask for none; 0 = no limit.
+  int64_t default_pids_limit = 0;
   std::string cgroup_root = "/sys/fs/cgroup";
 };
 

@@ -100,7 +100,8 @@ absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
   ASSIGN_OR_RETURN(facts.user, LookUpUser(spec.user, prepared.rootfs.get()));
   RETURN_IF_ERROR(CheckMapped(spec.sandbox, facts.user));
   RETURN_IF_ERROR_IN(
-      cgroups_->Create(container->cgroup, spec.resources, !spec.privileged),
+      cgroups_->Create(container->cgroup, WithDefaults(spec.resources),
+                       !spec.privileged),
       "make the container's cgroup");
   {
     absl::MutexLock lock(&container->mutex);
@@ -171,7 +172,8 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
       faccessat(dir->get(), "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
   if (!started) {
     RETURN_IF_ERROR(cgroups_->Delete(leaf));
-    RETURN_IF_ERROR(cgroups_->Create(leaf, spec.resources, !spec.privileged));
+    RETURN_IF_ERROR(
+        cgroups_->Create(leaf, WithDefaults(spec.resources), !spec.privileged));
     auto prepared = Prepare(spec);
     absl::MutexLock lock(&container->mutex);
     // On failure StartContainer tries again and says why.
@@ -184,7 +186,8 @@ absl::Status LinuxRuntime::UpdateResources(const std::string& container_id,
                                            const Resources& from,
                                            const Resources& to) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
-  return cgroups_->Update(container->cgroup, from, to);
+  return cgroups_->Update(container->cgroup, WithDefaults(from),
+                          WithDefaults(to));
 }
 
 absl::Status LinuxRuntime::SignalContainer(const std::string& container_id,

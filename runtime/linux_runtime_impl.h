@@ -109,6 +109,8 @@ class LinuxRuntime : public Runtime {
   absl::StatusOr<ContainerPtr> Find(const std::string& container_id);
   absl::StatusOr<std::string> LeafOf(const SandboxSpec& spec,
                                      const std::string& id) const;
+  // What a container asks for plus what the operator wants where it does not.
+  Resources WithDefaults(const Resources& resources) const;
   std::string SandboxDir(const std::string& id) const;    // <run>/sandboxes/…
   std::string ContainerDir(const std::string& id) const;  // <run>/containers/…
   std::string RootfsDir(const std::string& id) const;

@@ -17,3 +17,5 @@ endforeach()
 warren_test(NAME mount_race_kernel_test LABEL kernel
   LIBS warren_runtime warren_init
   SOURCES ${RUNTIME_DIR}/mount_race_kernel_test.cc)
+target_sources(runtime_container_kernel_test PRIVATE
+  ${RUNTIME_DIR}/runtime_resources_kernel_test.cc)

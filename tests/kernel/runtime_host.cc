@@ -100,6 +100,7 @@ void RuntimeTest::Restart() {
   options.state_dir = dir_ + "/state";
   options.shim_path = WARREN_SHIM_PATH;
   options.default_cgroup_parent = kCgroupParent;
+  options.default_pids_limit = default_pids_limit_;
   auto made = MakeLinuxRuntime(options);
   ASSERT_TRUE(made.ok()) << made.status();
   runtime_ = *std::move(made);

@@ -26,6 +26,9 @@ class RuntimeTest : public ::testing::Test {
   void SetUp() override;
   void TearDown() override;
 
+  // Of the next Runtime object; SetUp makes the first.
+  int64_t default_pids_limit_ = 0;
+
   // Drops the Runtime object, as an agent that dies does, and makes a new one
   // on the same folders. Exits that were not collected yet stay collected.
   void Restart();

@@ -1,0 +1,156 @@
+// UpdateResources against the kernel's own cgroups.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/base/file.h"
+#include "tests/kernel/runtime_host.h"
+
+namespace warren::runtime {
+namespace {
+
+class RuntimeResources : public RuntimeTest {
+ protected:
+  void SetUp() override {
+    RuntimeTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    if (access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) != 0) {
+      GTEST_SKIP() << "no cgroup v1 with a memory controller";
+    }
+  }
+  // "512" of cpu.shares; the hierarchy is named by the file.
+  std::string Control(const ContainerSpec& spec, const std::string& file) {
+    auto text = base::ReadFileAt(
+        AT_FDCWD, "/sys/fs/cgroup/" + file.substr(0, file.find('.')) +
+                      kCgroupParent + "/" + spec.id + "/" + file);
+    if (!text.ok()) return "missing";
+    return text->substr(0, text->find('\n'));
+  }
+  std::vector<std::string> All(const ContainerSpec& spec) {
+    std::vector<std::string> values;
+    for (const char* file :
+         {"cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpuset.cpus",
+          "cpuset.mems", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes",
+          "pids.max"}) {
+      values.push_back(Control(spec, file));
+    }
+    return values;
+  }
+  static Resources Full() {
+    Resources r;
+    r.cpu_shares = 512;
+    r.cpu_quota_us = 5000;
+    r.cpu_period_us = 10000;
+    r.cpuset_cpus = "0";
+    r.cpuset_mems = "0";
+    r.memory_limit_bytes = 64 << 20;
+    r.memory_swap_limit_bytes = 128 << 20;
+    r.pids_limit = 30;
+    return r;
+  }
+};
+
+TEST_F(RuntimeResources, ThereAndBackAgain) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec = Shell(pod, "while :; do sleep 0.1; done");
+  Create(spec);
+  const std::vector<std::string> untouched = All(spec);
+  const auto full = testing::ElementsAre("512", "5000", "10000", "0", "0",
+                                         "67108864", "134217728", "30");
+  // Once while it is created, once while it runs.
+  for (const bool running : {false, true}) {
+    if (running) Start(spec);
+    absl::Status updated = runtime().UpdateResources(spec.id, {}, Full());
+    ASSERT_TRUE(updated.ok()) << updated;
+    EXPECT_THAT(All(spec), full);
+    // What only `from` has goes back to the kernel's defaults.
+    updated = runtime().UpdateResources(spec.id, Full(), {});
+    ASSERT_TRUE(updated.ok()) << updated;
+    EXPECT_EQ(All(spec), untouched);
+  }
+  Resources same = Full();
+  EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, Full()).ok());
+  EXPECT_TRUE(runtime().UpdateResources(spec.id, Full(), same).ok());
+  EXPECT_THAT(All(spec), full);
+}
+
+TEST_F(RuntimeResources, WhatTheKernelRefusesUndoesTheRest) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  ContainerSpec spec = Shell(pod, "while :; do sleep 0.1; done");
+  spec.resources = Full();
+  Create(spec);
+  Start(spec);
+  const std::vector<std::string> before = All(spec);
+  Resources bad = Full();
+  bad.cpu_shares = 1024;
+  bad.cpu_quota_us = -1;
+  bad.memory_limit_bytes = 32 << 20;
+  bad.cpuset_cpus = "4095";
+  const absl::Status refused = runtime().UpdateResources(spec.id, Full(), bad);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << refused;
+  EXPECT_THAT(std::string(refused.message()),
+              testing::StartsWith("cpuset_cpus: "));
+  EXPECT_EQ(All(spec), before);
+  EXPECT_FALSE(HasExited(spec.id));
+}
+
+TEST_F(RuntimeResources, AnAdoptedContainerIsUpdatedAsBefore) {
+  const SandboxSpec pod = Pod();
+  const SandboxFacts pod_facts = Create(pod);
+  const ContainerSpec spec = Shell(pod, "while :; do sleep 0.1; done");
+  const ContainerFacts facts = Create(spec);
+  Start(spec);
+  Restart();
+  ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
+  ASSERT_TRUE(runtime().AdoptContainer(spec, facts).ok());
+  EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, Full()).ok());
+  EXPECT_EQ(Control(spec, "memory.limit_in_bytes"), "67108864");
+}
+
+TEST_F(RuntimeResources, TheOperatorsPidsLimitIsForThoseWithoutTheirOwn) {
+  default_pids_limit_ = 40;
+  Restart();
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec = Shell(pod, "true");
+  Create(spec);
+  EXPECT_EQ(Control(spec, "pids.max"), "40");
+  Resources shares;
+  shares.cpu_shares = 7;
+  EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, shares).ok());
+  EXPECT_EQ(Control(spec, "pids.max"), "40");
+  ContainerSpec own = Shell(pod, "true");
+  own.resources.pids_limit = 5;
+  Create(own);
+  EXPECT_EQ(Control(own, "pids.max"), "5");
+}
+
+// EXE-10: in its cgroup before its first instruction, so that the limit holds
+// from the first fork on.
+TEST_F(RuntimeResources, EXE_10_AForkBombStaysBelowItsOwnLimit) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  ContainerSpec spec = Shell(pod, "b() { b | b & }; b; while :; do :; done");
+  spec.resources.pids_limit = 20;
+  Create(spec);
+  Start(spec);
+  int peak = 0;
+  for (int look = 0; look < 20000; ++look) {
+    peak = std::max(peak, std::stoi("0" + Control(spec, "pids.current")));
+    if (Control(spec, "pids.events") != "max 0") break;
+    usleep(1000);
+  }
+  EXPECT_NE(Control(spec, "pids.events"), "max 0") << "never at its limit";
+  if (Control(spec, "pids.peak") != "missing") {
+    peak = std::stoi(Control(spec, "pids.peak"));
+  }
+  EXPECT_GT(peak, 1);
+  EXPECT_LE(peak, 20);
+}
+
+}  // namespace
+}  // namespace warren::runtime

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Makes an OCI image archive of one layer from a folder.
 
+As a module (layer_tar, write_layout) it makes images of several layers.
+
   make_oci_image.py --root DIR --config FILE --output FILE.tar
                     [--compression gzip|zstd|none] [--name NAME:TAG]
                     [--owner PATH=UID:GID]... [--mode PATH=OCTAL]...
@@ -95,24 +97,26 @@ def descriptor(media_type, data, **more):
             "size": len(data), **more}
 
 
-def write_layout(output, config_object, tar, how, name):
+def write_layout(output, config_object, tars, how, name):
+    """Writes the archive; `tars` are the layers, lowest first."""
     architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
-    layer = compress(tar, how)
+    layers = [compress(tar, how) for tar in tars]
     config = to_json({
         "architecture": architecture,
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
         "config": config_object,
-        "rootfs": {"type": "layers", "diff_ids": [digest_of(tar)]},
+        "rootfs": {"type": "layers",
+                   "diff_ids": [digest_of(tar) for tar in tars]},
         "history": [{"created": "1970-01-01T00:00:00Z",
-                     "created_by": "make_oci_image"}],
+                     "created_by": "make_oci_image"} for _ in tars],
     })
     manifest = to_json({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": descriptor("application/vnd.oci.image.config.v1+json",
                              config),
-        "layers": [descriptor(LAYER_TYPES[how], layer)],
+        "layers": [descriptor(LAYER_TYPES[how], layer) for layer in layers],
     })
     annotations = {"org.opencontainers.image.ref.name": name} if name else {}
     index = to_json({
@@ -125,7 +129,7 @@ def write_layout(output, config_object, tar, how, name):
     })
     files = {"oci-layout": to_json({"imageLayoutVersion": "1.0.0"}),
              "index.json": index}
-    for blob in (manifest, config, layer):
+    for blob in (manifest, config, *layers):
         files["blobs/sha256/" + digest_of(blob)[7:]] = blob
     temporary = output + ".part"
     with tarfile.open(temporary, mode="w",
@@ -168,7 +172,7 @@ def main():
                    lambda value: tuple(int(n) for n in value.split(":")))
     modes = pairs(options.mode, lambda value: int(value, 8))
     tar = layer_tar(options.root, owners, modes)
-    write_layout(options.output, config_object, tar, options.compression,
+    write_layout(options.output, config_object, [tar], options.compression,
                  options.name)
 
 

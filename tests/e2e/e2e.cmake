@@ -8,8 +8,8 @@ function(warren_e2e_test name)
     LIBS warren_e2e_support warren_root_test_main LABEL e2e TIMEOUT 300)
   # Matchers are costly to optimise and gain nothing from it.
   # The programs under test, where they exist in this build tree.
-  foreach(program warrend warren-shim warren-unpack warren_default_image
-      warren_test_probe warren_escape_probe)
+  foreach(program warrend warrenctl warren-shim warren-unpack
+      warren_default_image warren_test_probe warren_escape_probe)
     if(TARGET ${program})
       add_dependencies(e2e_${name}_test ${program})
     endif()
@@ -39,6 +39,13 @@ warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/network_test.cc ${E}/inspect_test.cc)
 warren_e2e_test(escape ${E}/escape_test.cc ${E}/escape_table.cc)
 warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
+
+# Debian's programs in images that the fixture makes (../support/images).
+warren_e2e_test(software ${E}/software_fixture.cc
+  ${E}/software_languages_test.cc ${E}/software_postgres_test.cc
+  ${E}/software_servers_test.cc)
+set_tests_properties(e2e_software_test PROPERTIES TIMEOUT 600
+  FIXTURES_REQUIRED software_images)
 
 # A client in another language that has nothing of ours but the socket.
 warren_e2e_test(third_party ${E}/third_party_test.cc)

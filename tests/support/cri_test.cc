@@ -1,5 +1,6 @@
 #include "tests/support/cri_test.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
 namespace warren::test {
@@ -42,6 +43,16 @@ bool Ok(const absl::Status& status, const char* what) {
   return status.ok();
 }
 
+// The kernel drops a pod's link some time after the pod.
+bool HasPodLink(Ledger& ledger) {
+  for (const std::string& link : ledger["link"]) {
+    if (absl::StartsWith(link, "wr") && absl::StrContains(link, "@")) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 void CriTest::SetUpTestSuite() {
@@ -59,7 +70,8 @@ void CriTest::SetUp() {
   RunAlone(ShellConfig("warm-up", "true"));
   RemoveAllPods();
   EXPECT_TRUE(Eventually([] {
-    return TakeLedger(TheShared().daemon->Scope())["process"].empty();
+    Ledger ledger = TakeLedger(TheShared().daemon->Scope());
+    return ledger["process"].empty() && !HasPodLink(ledger);
   }));
   shared.ledger = TakeLedger(shared.daemon->Scope());
   shared.ledger_pid = shared.daemon->pid();

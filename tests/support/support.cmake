@@ -20,14 +20,28 @@ add_library(warren_cri_client STATIC ${S}/cri_channel.cc ${S}/cri_client.cc
 target_link_libraries(warren_cri_client PUBLIC warren_build warren_proto
   absl::status absl::statusor absl::strings absl::time PRIVATE gRPC::grpc++)
 
+# Images of ordinary software (images/): one folder for all build trees of a
+# checkout. Made by the ctest fixture software_images when a test needs them.
+set(WARREN_TEST_IMAGES ${CMAKE_BINARY_DIR}/test-images)
+set(trees ${PROJECT_SOURCE_DIR}/build)
+cmake_path(IS_PREFIX trees ${CMAKE_BINARY_DIR} inside)
+if(inside)
+  set(WARREN_TEST_IMAGES ${trees}/test-images)
+endif()
+add_test(NAME software_images
+  COMMAND ${S}/images/build_images.py ${WARREN_TEST_IMAGES})
+set_tests_properties(software_images PROPERTIES LABELS e2e TIMEOUT 600
+  FIXTURES_SETUP software_images)
+
 # The real daemon, odd images, HTTP.
 find_package(OpenSSL REQUIRED)
 add_library(warren_e2e_support STATIC ${S}/cri_test.cc ${S}/http_fetch.cc
-  ${S}/oci_image.cc ${S}/warrend_process.cc)
+  ${S}/oci_image.cc ${S}/software_images.cc ${S}/warrend_process.cc)
 target_link_libraries(warren_e2e_support PUBLIC warren_cri_client
   warren_test_support GTest::gtest PRIVATE OpenSSL::Crypto)
 target_compile_definitions(warren_e2e_support PRIVATE
-  WARREN_TEST_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  WARREN_TEST_BINARY_DIR="${CMAKE_BINARY_DIR}"
+  WARREN_TEST_IMAGES="${WARREN_TEST_IMAGES}")
 
 # What tests run inside containers; static, mounted from the host.
 add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_main.cc)

@@ -51,8 +51,8 @@ class MountNamespaces {
   int stage() const { return stage_.get(); }
   int pins() const { return pins_.get(); }
 
-  // The folder of a new pod, with nothing but `files_fd`, a detached mount (-1 =
-  // none), in it; O_PATH. Something left under that name is dropped first.
+  // The folder of a new pod, with nothing but `files_fd`, a detached mount (-1
+  // = none), in it; O_PATH. Something left under that name is dropped first.
   absl::StatusOr<base::UniqueFd> AddPod(const std::string& id, int files_fd);
   // Drops every pin, /dev/shm and the files of the pod; missing is OK.
   absl::Status RemovePod(const std::string& id);

@@ -15,6 +15,7 @@
 
 #include "runtime/base/process.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/views.h"
 
 // The seam between the agent and everything that makes pods and containers
 // out of kernel objects. Plain values only: no CRI messages, no protobuf.
@@ -23,45 +24,6 @@
 // object's id and spec, so that Stop/Remove work from the spec alone, also
 // after a crash half-way (REL-3), and AdoptX() re-seats it after a restart.
 namespace warren::runtime {
-
-// ---- Namespaces -----------------------------------------------------------
-
-// The eight kinds, in the order in which they must be made: the user
-// namespace first, so that it owns the others (user_namespaces(7)).
-enum class NamespaceKind : uint8_t {
-  kUser,
-  kMnt,
-  kPid,
-  kNet,
-  kIpc,
-  kUts,
-  kCgroup,
-  kTime,
-};
-inline constexpr int kNamespaceKinds = 8;
-
-enum class NamespaceMode : uint8_t {
-  kPod,        // one for the pod, shared by its containers
-  kContainer,  // one for each container
-  kHost,       // the node's
-  kTarget,     // that of another container of the pod (pid only)
-};
-
-// user_namespaces(7): ids [container_id, +length) inside are
-// [host_id, +length) outside.
-struct IdMapping {
-  uint32_t container_id = 0;
-  uint32_t host_id = 0;
-  uint32_t length = 0;
-  bool operator==(const IdMapping&) const = default;
-};
-
-// time_namespaces(7), nanoseconds added to the host's clocks.
-struct TimeOffsets {
-  int64_t boottime_ns = 0;
-  int64_t monotonic_ns = 0;
-  bool operator==(const TimeOffsets&) const = default;
-};
 
 // ---- Resources ------------------------------------------------------------
 
@@ -268,50 +230,6 @@ struct ExecResult {
   int32_t exit_code = 0;
   std::string stdout_data;
   std::string stderr_data;
-};
-
-// ---- Inspection: read from the kernel at call time ------------------------
-
-struct NamespaceView {
-  NamespaceKind kind = NamespaceKind::kUser;
-  uint64_t inode = 0;
-  uint64_t owner_user_inode = 0;  // NS_GET_USERNS (ioctl_ns(2))
-  NamespaceMode mode = NamespaceMode::kHost;
-  bool is_host = false;
-};
-
-struct ProcessView {
-  pid_t host_pid = 0;
-  pid_t inner_pid = 0;  // last of NSpid in /proc/<pid>/status
-  uint32_t uid = 0;     // as the host sees it
-  uint32_t gid = 0;
-  std::string command;
-};
-
-struct MountView {
-  std::string target;
-  std::string fs_type;
-  std::string source;
-  std::string options;
-};
-
-struct ContainerView {
-  std::string id;
-  std::vector<NamespaceView> namespaces;
-  std::vector<ProcessView> processes;  // all in its cgroup
-  std::vector<MountView> mounts;
-  std::string cgroup_path;
-  std::string hostname;
-};
-
-struct SandboxView {
-  std::vector<NamespaceView> namespaces;
-  std::vector<IdMapping> uid_mappings;
-  std::vector<IdMapping> gid_mappings;
-  std::string hostname;
-  TimeOffsets time_offsets;
-  std::string cgroup_parent;
-  std::vector<ProcessView> holder;  // empty, or the reaping init
 };
 
 // ---- The runtime ----------------------------------------------------------

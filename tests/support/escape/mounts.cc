@@ -132,11 +132,13 @@ int PathOfNode(const Target& target) { return TryRead(target.secret); }
 int ChrootBreakout(const Target& target) {
   mkdir("/tmp/jail", 0755);
   const int out = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  // lint: allow path: it is what a container would try
   if (chroot("/tmp/jail") != 0) return errno;
   if (fchdir(out) != 0) return errno;
   for (int i = 0; i < 64; ++i) {
     if (chdir("..") != 0) return errno;
   }
+  // lint: allow path: likewise
   if (chroot(".") != 0) return errno;
   return TryRead(target.secret);
 }

@@ -45,8 +45,9 @@ target_compile_definitions(warren_e2e_support PRIVATE
 
 # What tests run inside containers; static, mounted from the host.
 add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_main.cc)
-add_executable(warren_escape_probe ${S}/escape/files.cc ${S}/escape/kernel.cc
-  ${S}/escape/main.cc ${S}/escape/mounts.cc ${S}/escape/processes.cc)
+add_executable(warren_escape_probe ${S}/escape/files.cc ${S}/escape/hunt.cc
+  ${S}/escape/kernel.cc ${S}/escape/main.cc ${S}/escape/mounts.cc
+  ${S}/escape/processes.cc)
 foreach(probe warren_test_probe warren_escape_probe)
   target_include_directories(${probe} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${probe} PRIVATE -O1 -Wall -Wextra -Werror)

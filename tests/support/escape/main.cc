@@ -2,6 +2,7 @@
 // [abstract=NAME]: tries every known way out of a container and prints a line
 // for each: its name and "OK" (it worked), the name of an errno, or the signal
 // that ended it.
+// warren_escape_probe hunt|trace SECONDS, key-add NAME, key-find NAME: hunt.h.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cstring>
 
 #include "tests/support/escape/attempts.h"
+#include "tests/support/escape/hunt.h"
 
 namespace warren::escape {
 
@@ -88,6 +90,12 @@ void Run(const Attempt& attempt, const Target& target) {
 int main(int argc, char** argv) {
   using namespace warren::escape;
   setvbuf(stdout, nullptr, _IONBF, 0);
+  if (argc == 3) {
+    if (strcmp(argv[1], "hunt") == 0) return Hunt(atoi(argv[2]), false);
+    if (strcmp(argv[1], "trace") == 0) return Hunt(atoi(argv[2]), true);
+    if (strcmp(argv[1], "key-add") == 0) return AddSessionKey(argv[2]);
+    if (strcmp(argv[1], "key-find") == 0) return FindKey(argv[2]);
+  }
   const Target target = ParseTarget(argc, argv);
   for (const auto attempts :
        {FileAttempts(), MountAttempts(), ProcessAttempts(), KernelAttempts()}) {

@@ -1,0 +1,166 @@
+// Preys on processes that enter the container: what an exec session or a
+// neighbour's start is before its own program runs is Warren's, and out of
+// reach (EXE-1, EXE-2).
+#include "tests/support/escape/hunt.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace warren::escape {
+namespace {
+
+constexpr int kMaxCaught = 256;
+
+// Counted over the whole hunt.
+struct Bag {
+  long seen = 0;     // looks at a process
+  long foreign = 0;  // programs of Warren that could be opened (O_PATH)
+  long hits = 0;     // what must never work
+  int caught[kMaxCaught] = {};
+  int count = 0;
+};
+
+void Hit(Bag* bag, pid_t pid, const char* what, const char* detail) {
+  ++bag->hits;
+  printf("HIT %d %s %s\n", pid, what, detail);
+}
+
+void PathOf(pid_t pid, const char* name, char (&path)[300]) {
+  snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+}
+
+// Is this program of no file system of the container? "" or its name.
+bool IsForeign(pid_t pid, char (&link)[300]) {
+  char path[300];
+  PathOf(pid, "exe", path);
+  const ssize_t n = readlink(path, link, sizeof(link) - 1);
+  if (n <= 0) return false;
+  link[n] = 0;
+  return strstr(link, "memfd:") != nullptr ||
+         strstr(link, "warren-shim") != nullptr;
+}
+
+// Keeps the program open for as long as there is room: it may be written to
+// once nobody runs it any more.
+void CatchProgram(Bag* bag, pid_t pid) {
+  char link[300];
+  char path[300];
+  if (!IsForeign(pid, link)) return;
+  PathOf(pid, "exe", path);
+  const int fd = open(path, O_PATH | O_CLOEXEC);
+  if (fd < 0) return;
+  ++bag->foreign;
+  int& place = bag->caught[bag->count++ % kMaxCaught];
+  if (place > 0) close(place);
+  place = fd;
+}
+
+void WriteToCaught(Bag* bag) {
+  for (int i = 0; i < kMaxCaught && i < bag->count; ++i) {
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", bag->caught[i]);
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) continue;
+    if (write(fd, "#", 1) == 1) Hit(bag, 0, "written", path);
+    if (ftruncate(fd, 0) == 0) Hit(bag, 0, "truncated", path);
+    close(fd);
+  }
+}
+
+// A stopped process cannot change what it is between two looks.
+void Trace(Bag* bag, pid_t pid) {
+  if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0) return;
+  int status = 0;
+  char link[300];
+  if (ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) == 0 &&
+      waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+    if (IsForeign(pid, link)) Hit(bag, pid, "traced", link);
+    ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
+  }
+}
+
+// Descriptors of a finished exec are pipes, a terminal and the null device.
+void LookAtDescriptors(Bag* bag, pid_t pid) {
+  char path[300];
+  PathOf(pid, "fd", path);
+  DIR* folder = opendir(path);
+  if (folder == nullptr) return;
+  while (const dirent* entry = readdir(folder)) {
+    char link[300];
+    const ssize_t n =
+        readlinkat(dirfd(folder), entry->d_name, link, sizeof(link) - 1);
+    if (n <= 0) continue;
+    link[n] = 0;
+    if (strncmp(link, "pipe:", 5) != 0 && strncmp(link, "/dev/", 5) != 0) {
+      Hit(bag, pid, "descriptor", link);
+    }
+  }
+  closedir(folder);
+}
+
+void Look(Bag* bag, pid_t pid, bool trace) {
+  char path[300];
+  ++bag->seen;
+  CatchProgram(bag, pid);
+  LookAtDescriptors(bag, pid);
+  PathOf(pid, "environ", path);
+  char text[4096];
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    const ssize_t n = read(fd, text, sizeof(text));
+    close(fd);
+    if (n > 0 && memmem(text, n, "NOTIFY_SOCKET", 13) != nullptr) {
+      Hit(bag, pid, "environ", "NOTIFY_SOCKET");
+    }
+  }
+  if (trace) Trace(bag, pid);
+}
+
+}  // namespace
+
+int Hunt(int seconds, bool trace) {
+  static Bag bag;
+  const time_t end = time(nullptr) + seconds;
+  printf("ready\n");
+  while (time(nullptr) < end && access("/stop", F_OK) != 0) {
+    DIR* proc = opendir("/proc");
+    if (proc == nullptr) return 1;
+    while (const dirent* entry = readdir(proc)) {
+      const pid_t pid = atoi(entry->d_name);
+      // The container's own first process is a shell, and this is us.
+      if (pid > 1 && pid != getpid()) Look(&bag, pid, trace);
+    }
+    closedir(proc);
+    WriteToCaught(&bag);
+  }
+  printf("seen=%ld foreign=%ld hits=%ld\n", bag.seen, bag.foreign, bag.hits);
+  return 0;
+}
+
+int AddSessionKey(const char* name) {
+  const long key =
+      syscall(SYS_add_key, "user", name, "x", 1, KEY_SPEC_SESSION_KEYRING);
+  printf("%s\n", key > 0 ? "added" : strerrorname_np(errno));
+  return 0;
+}
+
+int FindKey(const char* name) {
+  const long key = syscall(SYS_request_key, "user", name, nullptr, 0);
+  printf("%s\n", key > 0 ? "found" : strerrorname_np(errno));
+  return 0;
+}
+
+}  // namespace warren::escape

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -223,6 +224,7 @@ absl::StatusOr<Prologue> MakePrologue(const Profile& profile,
 std::vector<Architecture> Chosen(const Profile& profile, const Host& host) {
   std::vector<Architecture> chosen = {host.architecture};
   for (const Architecture other : RunnableOn(host.architecture)) {
+    if (other == SCMP_ARCH_X32 && !host.x32) continue;
     if (other != host.architecture &&
         std::find(profile.architectures.begin(), profile.architectures.end(),
                   other) != profile.architectures.end()) {
@@ -243,6 +245,10 @@ absl::StatusOr<Host> ThisHost() {
       2) {
     return absl::InternalError("the kernel's release is no version");
   }
+#ifdef __x86_64__
+  constexpr long kX32Bit = 0x40000000;
+  host.x32 = syscall(kX32Bit | SYS_getpid) >= 0 || errno != ENOSYS;
+#endif
   return host;
 }
 

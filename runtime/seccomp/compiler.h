@@ -14,6 +14,9 @@ namespace warren::seccomp {
 struct Host {
   Architecture architecture = 0;  // of the kernel
   KernelVersion kernel;
+  // Does the kernel have the x32 calls of x86-64 (few do)? Without, programs
+  // are shorter: nobody can make one.
+  bool x32 = false;
 };
 absl::StatusOr<Host> ThisHost();
 

@@ -26,7 +26,7 @@ class CompilerTest : public testing::Test {
     if (seccomp_arch_native() != SCMP_ARCH_X86_64) {
       GTEST_SKIP() << "numbers below are those of x86_64";
     }
-    host_ = {SCMP_ARCH_X86_64, {6, 1}};
+    host_ = {SCMP_ARCH_X86_64, {6, 1}, /*x32=*/true};
   }
 
   absl::StatusOr<Program> Try(const std::string& json,
@@ -176,6 +176,18 @@ TEST_F(CompilerTest, Architectures) {
   BuildRules(R"({"names":["mkdir"],"action":"SCMP_ACT_TRAP"})");
   EXPECT_EQ(Number(AUDIT_ARCH_I386, 39), "kill process")
       << "a deny list cannot be passed by in another architecture";
+}
+
+TEST_F(CompilerTest, X32IsLeftOutWhereTheKernelHasNone) {
+  const std::string profile =
+      R"({"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X32"],
+          "syscalls":[{"names":["getpid"],"action":"SCMP_ACT_ALLOW"}]})";
+  Build(profile);
+  EXPECT_EQ(Number(AUDIT_ARCH_X86_64, 0x40000000 + kGetpid), "allow");
+  host_.x32 = false;
+  Build(profile);
+  EXPECT_EQ(Number(AUDIT_ARCH_X86_64, 0x40000000 + kGetpid), "errno 1");
+  EXPECT_EQ(Call(kGetpid), "allow");
 }
 
 TEST_F(CompilerTest, HiddenArgumentsAreNotTakenForGood) {

@@ -31,8 +31,9 @@ class RuntimeDefaultTest : public testing::Test {
   }
 
   void Build(uint64_t capabilities) {
-    const auto host = ThisHost();
+    auto host = ThisHost();
     ASSERT_TRUE(host.ok()) << host.status();
+    host->x32 = true;
     auto program = Compile(RuntimeDefault(), capabilities, *host);
     ASSERT_TRUE(program.ok()) << program.status();
     program_ = *std::move(program);

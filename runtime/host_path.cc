@@ -116,25 +116,42 @@ absl::StatusOr<base::UniqueFd> MakeHostDirs(const std::string& path) {
   return current;
 }
 
-absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
-                                      const HostPathOptions& options) {
+absl::StatusOr<HostSource> OpenHostSource(const std::string& path,
+                                          const HostPathOptions& options) {
   auto place = base::OpenAt(AT_FDCWD, path, O_PATH);
   if (!place.ok() && options.make_missing &&
       base::GetErrno(place.status()) == ENOENT) {
     place = MakeHostDirs(path);
   }
   if (!place.ok()) return place.status();
-  struct stat st;
-  if (fstat(place->get(), &st) != 0) return base::ErrnoError(errno, path);
   RETURN_IF_ERROR(CheckPropagation(place->get(), path, options.propagation));
+  HostSource source = {path, options, *std::move(place), {}};
+  if (options.user_ns_fd >= 0) {
+    ASSIGN_OR_RETURN(source.user_ns, base::DupFd(options.user_ns_fd));
+    source.options.user_ns_fd = source.user_ns.get();
+  }
+  return source;
+}
+
+absl::StatusOr<HostTree> CloneHostSource(const HostSource& source) {
+  const int place = source.place.get();
+  const HostPathOptions& options = source.options;
+  const std::string& path = source.path;
+  struct stat st;
+  if (fstat(place, &st) != 0) return base::ErrnoError(errno, path);
   HostTree tree;
   tree.is_file = !S_ISDIR(st.st_mode);
-  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place->get(), "", true), path);
+  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place, "", true), path);
   RETURN_IF_ERROR_IN(MapOwners(tree.mount.get(), options.user_ns_fd), path);
   RETURN_IF_ERROR(SetAttributes(options, tree.mount.get()));
-  RETURN_IF_ERROR_IN(SetPropagation(place->get(), options.propagation, &tree),
-                     path);
+  RETURN_IF_ERROR_IN(SetPropagation(place, options.propagation, &tree), path);
   return tree;
+}
+
+absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
+                                      const HostPathOptions& options) {
+  ASSIGN_OR_RETURN(const HostSource source, OpenHostSource(path, options));
+  return CloneHostSource(source);
 }
 
 absl::StatusOr<base::UniqueFd> OpenHostDevice(const std::string& path,

@@ -33,10 +33,26 @@ struct HostTree {
   bool is_file = false;
 };
 
+// A path that was opened: the place stays the one it was, whatever happens to
+// its name. Keeps the mount it is on busy.
+struct HostSource {
+  std::string path;  // for messages
+  HostPathOptions options;
+  base::UniqueFd place;    // O_PATH
+  base::UniqueFd user_ns;  // a copy of options.user_ns_fd
+};
+
 // kFailedPrecondition: the propagation asked for needs a shared (or, for
-// kHostToContainer, a slave) mount and the path is on none; the path's file
-// system cannot be idmapped; or (beginning with "RROUnsupported") not be made
-// read-only all the way down.
+// kHostToContainer, a slave) mount and the path is on none.
+absl::StatusOr<HostSource> OpenHostSource(const std::string& path,
+                                          const HostPathOptions& options);
+
+// What is at the place now. kFailedPrecondition: its file system cannot be
+// idmapped, or (beginning with "RROUnsupported") not be made read-only all the
+// way down.
+absl::StatusOr<HostTree> CloneHostSource(const HostSource& source);
+
+// The two together.
 absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
                                       const HostPathOptions& options);
 

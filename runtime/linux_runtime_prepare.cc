@@ -65,12 +65,11 @@ absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
   parts.pins_ns_fd = mount_namespaces_->pins();
   parts.pin_dir_fd = folder.get();
   const LaunchRequest request = BuildSandboxLaunch(std::move(parts));
-  const absl::Status launched =
-      launcher_.LaunchSandbox(request.message, request.fds()).status();
-  absl::StatusOr<base::UniqueFd> result = launched;
-  if (launched.ok()) {
-    result = mount_namespaces_->OpenPin(lender.id, NamespaceKind::kUser);
-  }
+  const auto launched = launcher_.LaunchSandbox(request.message, request.fds());
+  absl::StatusOr<base::UniqueFd> result =
+      launched.ok()
+          ? mount_namespaces_->OpenPin(lender.id, NamespaceKind::kUser)
+          : launched.status();
   RETURN_IF_ERROR(mount_namespaces_->RemovePod(lender.id));
   return result;
 }

@@ -104,6 +104,7 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
   if (!prepared.has_value()) {
     ASSIGN_OR_RETURN(prepared, Prepare(container->spec));
   }
+  RETURN_IF_ERROR(RefreshMountSources(&prepared->mounts));
   ASSIGN_OR_RETURN(const LaunchRequest request,
                    BuildLaunch(*container, user, filter, *std::move(prepared)));
   ASSIGN_OR_RETURN(Launched launched,

@@ -12,7 +12,6 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/host_path.h"
 #include "runtime/id_map.h"
 #include "runtime/image_volume.h"
 #include "runtime/mount_calls.h"
@@ -119,8 +118,12 @@ class SourceOpener {
     options.make_missing = mount.make_missing;
     options.propagation = mount.propagation;
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
-    ASSIGN_OR_RETURN(HostTree tree, OpenHostPath(mount.path, options));
+    ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));
+    ASSIGN_OR_RETURN(HostTree tree, CloneHostSource(source));
     Take(std::move(tree), o);
+    if (mount.propagation != MountPropagation::kPrivate) {
+      o->late = std::move(source);
+    }
     return absl::OkStatus();
   }
 
@@ -183,6 +186,18 @@ absl::StatusOr<std::vector<OpenedMount>> OpenMountSources(
     opened.push_back(*std::move(o));
   }
   return opened;
+}
+
+absl::Status RefreshMountSources(std::vector<OpenedMount>* mounts) {
+  for (OpenedMount& mount : *mounts) {
+    if (!mount.late.has_value()) continue;
+    ASSIGN_OR_RETURN_IN(HostTree tree, CloneHostSource(*mount.late),
+                        absl::StrCat("mount ", mount.op.target()));
+    mount.source = std::move(tree.mount);
+    mount.peer = std::move(tree.peer);
+    mount.late.reset();
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace warren::runtime

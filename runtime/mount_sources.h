@@ -5,11 +5,13 @@
 #include <absl/status/statusor.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
 #include "runtime/cgroup.h"
+#include "runtime/host_path.h"
 #include "runtime/mount_namespaces.h"
 #include "runtime/mounts.h"
 #include "warren/shim/v1/shim.pb.h"
@@ -22,6 +24,8 @@ struct OpenedMount {
   shim::v1::MountOp op;
   base::UniqueFd source;  // invalid: the init makes it
   base::UniqueFd peer;    // see HostTree
+  // With a propagation other than private; see RefreshMountSources.
+  std::optional<HostSource> late;
 };
 
 // The user namespace with these mappings; stays open as long as the container
@@ -46,6 +50,11 @@ struct MountPlaces {
 // image begin with "ImageVolumeMountFailed".
 absl::StatusOr<std::vector<OpenedMount>> OpenMountSources(
     const std::vector<PlannedMount>& plan, const MountPlaces& places);
+
+// To be called when the container starts: a detached copy takes part in no
+// propagation, so what the host mounted below a source since it was opened is
+// in a new copy only.
+absl::Status RefreshMountSources(std::vector<OpenedMount>* mounts);
 
 }  // namespace warren::runtime
 

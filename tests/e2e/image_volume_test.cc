@@ -284,18 +284,19 @@ TEST_F(DeclaredVolumeTest, FS_8_LinksOfTheImageLeadNowhere) {
   const std::string canary = daemon().folder() + "/canary";
   ASSERT_EQ(RunCommand({"mkdir", "-p", canary}).exit_code, 0);
   ASSERT_TRUE(WriteHostFile(canary + "/secret", "secret"));
-  const std::string climb = "../../../../../../../.." + canary;
+  const std::string climb = "../../../../../../../..";
   cri::ContainerConfig config =
-      App(R"("/up":{},"/abs":{},"/in":{},"/parent/secret":{})",
-          {{.name = "up", .type = '2', .link = climb},
+      App(R"("/up":{},"/abs":{},"/in":{},"/parent/below":{})",
+          {{.name = "up", .type = '2', .link = climb + canary},
            {.name = "abs", .type = '2', .link = canary},
            {.name = "in", .type = '2', .link = "/data/sub"},
-           {.name = "parent", .type = '2', .link = canary}});
+           {.name = "parent", .type = '2', .link = climb + "/tmp"}});
   const std::string id = RunAlone(config);
   EXPECT_EQ(ShellOutput(id,
-                        "ls /up/ /abs/ /parent/secret; cat /in/in; "
-                        "touch /up/x /abs/x /parent/x /in/x"),
-            "/abs/:\n\n/parent/secret:\n\n/up/:\nin");
+                        "ls /up/ /abs/ /parent/below; cat /in/in; "
+                        "touch /up/x /abs/x /parent/below/x /in/x"),
+            "/abs/:\n\n/parent/below:\n\n/up/:\nin");
+  EXPECT_FALSE(HostFileExists("/tmp/below"));
   EXPECT_EQ(RunCommand({"ls", canary}).out, "secret\n");
   EXPECT_EQ(ReadHostFile(canary + "/secret"), "secret");
 }

@@ -243,7 +243,7 @@ TEST_F(MountAttributesTest, TheNodesDevAndSysCanBeSeenUnprivileged) {
   EXPECT_EQ(ShellOutput(id,
                         "ls -d /sys/kernel /host/sys/kernel; "
                         "test -c /dev/null && echo null"),
-            "/sys/kernel\n/host/sys/kernel\nnull\n");
+            "/host/sys/kernel\n/sys/kernel\nnull\n");
   // Its nodes are there, but only the usual ones open (device filter).
   EXPECT_NE(
       ExitCodeOf(id, {"sh", "-c", "mknod /tmp/k c 1 1 && head -c1 /tmp/k"}), 0);

@@ -4,6 +4,8 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -199,6 +201,28 @@ TEST_F(ContainerUpdateTest, REL_3_AnUpdateCutShortIsTakenBack) {
   EXPECT_THAT(next->Reconcile()->problems, IsEmpty());
   EXPECT_EQ(next->kernel().containers.at(id).resources.cpu_shares, 20);
   EXPECT_EQ(next->ContainerStatus(id).resources().linux().cpu_shares(), 20);
+}
+
+TEST_F(ContainerUpdateTest, REL_15_ADiskThatFailsChangesNothing) {
+  const std::string id = Create("cpu_shares: 10");
+  const std::string folder = state_.path() + "/containers/" + id;
+  bool spoilt = false;
+  // Behind the kernel's change: it is taken back.
+  node_->faults.Observe([&](const std::string& step) {
+    if (step != "Runtime.UpdateResources" || spoilt) return;
+    spoilt = true;
+    EXPECT_EQ(InKernel(id).cpu_shares, 20);
+    std::filesystem::remove_all(folder);
+    std::ofstream(folder) << "in the way";
+  });
+  EXPECT_FALSE(Update(id, "cpu_shares: 20").ok());
+  EXPECT_EQ(InKernel(id).cpu_shares, 10);
+  EXPECT_EQ(Shown(id), "cpu_shares: 10");
+  // Before it: it is not tried.
+  node_->faults.ClearCalls();
+  EXPECT_FALSE(Update(id, "cpu_shares: 20").ok());
+  EXPECT_EQ(node_->faults.Count("Runtime.UpdateResources"), 0);
+  EXPECT_EQ(Shown(id), "cpu_shares: 10");
 }
 
 TEST_F(ContainerUpdateTest, REL_1_UpdatedLimitsAreThoseOfTheNextAgent) {

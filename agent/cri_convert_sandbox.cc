@@ -121,16 +121,11 @@ absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
                    "is for containers only");
   }
   RETURN_IF_ERROR(ConvertUserNamespace(options, granted, spec));
-  if (spec->uid_mappings.empty()) return absl::OkStatus();
-  // Its root has no rights over the node's: neither procfs nor mqueue could be
-  // mounted.
-  for (const auto& [name, mode] :
-       {std::pair(".pid", spec->pid), std::pair(".ipc", spec->ipc)}) {
-    if (mode == runtime::NamespaceMode::kHost) {
-      return Invalid(absl::StrCat(kNamespaces, name),
-                     "cannot be NODE in a pod with a user namespace of its "
-                     "own");
-    }
+  if (spec->pid == runtime::NamespaceMode::kHost &&
+      !spec->uid_mappings.empty()) {
+    return Invalid(absl::StrCat(kNamespaces, ".pid"),
+                   "cannot be NODE in a pod with a user namespace of its own, "
+                   "whose root cannot mount the node's procfs");
   }
   return absl::OkStatus();
 }

@@ -93,28 +93,31 @@ Json Seccomp(const runtime::SeccompChoice& choice) {
 Json RuntimeSpec(const ContainerState& state) {
   const runtime::ContainerSpec& spec = *state.spec;
   const record::User& user = state.record.user();
-  return {
-      {"hostname", spec.sandbox.hostname},
-      {"root", {{"readonly", spec.readonly_rootfs}}},
-      {"process",
-       {{"terminal", spec.tty},
-        {"user",
-         {{"uid", user.uid()},
-          {"gid", user.gid()},
-          {"additionalGids",
-           std::vector<uint32_t>(user.groups().begin(), user.groups().end())}}},
-        {"args", spec.args},
-        {"env", spec.env},
-        {"cwd", spec.cwd},
-        {"capabilities", {{"bounding", CapabilityNames(spec.capabilities)}}},
-        {"noNewPrivileges", spec.no_new_privs},
-        {"oomScoreAdj", spec.oom_score_adj}}},
-      {"mounts", Mounts(spec)},
-      {"linux",
-       {{"namespaces", Namespaces(spec)},
-        {"seccomp", Seccomp(spec.seccomp)},
-        {"maskedPaths", spec.masked_paths},
-        {"readonlyPaths", spec.readonly_paths}}}};
+  return {{"hostname", spec.sandbox.hostname},
+          {"root", {{"readonly", spec.readonly_rootfs}}},
+          {"process",
+           {{"terminal", spec.tty},
+            {"user",
+             {{"uid", user.uid()},
+              {"gid", user.gid()},
+              {"additionalGids", std::vector<uint32_t>(user.groups().begin(),
+                                                       user.groups().end())}}},
+            {"args", spec.args},
+            {"env", spec.env},
+            {"cwd", spec.cwd},
+            {"capabilities",
+             {{"bounding", CapabilityNames(spec.capabilities)},
+              {"ambient", CapabilityNames(spec.ambient_capabilities)}}},
+            {"apparmorProfile", spec.apparmor_profile},
+            {"selinuxLabel", spec.selinux_label},
+            {"noNewPrivileges", spec.no_new_privs},
+            {"oomScoreAdj", spec.oom_score_adj}}},
+          {"mounts", Mounts(spec)},
+          {"linux",
+           {{"namespaces", Namespaces(spec)},
+            {"seccomp", Seccomp(spec.seccomp)},
+            {"maskedPaths", spec.masked_paths},
+            {"readonlyPaths", spec.readonly_paths}}}};
 }
 
 }  // namespace
@@ -132,6 +135,9 @@ std::string SandboxInfo(const PodSandboxState& state, const Timings& timings) {
   return Dump({{"pid", state.record.holder().pid()},
                {"runtimeHandler", state.record.runtime_handler()},
                {"hostname", state.spec->hostname},
+               {"firstHostId", state.spec->uid_mappings.empty()
+                                   ? 0
+                                   : state.spec->uid_mappings[0].host_id},
                {"namespaces", namespaces},
                {"addresses", addresses},
                {"hostInterface", state.record.host_ifname()},

@@ -59,6 +59,11 @@ std::string ConfigJson(const Options& options) {
   Set(&config, "bridge", options.bridge);
   Set(&config, "mtu", options.mtu);
   Set(&config, "nftTable", options.table);
+  Set(&config, "userns", std::string(options.userns_auto ? "auto" : "host"));
+  Set(&config, "usernsPool",
+      absl::StrCat(options.userns_pool.start, ":", options.userns_pool.length));
+  Set(&config, "ambientCapabilities", options.ambient_capabilities);
+  Set(&config, "apparmorDefaultProfile", options.apparmor_default_profile);
   return Json(config);
 }
 

@@ -74,7 +74,6 @@ class SysctlTest : public CriTest {
 TEST_F(SysctlTest, STR_2_NothingOfTheNodeChanges) {
   const auto before = DumpSysctls();
   ASSERT_GE(before.size(), 200u);
-  const size_t step = before.size() / 200;
   size_t place = 0;
   size_t refused = 0;
   size_t tried = 0;
@@ -85,8 +84,8 @@ TEST_F(SysctlTest, STR_2_NothingOfTheNodeChanges) {
                      absl::StartsWith(name, "kernel/shm") ||
                      absl::StartsWith(name, "kernel/msg") ||
                      name == "kernel/sem";
-    // Of net, whose pods take their time, fewer.
-    if (!ipc && ++place % (net ? 20 * step : step) != 0) continue;
+    // Of net, whose pods take their time, every tenth.
+    if (net && ++place % 10 != 0) continue;
     ++tried;
     const absl::Status own = RunWith(dotted, Other(value));
     EXPECT_TRUE(own.ok() || absl::IsInvalidArgument(own))
@@ -96,7 +95,7 @@ TEST_F(SysctlTest, STR_2_NothingOfTheNodeChanges) {
     EXPECT_CODE(RunWith(dotted, Other(value), true), kInvalidArgument) << name;
     refused += own.ok() ? 0 : 1;
   }
-  EXPECT_GT(tried, 100u);
+  EXPECT_GE(tried, 200u);
   EXPECT_GT(tried, refused) << "some can be set";
   EXPECT_THAT(Changed(before, DumpSysctls()), testing::IsEmpty());
 }

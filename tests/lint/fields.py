@@ -54,18 +54,22 @@ def messages(text):
     return found
 
 
-def leaves(all_messages, message, root, prefix=""):
-    """Paths that need a row: of each field, or, where a message is opened, of
-    each of its own."""
+def is_opened(root, path):
+    return OPENED.match(path) or path in ALSO_OPENED[root]
+
+
+def missing(all_messages, message, root, covered, prefix=""):
+    """Paths without a row: neither one of their own (opened messages have
+    none) nor one for each of their fields."""
     paths = []
-    for field, of_type in all_messages[message]:
+    for field, of_type in all_messages.get(message, ()):
         path = prefix + field
-        opened = OPENED.match(path) or path in ALSO_OPENED[root]
-        if EXCLUDED.search(path):
+        if EXCLUDED.search(path) or (root, path) in covered:
             continue
-        if of_type in all_messages and opened:
-            paths += leaves(all_messages, of_type, root, path + ".")
-        else:
+        inner = missing(all_messages, of_type, root, covered, path + ".")
+        if is_opened(root, path):
+            paths += inner
+        elif of_type not in all_messages or inner:
             paths.append(path)
     return paths
 
@@ -112,6 +116,9 @@ def check_row(row, all_messages, tests, paths):
         if whole is None:
             findings.append(tree.Finding(README, number, f"{root} has no "
                                          f"field {field}"))
+        elif is_opened(root, whole):
+            findings.append(tree.Finding(README, number, f"{whole} is too "
+                                         "much for one row"))
         else:
             covered.append((root, whole))
     names = re.findall(r"`([^`]+)`", named)
@@ -120,13 +127,6 @@ def check_row(row, all_messages, tests, paths):
     findings += [tree.Finding(README, number, f"there is no test {name}")
                  for name in names if not has_test(name, tests, paths)]
     return findings, covered
-
-
-def covers(covered, root, path):
-    """By itself, by a message it is in, or by all that it is made of."""
-    return any(of == root and (row == path or path.startswith(row + ".") or
-                               row.startswith(path + "."))
-               for of, row in covered)
 
 
 def check(files, read):
@@ -144,8 +144,8 @@ def check(files, read):
         covered += fields
     for root in ("PodSandboxConfig", "ContainerConfig"):
         findings += [tree.Finding(README, 1, f"{root}.{path} has no row")
-                     for path in leaves(all_messages, root, root)
-                     if not covers(covered, root, path)]
+                     for path in missing(all_messages, root, root,
+                                         set(covered))]
     return findings
 
 

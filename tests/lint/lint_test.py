@@ -141,7 +141,7 @@ class Fields(unittest.TestCase):
     message ContainerConfig { repeated string args = 1; }
     """
     ROWS = ("| `hostname`, `linux.sysctls` | set | `A.B` |",
-            "| `linux.kind.mode` | kept | `a_test.cc` |",
+            "| `linux.kind.mode`, `linux.kind.x` | kept | `a_test.cc` |",
             "### ContainerConfig: the process",
             "| `args` | passed \\| on | `A.B`, `x/a_test.cc` |")
 
@@ -161,17 +161,25 @@ class Fields(unittest.TestCase):
             self.assertTrue(any("has no row" in text
                                 for text in self.found(*lines)), gone)
 
+    def test_a_message_is_one_row_or_one_for_each_field(self):
+        lines = list(self.ROWS)
+        lines[1] = "| `linux.kind` | kept | `A.B` |"
+        self.assertEqual(self.found(*lines), [])
+        lines[1] = "| `linux.kind.mode`, `linux.kind.x` | kept | `A.B` |"
+        self.assertEqual(self.found(*lines), [])
+
     def test_names_of_nothing(self):
         for row, why in (("| `nohost` | x | `A.B` |", "no field nohost"),
                          ("| `hostname` | x | `A.C` |", "no test A.C"),
                          ("| `hostname` | x | |", "names no test"),
-                         ("| `hostname` | x | b_test.cc |", "names no test")):
+                         ("| `hostname` | x | b_test.cc |", "names no test"),
+                         ("| `linux` | all | `A.B` |", "too much")):
             self.assertTrue(any(why in text
                                 for text in self.found(row, *self.ROWS)), row)
 
     def test_the_real_wire_is_understood(self):
         wire = fields.messages(tree.read(fields.PROTO))
-        paths = fields.leaves(wire, "ContainerConfig", "ContainerConfig")
+        paths = fields.missing(wire, "ContainerConfig", "ContainerConfig", ())
         for path in ("stdin_once", "mounts.uidMappings", "CDI_devices",
                      "linux.security_context.namespace_options.target_id",
                      "linux.security_context.seccomp",

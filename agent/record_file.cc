@@ -22,6 +22,9 @@ constexpr size_t kVersionAt = 12;
 constexpr size_t kSizeAt = 16;
 constexpr size_t kHeader = 24;
 constexpr char kFile[] = "record.pb";
+// Named like the temporary files of builds that knew no spare, which swept
+// them away with the record.
+constexpr char kSpare[] = ".record.pb.spare";
 // A request has at most 16 MiB (API-5) and is kept once.
 constexpr size_t kMaxRecord = 32 << 20;
 
@@ -41,6 +44,47 @@ uint64_t GetLittleEndian(absl::string_view data, size_t at, int bytes) {
 
 uint32_t Checksum(absl::string_view data) {
   return crc32_z(0, reinterpret_cast<const Bytef*>(data.data()), data.size());
+}
+
+// The spare of a folder as a plain file of one name, whatever was there: a
+// second name would be a copy that somebody keeps.
+absl::StatusOr<base::UniqueFd> OpenSpare(int folder, size_t* old_size) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+  auto spare = base::OpenAt(folder, kSpare, kFlags, 0600);
+  struct stat st;
+  if (spare.ok() && fstat(spare->get(), &st) == 0 && S_ISREG(st.st_mode) &&
+      st.st_nlink == 1) {
+    *old_size = static_cast<size_t>(st.st_size);
+    return spare;
+  }
+  RETURN_IF_ERROR(base::RemoveTree(folder, kSpare));
+  *old_size = 0;
+  return base::OpenAt(folder, kSpare, kFlags | O_EXCL, 0600);
+}
+
+absl::Status FillSpare(int folder, absl::string_view content) {
+  size_t old_size = 0;
+  ASSIGN_OR_RETURN(const base::UniqueFd spare, OpenSpare(folder, &old_size));
+  RETURN_IF_ERROR(base::WriteFd(spare.get(), content));
+  if (old_size > content.size() &&
+      ftruncate(spare.get(), static_cast<off_t>(content.size())) != 0) {
+    return base::ErrnoError(errno, "truncate");
+  }
+  return absl::OkStatus();
+}
+
+// From here on the spare is the record.
+absl::Status SwapSpare(int folder) {
+  if (renameat2(folder, kSpare, folder, kFile, RENAME_EXCHANGE) == 0) {
+    return absl::OkStatus();
+  }
+  // The first write has nothing to exchange with; EINVAL: not every file
+  // system can (NFS).
+  if ((errno != ENOENT && errno != EINVAL) ||
+      renameat(folder, kSpare, folder, kFile) != 0) {
+    return base::ErrnoError(errno, "rename");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -85,6 +129,8 @@ absl::StatusOr<RecordFolder> RecordFolder::Open(const std::string& folder,
                                                 const std::string& quarantine) {
   ASSIGN_OR_RETURN_IN(base::UniqueFd dir,
                       base::MakeDirs(AT_FDCWD, folder, 0700), folder);
+  // The runtime keeps the containers' file systems in them.
+  base::SpreadFolders(dir.get());
   return RecordFolder(std::move(dir), folder.substr(folder.rfind('/') + 1),
                       quarantine);
 }
@@ -109,9 +155,9 @@ absl::Status RecordFolder::Write(const std::string& id,
     folder = base::OpenBeneath(dir_.get(), id, O_PATH | O_DIRECTORY);
   }
   if (!folder.ok()) return base::Annotate(folder.status(), "record folder");
-  return base::Annotate(
-      base::WriteFileAtomic(folder->get(), kFile, FrameRecord(payload), 0600),
-      absl::StrCat("record ", name_, "/", id));
+  absl::Status status = FillSpare(folder->get(), FrameRecord(payload));
+  if (status.ok()) status = SwapSpare(folder->get());
+  return base::Annotate(status, absl::StrCat("record ", name_, "/", id));
 }
 
 absl::StatusOr<std::string> RecordFolder::Read(const std::string& id) const {
@@ -134,6 +180,7 @@ absl::Status RecordFolder::Delete(const std::string& id) const {
   if (unlinkat(dir_.get(), path.c_str(), 0) != 0 && errno != ENOENT) {
     return base::ErrnoError(errno, absl::StrCat("delete ", name_, "/", path));
   }
+  unlinkat(dir_.get(), absl::StrCat(id, "/", kSpare).c_str(), 0);
   if (unlinkat(dir_.get(), id.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT ||
       errno == ENOTDIR) {
     return absl::OkStatus();
@@ -141,8 +188,8 @@ absl::Status RecordFolder::Delete(const std::string& id) const {
   if (errno != ENOTEMPTY) {
     return base::ErrnoError(errno, absl::StrCat("rmdir ", name_, "/", id));
   }
-  // What is left of the folder is a temporary file of a write that a crash
-  // cut short, or the runtime's; the latter stays.
+  // What is left of the folder is a temporary file of an earlier build's write
+  // that a crash cut short, or the runtime's; the latter stays.
   ASSIGN_OR_RETURN(const base::UniqueFd folder,
                    base::OpenBeneath(dir_.get(), id, O_RDONLY | O_DIRECTORY));
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
@@ -150,7 +197,7 @@ absl::Status RecordFolder::Delete(const std::string& id) const {
   const std::string temporary = absl::StrCat(".", kFile, ".");
   for (const std::string& name : names) {
     if (name.rfind(temporary, 0) == 0) {
-      unlinkat(folder.get(), name.c_str(), 0);
+      RETURN_IF_ERROR(base::RemoveTree(folder.get(), name));
     }
   }
   unlinkat(dir_.get(), id.c_str(), AT_REMOVEDIR);

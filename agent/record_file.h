@@ -35,9 +35,13 @@ absl::StatusOr<std::string> UnframeRecord(absl::string_view file);
 
 // ---- A folder of records: <folder>/<id>/record.pb --------------------------
 //
-// Writes replace a record as a whole (temporary file, rename); there is no
-// fsync, because a power cut also ends every process that a record describes.
-// Thread-safe; one id is written by one thread at a time.
+// Writes replace a record as a whole: the spare beside it, .record.pb.spare, is
+// filled and then exchanged with it (renameat2(2), RENAME_EXCHANGE). Readers
+// never look at the spare, so it may be torn. A record that is written again
+// makes and frees no inode from its third write on: ext4 without a journal
+// steps over each inode that was freed in the last minutes when it makes one.
+// There is no fsync, because a power cut also ends every process that a record
+// describes. Thread-safe; one id is written by one thread at a time.
 class RecordFolder {
  public:
   // `folder` is made if missing (0700); torn records move to `quarantine`,

@@ -9,7 +9,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <random>
+#include <set>
 
 #include "agent/ids.h"
 
@@ -123,6 +125,85 @@ TEST_F(RecordFolderTest, WriteReadDelete) {
   EXPECT_TRUE(folder.Delete(kId).ok());
   EXPECT_TRUE(folder.Delete(kId).ok());
   EXPECT_THAT(*folder.Ids(), IsEmpty());
+}
+
+TEST_F(RecordFolderTest, RewritingMakesNoInodes) {
+  const RecordFolder folder = Open();
+  std::set<ino_t> inodes;
+  for (const size_t size : {10, 20'000, 0, 5'000, 4'999, 70'000, 1}) {
+    const std::string payload(size, 'p');
+    ASSERT_TRUE(folder.Write(kId, payload).ok());
+    EXPECT_EQ(*folder.Read(kId), payload);
+    struct stat st;
+    ASSERT_EQ(stat(Path(kId + "/record.pb").c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777, 0600u);
+    inodes.insert(st.st_ino);
+  }
+  EXPECT_EQ(inodes.size(), 2u);
+  ASSERT_TRUE(folder.Delete(kId).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path(kId)));
+}
+
+// A write that a crash cut short at any byte, while the record is whole.
+TEST_F(RecordFolderTest, REL_16_ATornSpareDoesNoHarm) {
+  const RecordFolder folder = Open();
+  const std::string next = FrameRecord("the next state");
+  for (size_t size = 0; size <= next.size(); ++size) {
+    ASSERT_TRUE(folder.Write(kId, "a longer state from before").ok());
+    std::ofstream(Path(kId) + "/.record.pb.spare", std::ios::binary)
+        << next.substr(0, size);
+    EXPECT_EQ(*folder.Read(kId), "a longer state from before");
+    ASSERT_TRUE(folder.Write(kId, "after").ok());
+    EXPECT_EQ(*folder.Read(kId), "after");
+  }
+}
+
+// A crash in Delete, or in the first write: nothing was promised.
+TEST_F(RecordFolderTest, REL_16_ASpareAloneIsNoRecord) {
+  const RecordFolder folder = Open();
+  ASSERT_TRUE(folder.Write(kId, "one").ok());
+  ASSERT_TRUE(folder.Write(kId, "two").ok());
+  std::filesystem::remove(Path(kId + "/record.pb"));
+  EXPECT_TRUE(absl::IsNotFound(folder.Read(kId).status()));
+  ASSERT_TRUE(folder.Delete(kId).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path(kId)));
+}
+
+TEST_F(RecordFolderTest, REL_16_AnOddSpareIsReplaced) {
+  const RecordFolder folder = Open();
+  const std::string spare = Path(kId + "/.record.pb.spare");
+  const std::string canary = root_ + "/canary";
+  std::ofstream(canary) << "canary";
+  const std::function<void()> odd[] = {
+      [&] { std::filesystem::create_directories(spare + "/x"); },
+      [&] { std::filesystem::create_symlink(canary, spare); },
+      [&] { std::filesystem::create_hard_link(canary, spare); },
+      [&] { ASSERT_EQ(mkfifo(spare.c_str(), 0600), 0); },
+  };
+  for (const auto& make : odd) {
+    ASSERT_TRUE(folder.Write(kId, "one").ok());
+    std::filesystem::remove_all(spare);
+    make();
+    EXPECT_EQ(*folder.Read(kId), "one");
+    ASSERT_TRUE(folder.Write(kId, "two").ok());
+    EXPECT_EQ(*folder.Read(kId), "two");
+    std::filesystem::remove_all(spare);
+    make();
+    ASSERT_TRUE(folder.Delete(kId).ok());
+    EXPECT_FALSE(std::filesystem::exists(Path(kId)));
+  }
+  std::string content;
+  std::ifstream(canary) >> content;
+  EXPECT_EQ(content, "canary");
+}
+
+// What a build that knew no spare left behind is read and written on.
+TEST_F(RecordFolderTest, REL_26_ARecordWithoutASpareIsGoneOnWith) {
+  const RecordFolder folder = Open();
+  WriteRaw(kId, FrameRecord("old"));
+  EXPECT_EQ(*folder.Read(kId), "old");
+  ASSERT_TRUE(folder.Write(kId, "new").ok());
+  EXPECT_EQ(*folder.Read(kId), "new");
 }
 
 TEST_F(RecordFolderTest, DeleteDropsCutShortWritesAndKeepsTheRuntimesFiles) {

@@ -295,6 +295,24 @@ TEST_F(FakeTree, V1KeepsUnknownHierarchiesApart) {
   EXPECT_EQ(access((root() + "/pids/kube/other").c_str(), F_OK), -1);
 }
 
+// Another thread, or an agent that died, made the parent and came no further.
+TEST_F(FakeTree, V1FillsAnEmptyCpusetThatIsThereAlready) {
+  for (const char* folder : {"", "/pods", "/pods/leaf"}) {
+    for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+      MakeFile(std::string("/cpuset") + folder + file,
+               *folder == '\0' ? "0-1\n" : "\n");
+    }
+  }
+  std::vector<V1Hierarchy> hierarchies;
+  hierarchies.push_back({"cpuset", {"cpuset"}, false, Open("/cpuset")});
+  CgroupV1 v1(std::move(hierarchies), "/warren");
+  const absl::Status made = v1.Create("/pods/leaf", Resources(), true);
+  ASSERT_TRUE(made.ok()) << made;
+  EXPECT_EQ(Read("/cpuset/pods/cpuset.cpus"), "0-1\n");
+  EXPECT_EQ(Read("/cpuset/pods/leaf/cpuset.cpus"), "0-1\n");
+  EXPECT_EQ(Read("/cpuset/pods/leaf/cpuset.mems"), "0-1\n");
+}
+
 TEST_F(FakeTree, DriverIsWhatIsMounted) {
   const std::string v1 =
       "1 0 0:1 / " + root() + "/pids rw - cgroup cgroup " +

@@ -95,7 +95,7 @@ int MillisecondsUntil(int64_t deadline_ns) {
 
 absl::StatusOr<base::UniqueFd> CgroupTree::Make(
     const std::string& path,
-    absl::FunctionRef<absl::Status(int, int)> on_new) const {
+    absl::FunctionRef<absl::Status(int, int)> prepare) const {
   const std::vector<std::string> parts =
       absl::StrSplit(Relative(path), '/', absl::SkipEmpty());
   absl::Status last;
@@ -110,12 +110,13 @@ absl::StatusOr<base::UniqueFd> CgroupTree::Make(
         break;
       }
       auto next = OpenFolder(parent, part);
-      if (made && next.ok()) {
-        // The daemon's umask must not hide a container's limits from it.
-        if (fchmod(next->get(), 0755) != 0) {
-          return base::ErrnoError(errno, absl::StrCat("chmod ", path));
-        }
-        RETURN_IF_ERROR(on_new(parent, next->get()));
+      // The daemon's umask must not hide a container's limits from it.
+      if (made && next.ok() && fchmod(next->get(), 0755) != 0) {
+        return base::ErrnoError(errno, absl::StrCat("chmod ", path));
+      }
+      if (next.ok()) {
+        absl::Status ready = prepare(parent, next->get());
+        if (!ready.ok()) next = std::move(ready);
       }
       current = std::move(next);
     }

@@ -23,12 +23,14 @@ class CgroupTree {
   // `root`: the hierarchy's mount point, O_PATH.
   explicit CgroupTree(base::UniqueFd root) : root_(std::move(root)) {}
 
-  // Makes the folders that are missing; `on_new` is called for each one with
-  // its parent and itself before anything below it is made. Survives that
-  // somebody removes an empty parent meanwhile. Returns the leaf.
+  // Makes the folders that are missing. `prepare` is called for each one on the
+  // way with its parent and itself before anything below it is made; also for
+  // one that was there, as who made it may not have come that far yet, or may
+  // have died before. Survives that somebody removes an empty parent meanwhile.
+  // Returns the leaf.
   absl::StatusOr<base::UniqueFd> Make(
       const std::string& path,
-      absl::FunctionRef<absl::Status(int parent, int folder)> on_new) const;
+      absl::FunctionRef<absl::Status(int parent, int folder)> prepare) const;
   // errno ENOENT when it is not there.
   absl::StatusOr<base::UniqueFd> Open(const std::string& path) const;
   bool Exists(const std::string& path) const;

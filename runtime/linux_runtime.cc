@@ -14,6 +14,7 @@
 #include "runtime/base/status.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/mount_calls.h"
+#include "runtime/mount_points.h"
 #include "runtime/namespaces.h"
 
 namespace warren::runtime {
@@ -73,6 +74,7 @@ absl::StatusOr<std::unique_ptr<LinuxRuntime>> LinuxRuntime::Make(
   std::unique_ptr<LinuxRuntime> runtime(new LinuxRuntime(
       options, std::move(launcher), std::move(privileges), host));
   LinuxRuntime& r = *runtime;
+  RETURN_IF_ERROR_IN(MakeMountPoints(r.MountPointsDir()), "mount points");
   r.host_inodes_ = ReadOwnNamespaces();
   r.time_namespaces_ =
       r.host_inodes_[static_cast<size_t>(NamespaceKind::kTime)] != 0;
@@ -147,6 +149,10 @@ std::string LinuxRuntime::ContainerDir(const std::string& id) const {
 
 std::string LinuxRuntime::RootfsDir(const std::string& id) const {
   return absl::StrCat(options_.state_dir, "/containers/", id, "/rootfs");
+}
+
+std::string LinuxRuntime::MountPointsDir() const {
+  return absl::StrCat(options_.state_dir, "/mount_points");
 }
 
 std::vector<std::string> LinuxRuntime::ListSandboxIds() {

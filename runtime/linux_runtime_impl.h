@@ -114,6 +114,7 @@ class LinuxRuntime : public Runtime {
   std::string SandboxDir(const std::string& id) const;    // <run>/sandboxes/…
   std::string ContainerDir(const std::string& id) const;  // <run>/containers/…
   std::string RootfsDir(const std::string& id) const;
+  std::string MountPointsDir() const;
 
   // linux_runtime_sandbox.cc
   absl::StatusOr<base::ProcessId> LaunchNamespaces(const SandboxSpec& spec,

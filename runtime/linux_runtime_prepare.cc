@@ -80,7 +80,9 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   PreparedContainer prepared;
   prepared.rootfs_propagation = plan.rootfs_propagation;
   RootfsOptions options;
-  options.layer_dirs = spec.layer_dirs;
+  options.layer_dirs = {MountPointsDir()};
+  options.layer_dirs.insert(options.layer_dirs.end(), spec.layer_dirs.begin(),
+                            spec.layer_dirs.end());
   options.dir = RootfsDir(spec.id);
   options.attributes = plan.rootfs_attributes;
   base::UniqueFd user_ns;

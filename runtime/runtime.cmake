@@ -25,6 +25,7 @@ add_library(warren_runtime STATIC
   log_dir.cc
   mount_calls.cc
   mount_namespaces.cc
+  mount_points.cc
   mount_sources.cc
   mountinfo.cc
   mounts.cc

@@ -4,7 +4,9 @@
 #include <absl/strings/str_split.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -203,6 +205,18 @@ absl::Status WriteFileAtomic(int dirfd, const std::string& name,
     if (fsync(dir.get()) != 0) return ErrnoError(errno, "fsync folder");
   }
   return absl::OkStatus();
+}
+
+void SpreadFolders(int dirfd) {
+  // Not every ioctl works on the O_PATH descriptor that it may be.
+  auto dir = OpenAt(dirfd, ".", O_RDONLY | O_DIRECTORY);
+  int flags = 0;
+  if (!dir.ok() || ioctl(dir->get(), FS_IOC_GETFLAGS, &flags) != 0 ||
+      (flags & FS_TOPDIR_FL) != 0) {
+    return;
+  }
+  flags |= FS_TOPDIR_FL;
+  ioctl(dir->get(), FS_IOC_SETFLAGS, &flags);
 }
 
 absl::StatusOr<std::vector<std::string>> ListDir(int dirfd,

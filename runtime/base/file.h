@@ -58,6 +58,14 @@ absl::Status WriteFileAtomic(int dirfd, const std::string& name,
                              absl::string_view data, mode_t mode,
                              bool durable = false);
 
+// A hint that the folders in `dirfd` have nothing to do with each other, so
+// that ext4 spreads them over its block groups (chattr +T, chattr(1)). Without
+// it all of them share one, and without a journal ext4 steps over every inode
+// of the group that was freed in the last minute or so (fs/ext4/ialloc.c,
+// recently_deleted) each time it makes one. File systems that do not know the
+// flag are left as they are.
+void SpreadFolders(int dirfd);
+
 // Names in a directory without "." and "..", unsorted.
 absl::StatusOr<std::vector<std::string>> ListDir(int dirfd,
                                                  const std::string& path);

@@ -33,7 +33,10 @@ JSON=$(realpath -m "$JSON")
 if [[ -z ${WARREN_COMPARE_INSIDE:-} ]]; then
   # shellcheck source=tests/bench/compare_outside.sh
   source "$HERE/compare_outside.sh"
-  run_inside
+  ARGS=(--build "$BUILD" --json "$JSON")
+  [[ $ROUNDS == 2 ]] && ARGS+=(--quick)
+  [[ -n $ONLY ]] && ARGS+=(--only "$ONLY")
+  run_inside "$HERE/compare.sh" "${ARGS[@]}"
   exit
 fi
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by compare.sh, outside: makes folder, cgroup and namespaces, runs
-# compare.sh again inside them, and takes everything away again.
+# the caller again inside them, and takes everything away again.
 
 remove_cgroup() {
   local tree
@@ -19,6 +19,7 @@ account_tree() {
   fi
 }
 
+# run_inside COMMAND…: what runs in there.
 run_inside() {
   local status=0 tree
   WORK=$(mktemp -d /tmp/warren-compare-XXXXXX)
@@ -28,11 +29,8 @@ run_inside() {
     "$WORK/containerd/cni"
   export WORK CGROUP WARREN_COMPARE_INSIDE=1
   export ACCOUNT=$tree$CGROUP
-  local args=(--build "$BUILD" --json "$JSON")
-  [[ $ROUNDS == 2 ]] && args+=(--quick)
-  [[ -n $ONLY ]] && args+=(--only "$ONLY")
   unshare --net --mount --pid --fork --kill-child --mount-proc \
-    --propagation private "$HERE/compare.sh" "${args[@]}" || status=$?
+    --propagation private "$@" || status=$?
   remove_cgroup
   rm -rf --one-file-system "$WORK"
   return "$status"

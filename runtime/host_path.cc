@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 
@@ -110,22 +109,6 @@ absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
                     {.propagation = propagation, .recursive = true}),
         path);
   }
-  return tree;
-}
-
-absl::StatusOr<base::UniqueFd> OpenHostDevice(const std::string& path,
-                                              uint32_t major, uint32_t minor) {
-  ASSIGN_OR_RETURN(const base::UniqueFd node,
-                   base::OpenAt(AT_FDCWD, path, O_PATH | O_NOFOLLOW));
-  struct stat st;
-  if (fstat(node.get(), &st) != 0) return base::ErrnoError(errno, path);
-  if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(major, minor)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the host's ", path, " is not the character device ",
-                     major, ":", minor));
-  }
-  ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(node.get(), "", false));
-  RETURN_IF_ERROR(ChangeMount(tree.get(), {.propagation = MS_PRIVATE}));
   return tree;
 }
 

@@ -32,11 +32,6 @@ struct HostTree {
 absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
                                       const HostPathOptions& options);
 
-// A detached bind of a device node; kFailedPrecondition unless it is the
-// character device with these numbers (FS-4).
-absl::StatusOr<base::UniqueFd> OpenHostDevice(const std::string& path,
-                                              uint32_t major, uint32_t minor);
-
 // mkdir -p of an absolute host path. What is made gets mode 0755 whatever the
 // daemon's umask. Returns the last folder, O_PATH.
 absl::StatusOr<base::UniqueFd> MakeHostDirs(const std::string& path);

@@ -12,6 +12,8 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
+#include "runtime/device_rules.h"
+#include "runtime/devices.h"
 #include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
@@ -60,9 +62,23 @@ absl::Status MakeDir(const std::string& path) {
 
 }  // namespace
 
+absl::Status LinuxRuntime::MakeLeaf(const ContainerSpec& spec,
+                                    const std::string& leaf,
+                                    const std::vector<DeviceNode>& devices) {
+  std::optional<DeviceRules> rules;
+  if (!spec.privileged) rules = RulesFor(devices);
+  return cgroups_->Create(leaf, spec.resources, rules);
+}
+
 absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
-    const ContainerSpec& spec) {
-  ASSIGN_OR_RETURN(MountPlan plan, PlanMounts(spec, mount_host_));
+    const ContainerSpec& spec, const std::vector<DeviceNode>& devices) {
+  std::vector<DeviceNode> nodes;
+  if (spec.privileged) {
+    ASSIGN_OR_RETURN(nodes, ListHostDevices());
+  }
+  ASSIGN_OR_RETURN(
+      MountPlan plan,
+      PlanMounts(spec, mount_host_, MergeDevices(std::move(nodes), devices)));
   PreparedContainer prepared;
   prepared.rootfs_propagation = plan.rootfs_propagation;
   RootfsOptions options;
@@ -89,7 +105,9 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
                        {.mount_namespaces = mount_namespaces_.get(),
                         .sandbox_id = spec.sandbox.id,
                         .pod_dir_fd = pod_dir.get(),
-                        .cgroups = &mount_host_.cgroups}));
+                        .cgroups = &mount_host_.cgroups,
+                        .root_uid = options.root_uid,
+                        .root_gid = options.root_gid}));
   return prepared;
 }
 
@@ -113,16 +131,17 @@ absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
     rmdir(state.c_str());
     return removed;
   });
-  ASSIGN_OR_RETURN(PreparedContainer prepared, Prepare(spec));
   ContainerFacts facts;
+  ASSIGN_OR_RETURN(facts.devices, ResolveDevices(spec.devices, spec.sandbox));
+  ASSIGN_OR_RETURN(PreparedContainer prepared, Prepare(spec, facts.devices));
   ASSIGN_OR_RETURN(facts.user, LookUpUser(spec.user, prepared.rootfs.get()));
   RETURN_IF_ERROR(CheckMapped(spec.sandbox, facts.user));
-  RETURN_IF_ERROR_IN(
-      cgroups_->Create(container->cgroup, spec.resources, !spec.privileged),
-      "make the container's cgroup");
+  RETURN_IF_ERROR_IN(MakeLeaf(spec, container->cgroup, facts.devices),
+                     "make the container's cgroup");
   {
     absl::MutexLock lock(&container->mutex);
     container->user = facts.user;
+    container->devices = facts.devices;
     container->prepared = std::move(prepared);
   }
   absl::MutexLock lock(&mutex_);
@@ -138,6 +157,7 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
   {
     absl::MutexLock lock(&container->mutex);
     container->user = facts.user;
+    container->devices = facts.devices;
   }
   {
     absl::MutexLock lock(&mutex_);
@@ -178,8 +198,8 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
       faccessat(dir->get(), "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
   if (!started) {
     RETURN_IF_ERROR(cgroups_->Delete(leaf));
-    RETURN_IF_ERROR(cgroups_->Create(leaf, spec.resources, !spec.privileged));
-    auto prepared = Prepare(spec);
+    RETURN_IF_ERROR(MakeLeaf(spec, leaf, facts.devices));
+    auto prepared = Prepare(spec, facts.devices);
     absl::MutexLock lock(&container->mutex);
     // On failure StartContainer tries again and says why.
     if (prepared.ok()) container->prepared = *std::move(prepared);

@@ -38,6 +38,7 @@ struct Container {
   // Guards what follows. Never held across a launch or a wait for a process.
   absl::Mutex mutex;
   User user ABSL_GUARDED_BY(mutex);
+  std::vector<DeviceNode> devices ABSL_GUARDED_BY(mutex);
   std::optional<PreparedContainer> prepared ABSL_GUARDED_BY(mutex);
   // A shim is watched: from just before StartContainer returns, or adoption,
   // until its exit was read.
@@ -114,7 +115,11 @@ class LinuxRuntime : public Runtime {
   absl::Status EndHolder(const SandboxSpec& spec);
 
   // linux_runtime_container.cc
-  absl::StatusOr<PreparedContainer> Prepare(const ContainerSpec& spec);
+  // `devices`: what ContainerFacts has.
+  absl::StatusOr<PreparedContainer> Prepare(
+      const ContainerSpec& spec, const std::vector<DeviceNode>& devices);
+  absl::Status MakeLeaf(const ContainerSpec& spec, const std::string& leaf,
+                        const std::vector<DeviceNode>& devices);
   absl::StatusOr<LaunchRequest> BuildLaunch(const Container& container,
                                             const User& user,
                                             PreparedContainer prepared);

@@ -131,8 +131,9 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
                    base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY));
   RETURN_IF_ERROR_IN(WritePodFiles(spec, dir_fd.get()), "write pod files");
   if (spec.pid == NamespaceMode::kPod) {
-    RETURN_IF_ERROR_IN(cgroups_->Create(leaf, Resources(), true),
-                       "make the pod init's cgroup");
+    RETURN_IF_ERROR_IN(
+        cgroups_->Create(leaf, Resources(), StandardDeviceRules()),
+        "make the pod init's cgroup");
     undo.Push("remove cgroup", [&] { return cgroups_->Delete(leaf); });
   }
   ASSIGN_OR_RETURN(const base::ProcessId holder, LaunchNamespaces(spec, leaf));

@@ -87,6 +87,7 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
     const std::string& container_id) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
   User user;
+  std::vector<DeviceNode> devices;
   std::optional<PreparedContainer> prepared;
   {
     absl::MutexLock lock(&container->mutex);
@@ -94,11 +95,12 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
       return absl::FailedPreconditionError("the container was started before");
     }
     user = container->user;
+    devices = container->devices;
     prepared = std::move(container->prepared);
     container->prepared.reset();
   }
   if (!prepared.has_value()) {
-    ASSIGN_OR_RETURN(prepared, Prepare(container->spec));
+    ASSIGN_OR_RETURN(prepared, Prepare(container->spec, devices));
   }
   ASSIGN_OR_RETURN(const LaunchRequest request,
                    BuildLaunch(*container, user, *std::move(prepared)));

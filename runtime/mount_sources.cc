@@ -10,6 +10,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/device_folder.h"
 #include "runtime/host_path.h"
 #include "runtime/mount_calls.h"
 
@@ -66,8 +67,11 @@ absl::StatusOr<base::UniqueFd> OpenSource(const PlannedMount& mount,
       op->set_target_is_file(tree.is_file);
       return std::move(tree.mount);
     }
+    case MountSource::kDeviceFolder:
+      return MakeDeviceFolder(op->target(), mount.devices, places.root_uid,
+                              places.root_gid, mount.attributes);
     case MountSource::kHostDevice:
-      return OpenHostDevice(mount.path, op->device_major(), op->device_minor());
+      return BindHostDevice(mount.devices.front());
     case MountSource::kPodFile:
       return OpenPodFile(places.pod_dir_fd, mount);
     case MountSource::kShm:

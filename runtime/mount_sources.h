@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct MountPlaces {
   std::string sandbox_id;
   int pod_dir_fd = -1;  // <run>/sandboxes/<id>
   const std::vector<CgroupMount>* cgroups = nullptr;
+  // The pod's root, in the host's numbers.
+  uint32_t root_uid = 0;
+  uint32_t root_gid = 0;
 };
 
 // Opens all sources of a plan, in order. Errors name the mount.

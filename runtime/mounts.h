@@ -26,19 +26,21 @@ namespace warren::runtime {
 
 // Where the thing to attach comes from.
 enum class MountSource : uint8_t {
-  kNone,         // nothing to open: the init makes it
-  kHostPath,     // a path of the host
-  kHostDevice,   // a device node of the host, checked against op's numbers
-  kPodFile,      // hostname, hosts or resolv.conf of the pod
-  kShm,          // the pod's /dev/shm
-  kCgroupFolder  // read-only tmpfs with a folder for each cgroup hierarchy
+  kNone,          // nothing to open: the init makes it
+  kHostPath,      // a path of the host
+  kDeviceFolder,  // a tmpfs with `devices` in it, made by the agent
+  kHostDevice,    // a bind of the host's node that is `devices[0]`
+  kPodFile,       // hostname, hosts or resolv.conf of the pod
+  kShm,           // the pod's /dev/shm
+  kCgroupFolder   // read-only tmpfs with a folder for each cgroup hierarchy
 };
 
 struct PlannedMount {
   // Complete but for `fd` and, with kHostPath, `target_is_file`.
   shim::v1::MountOp op;
   MountSource source = MountSource::kNone;
-  std::string path;         // kHostPath, kHostDevice; kPodFile: its name
+  std::string path;  // kHostPath; kPodFile: its name
+  std::vector<DeviceNode> devices;
   uint64_t attributes = 0;  // MOUNT_ATTR_* of the top mount of the source
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // kHostPath: mkdir 0755
@@ -58,11 +60,18 @@ struct MountHost {
   bool controls_devices = true;
 };
 
+// `devices`: what the container has beside the standard ones, resolved
+// (devices.h). They are nodes in the tmpfs of /dev; elsewhere, and where /dev
+// is nodev, binds of the host's.
+//
 // kInvalidArgument names the mount at fault: a container_path that is not
 // absolute, or is "/", /proc or below it, or (unless privileged) /dev or /sys
-// themselves (FS-6).
-absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
-                                     const MountHost& host);
+// themselves (FS-6); or a device in a mount of the request, which would be
+// made in a folder of the host. In a privileged container such a device is
+// left out: with the host's /dev mounted it is there already.
+absl::StatusOr<MountPlan> PlanMounts(
+    const ContainerSpec& spec, const MountHost& host,
+    const std::vector<DeviceNode>& devices = {});
 
 // "/a/./b//c/../d" -> "/a/b/d"; ".." stays inside "/". kInvalidArgument when
 // not absolute, with NUL, or too long.

@@ -154,6 +154,48 @@ struct MountSpec {
   MountPropagation propagation = MountPropagation::kPrivate;
 };
 
+// What may be done with a device; values as BPF_DEVCG_ACC_* of linux/bpf.h.
+inline constexpr uint8_t kDeviceMknod = 1;
+inline constexpr uint8_t kDeviceRead = 2;
+inline constexpr uint8_t kDeviceWrite = 4;
+inline constexpr uint8_t kDeviceAll = kDeviceMknod | kDeviceRead | kDeviceWrite;
+
+struct DeviceNumber {
+  uint32_t type = 0;  // S_IFCHR or S_IFBLK
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  bool operator==(const DeviceNumber&) const = default;
+};
+
+// A device of the host that a container asks for.
+struct DeviceRequest {
+  std::string field;  // how errors call it: "config.devices[0]"
+  // Absolute, followed through symlinks: a node, or a folder, which stands
+  // for all nodes in it and below.
+  std::string host_path;
+  std::string container_path;  // absolute; of a folder: where its nodes go
+  uint8_t access = kDeviceAll;
+  // Instead of what the host's node has. With a number of its own the host
+  // need not have a node at all.
+  std::optional<DeviceNumber> number;
+  std::optional<uint32_t> mode;  // 0..07777
+  std::optional<uint32_t> uid;   // as the container sees it
+  std::optional<uint32_t> gid;
+  bool operator==(const DeviceRequest&) const = default;
+};
+
+// The same with everything decided.
+struct DeviceNode {
+  std::string container_path;  // absolute, clean
+  std::string host_path;       // where it was found; "" = numbers alone
+  DeviceNumber number;
+  uint32_t mode = 0;  // 0..07777
+  uint32_t uid = 0;   // the host's numbers
+  uint32_t gid = 0;
+  uint8_t access = kDeviceAll;
+  bool operator==(const DeviceNode&) const = default;
+};
+
 struct ContainerSpec {
   std::string id;
   SandboxSpec sandbox;  // that of its pod, as it was at RunPodSandbox
@@ -171,8 +213,9 @@ struct ContainerSpec {
   NamespaceMode pid = NamespaceMode::kContainer;
   std::string pid_target;  // container id, when pid is kTarget
   std::vector<MountSpec> mounts;
+  std::vector<DeviceRequest> devices;
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
-  bool privileged = false;
+  bool privileged = false;    // has every device of the host's /dev as well
   bool no_new_privs = false;
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
@@ -186,8 +229,11 @@ struct ContainerSpec {
   std::string log_path;
 };
 
+// Resolved, to be stored and reused: neither another image nor another node
+// at the same path changes a container that exists.
 struct ContainerFacts {
-  User user;  // resolved, to be stored and reused
+  User user;
+  std::vector<DeviceNode> devices;  // what spec.devices came to
 };
 
 struct StartFacts {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/call_context.h"
+#include "agent/cdi_registry.h"
 #include "agent/cri.h"
 #include "agent/store.h"
 #include "runtime/base/clock.h"
@@ -23,6 +24,12 @@ namespace warren::agent {
 
 class LeftoverKiller;
 
+// What an operator says about devices.
+struct DevicePolicy {
+  std::vector<std::string> cdi_folders;  // later ones win
+  bool belong_to_user = false;  // the owner of config.devices is run_as_user
+};
+
 // The container half of RuntimeService, without gRPC. Ids, errors and
 // threads as in PodSandboxManager.
 class ContainerManager {
@@ -30,7 +37,8 @@ class ContainerManager {
   // Nothing is owned; all must outlive the manager. Installs itself as the
   // runtime's exit callback.
   ContainerManager(runtime::Runtime* runtime, image::ImageStore* images,
-                   Store* store, const base::Clock* clock);
+                   Store* store, const base::Clock* clock,
+                   DevicePolicy devices = {});
   ~ContainerManager();
 
   // CreateContainer. Returns the id; nothing of the program runs. The same
@@ -105,6 +113,8 @@ class ContainerManager {
   image::ImageStore* const images_;
   Store* const store_;
   const base::Clock* const clock_;
+  const bool devices_belong_to_user_;
+  CdiRegistry cdi_;
   std::unique_ptr<LeftoverKiller> leftovers_;
   // Through which exits come in; closed before the manager goes.
   struct ExitDoor {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/cdi_spec.h"
 #include "agent/cri.h"
 #include "agent/host_facts.h"
 #include "runtime/image/image_store.h"
@@ -43,6 +44,10 @@ struct ContainerInputs {
   const cri::PodSandboxConfig& sandbox_config;  // that of RunPodSandbox
   const runtime::SandboxSpec& sandbox;
   const image::Image& image;
+  // What the CDI devices of `config` came to; nullptr = there are none.
+  const CdiEdits* cdi = nullptr;
+  // config.devices get run_as_user and run_as_group as their owner.
+  bool devices_belong_to_user = false;
 };
 
 struct ConvertedContainer {

@@ -184,8 +184,6 @@ TEST(ConvertContainer, WhatIsNotBuiltIsRefusedByName) {
     absl::StatusCode code;
     const char* field;
   } cases[] = {
-      {"devices { host_path: '/dev/fuse' }", kUnimplemented, "config.devices"},
-      {"CDI_devices { name: 'a/b=c' }", kUnimplemented, "config.CDI_devices"},
       {"mounts { container_path: '/a' image { image: 'x' } }", kUnimplemented,
        "config.mounts[0].image"},
       {"mounts { container_path: '/a' host_path: '/b' uidMappings { length: 1 "

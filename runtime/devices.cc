@@ -122,7 +122,8 @@ absl::StatusOr<std::vector<DeviceNode>> FromHost(const DeviceRequest& request,
                       absl::StrCat(request.field, ".host_path"));
   static const std::set<std::string> kNone;
   Walk walk(st.st_dev, kMaxDevices, kNone);
-  const absl::Status walked = walk.Add(folder.get(), target, request.host_path);
+  const absl::Status walked =
+      walk.Add(folder.get(), target == "/" ? "" : target, request.host_path);
   if (absl::IsResourceExhausted(walked)) {
     return Bad(request, "host_path", walked.message());
   }
@@ -162,13 +163,16 @@ absl::StatusOr<std::vector<DeviceNode>> ResolveOne(const DeviceRequest& request,
     nodes[0].uid = ToHostId(sandbox.uid_mappings, 0).value_or(0);
     nodes[0].gid = ToHostId(sandbox.gid_mappings, 0).value_or(0);
   } else {
-    ASSIGN_OR_RETURN(nodes, FromHost(request, target == "/" ? "" : target));
+    ASSIGN_OR_RETURN(nodes, FromHost(request, target));
   }
   for (DeviceNode& node : nodes) {
     if (IsReservedDeviceTarget(node.container_path)) {
       return Bad(request, "container_path",
                  absl::StrCat("\"", node.container_path,
                               "\" is reserved for the container's own files"));
+    }
+    if (request.type.value_or(node.number.type) != node.number.type) {
+      return Bad(request, "host_path", "is a device of another type");
     }
     node.access = request.access;
     RETURN_IF_ERROR(ApplyOwner(request, sandbox, &node));

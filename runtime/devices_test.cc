@@ -54,7 +54,8 @@ TEST_F(Devices, ANodeIsItsNumbers) {
 }
 
 TEST_F(Devices, WhatIsNoDeviceIsRefused) {
-  ASSERT_TRUE(base::WriteFileAtomic(AT_FDCWD, path("/file"), "x", 0600).ok());
+  ASSERT_TRUE(
+      base::OpenAt(AT_FDCWD, path("/file"), O_WRONLY | O_CREAT, 0600).ok());
   absl::Status status = Error(Ask(path("/file"), "/dev/x"));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),

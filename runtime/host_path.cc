@@ -95,7 +95,8 @@ absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
   RETURN_IF_ERROR(CheckPropagation(place->get(), path, options.propagation));
   HostTree tree;
   tree.is_file = !S_ISDIR(st.st_mode);
-  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place->get(), "", true), path);
+  ASSIGN_OR_RETURN_IN(tree.mount,
+                      CloneTree(place->get(), "", options.recursive), path);
   if (options.attributes != 0) {
     RETURN_IF_ERROR_IN(ChangeMount(tree.mount.get(),
                                    {.set = options.attributes,

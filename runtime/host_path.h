@@ -19,11 +19,12 @@ struct HostPathOptions {
   uint64_t attributes = 0;            // MOUNT_ATTR_* of the top mount
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // as a folder, mode 0755
+  bool recursive = true;              // with all mounts below (rbind)
   MountPropagation propagation = MountPropagation::kPrivate;
 };
 
 struct HostTree {
-  base::UniqueFd mount;  // detached copy, with all mounts below (rbind)
+  base::UniqueFd mount;  // detached copy
   bool is_file = false;
 };
 

@@ -63,6 +63,7 @@ absl::StatusOr<base::UniqueFd> OpenSource(const PlannedMount& mount,
                        {.attributes = mount.attributes,
                         .recursive_attributes = mount.recursive_attributes,
                         .make_missing = mount.make_missing,
+                        .recursive = mount.recursive,
                         .propagation = mount.propagation}));
       op->set_target_is_file(tree.is_file);
       return std::move(tree.mount);

@@ -221,7 +221,10 @@ absl::StatusOr<std::vector<PlannedMount>> PlanRequested(
     // Kept as given: "a/../b" may mean something else when "a" is a link.
     PlannedMount m = Attach(target, MountSource::kHostPath, mount.host_path);
     m.attributes = (mount.readonly ? MOUNT_ATTR_RDONLY : 0) |
-                   (guard_devices ? MOUNT_ATTR_NODEV : 0);
+                   (guard_devices || mount.nodev ? MOUNT_ATTR_NODEV : 0) |
+                   (mount.nosuid ? MOUNT_ATTR_NOSUID : 0) |
+                   (mount.noexec ? MOUNT_ATTR_NOEXEC : 0);
+    m.recursive = mount.recursive;
     m.make_missing = true;
     m.propagation = mount.propagation;
     planned.emplace_back(std::count(target.begin(), target.end(), '/'),

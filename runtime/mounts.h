@@ -44,6 +44,7 @@ struct PlannedMount {
   uint64_t attributes = 0;  // MOUNT_ATTR_* of the top mount of the source
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // kHostPath: mkdir 0755
+  bool recursive = true;              // kHostPath: with all mounts below
   MountPropagation propagation = MountPropagation::kPrivate;
 };
 

@@ -152,6 +152,10 @@ struct MountSpec {
   std::string host_path;       // absolute; a missing one is made, mode 0755
   bool readonly = false;
   MountPropagation propagation = MountPropagation::kPrivate;
+  bool nosuid = false;
+  bool nodev = false;
+  bool noexec = false;
+  bool recursive = true;  // with all mounts below host_path
 };
 
 // What may be done with a device; values as BPF_DEVCG_ACC_* of linux/bpf.h.
@@ -175,6 +179,7 @@ struct DeviceRequest {
   std::string host_path;
   std::string container_path;  // absolute; of a folder: where its nodes go
   uint8_t access = kDeviceAll;
+  std::optional<uint32_t> type;  // S_IFCHR, S_IFBLK: what it must be
   // Instead of what the host's node has. With a number of its own the host
   // need not have a node at all.
   std::optional<DeviceNumber> number;

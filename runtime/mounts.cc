@@ -238,12 +238,20 @@ absl::StatusOr<std::vector<PlannedMount>> PlanRequested(
   return mounts;
 }
 
-// The devices that no mount of the request hides.
+// The devices that no mount of the request hides. `guard_devices`: nothing
+// keeps a container from using a node that is there to read and to write.
 absl::StatusOr<std::vector<DeviceNode>> NotCovered(
     const ContainerSpec& spec, const std::vector<PlannedMount>& requested,
-    const std::vector<DeviceNode>& devices) {
+    const std::vector<DeviceNode>& devices, bool guard_devices) {
+  constexpr uint8_t kReadWrite = kDeviceRead | kDeviceWrite;
   std::vector<DeviceNode> free_devices;
   for (const DeviceNode& node : devices) {
+    if (guard_devices && (node.access & kReadWrite) != kReadWrite) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "devices: permissions of \"", node.container_path,
+          "\": this host has neither cgroup v1 devices nor bpf(2), which could "
+          "keep it from reading or writing"));
+    }
     const auto cover = std::find_if(
         requested.begin(), requested.end(), [&](const PlannedMount& r) {
           return IsAtOrBelow(node.container_path, r.op.target());
@@ -306,7 +314,7 @@ absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
   plan.rootfs_propagation = MS_PRIVATE;
   if (guard_devices) plan.rootfs_attributes = MOUNT_ATTR_NODEV;
   ASSIGN_OR_RETURN(std::vector<DeviceNode> free_devices,
-                   NotCovered(spec, requested, devices));
+                   NotCovered(spec, requested, devices, guard_devices));
   for (PlannedMount& base :
        BasePlanner(spec, host,
                    MergeDevices(StandardDevices(spec.sandbox), free_devices))

@@ -70,6 +70,8 @@ struct MountHost {
 // themselves (FS-6); or a device in a mount of the request, which would be
 // made in a folder of the host. In a privileged container such a device is
 // left out: with the host's /dev mounted it is there already.
+// kFailedPrecondition: a device to read or to write only that nothing on this
+// host can hold to that.
 absl::StatusOr<MountPlan> PlanMounts(
     const ContainerSpec& spec, const MountHost& host,
     const std::vector<DeviceNode>& devices = {});

@@ -158,6 +158,12 @@ TEST(Mounts, DevicesOfTheRequest) {
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_TRUE(At(*plan, "/dev")->devices.empty());
   EXPECT_EQ(At(*plan, "/dev/snd/pcm")->source, MountSource::kHostDevice);
+  // Nothing would hold it to that.
+  std::vector<DeviceNode> read_only = devices;
+  read_only[0].access = kDeviceRead;
+  EXPECT_TRUE(PlanMounts(spec, kV1, read_only).ok());
+  EXPECT_EQ(PlanMounts(spec, kV2, read_only).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   // Made there, it would be made on the host.
   spec.mounts = {{"/opt", "/h"}};
   plan = PlanMounts(spec, kV1, devices);

@@ -28,6 +28,7 @@ warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc)
 warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
   ${E}/network_test.cc ${E}/inspect_test.cc)
+warren_e2e_test(devices ${E}/devices_test.cc ${E}/cdi_test.cc)
 warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
 
 # A client in another language that has nothing of ours but the socket.

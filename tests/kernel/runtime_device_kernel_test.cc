@@ -184,7 +184,9 @@ constexpr char kLookAround[] =
 
 void ExpectHostDevices(const std::string& out) {
   for (const char* path : {"/dev/kmsg", "/dev/loop7", "/dev/tty1"}) {
-    if (access(path, F_OK) == 0) EXPECT_THAT(out, HasSubstr(path));
+    if (access(path, F_OK) == 0) {
+      EXPECT_THAT(out, HasSubstr(path));
+    }
   }
   EXPECT_THAT(out, HasSubstr("/dev/null 1:3\nptmx\npts/ptmx\n"));
 }

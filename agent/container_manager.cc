@@ -67,12 +67,15 @@ void Put(const ConvertedContainer& converted, record::ContainerRecord* record) {
 
 ContainerManager::ContainerManager(runtime::Runtime* runtime,
                                    image::ImageStore* images, Store* store,
-                                   const base::Clock* clock, NodePolicy policy)
+                                   const base::Clock* clock, NodePolicy policy,
+                                   DevicePolicy devices)
     : runtime_(runtime),
       images_(images),
       store_(store),
       clock_(clock),
       policy_(std::move(policy)),
+      devices_belong_to_user_(devices.belong_to_user),
+      cdi_(std::move(devices.cdi_folders)),
       leftovers_(std::make_unique<LeftoverKiller>(runtime, store)),
       exits_(std::make_shared<ExitDoor>()) {
   exits_->manager = this;
@@ -176,11 +179,14 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   RETURN_IF_ERROR_IN(hold.status(), "image of the container");
   const image::Image& image = (*hold)->image();
   ASSIGN_OR_RETURN(VolumeHolds volume_holds, HoldVolumeImages(images_, config));
+  ASSIGN_OR_RETURN(const std::vector<CdiName> cdi_names, CdiNames(config));
+  ASSIGN_OR_RETURN(const CdiEdits cdi, cdi_.Resolve(cdi_names));
   ASSIGN_OR_RETURN(
       ConvertedContainer converted,
       ConvertContainer({container->id(), config, pod_state->record.config(),
                         *pod_state->spec, image, ImagesOf(volume_holds),
-                        ReadSecurityModules(), policy_}));
+                        ReadSecurityModules(), policy_, &cdi,
+                        devices_belong_to_user_}));
   RETURN_IF_ERROR(ResolvePidTarget(pod->id(), &converted.spec));
   const auto spec =
       std::make_shared<const runtime::ContainerSpec>(converted.spec);
@@ -193,6 +199,7 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
         state->volume_holds = std::move(volume_holds);
         Put(image, config.image().image(), &state->record);
         Put(converted, &state->record);
+        Put(cdi, &state->record);
         return absl::OkStatus();
       }));
   timer.Done("intent");

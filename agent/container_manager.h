@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/call_context.h"
+#include "agent/cdi_registry.h"
 #include "agent/cri.h"
 #include "agent/host_facts.h"
 #include "agent/store.h"
@@ -24,6 +25,12 @@ namespace warren::agent {
 
 class LeftoverKiller;
 
+// What an operator says about devices.
+struct DevicePolicy {
+  std::vector<std::string> cdi_folders;  // later ones win
+  bool belong_to_user = false;  // the owner of config.devices is run_as_user
+};
+
 // The container half of RuntimeService, without gRPC. Ids, errors and
 // threads as in PodSandboxManager.
 class ContainerManager {
@@ -32,7 +39,7 @@ class ContainerManager {
   // runtime's exit callback.
   ContainerManager(runtime::Runtime* runtime, image::ImageStore* images,
                    Store* store, const base::Clock* clock,
-                   NodePolicy policy = {});
+                   NodePolicy policy = {}, DevicePolicy devices = {});
   ~ContainerManager();
 
   // CreateContainer. Returns the id; nothing of the program runs. The same
@@ -118,6 +125,8 @@ class ContainerManager {
   Store* const store_;
   const base::Clock* const clock_;
   const NodePolicy policy_;
+  const bool devices_belong_to_user_;
+  CdiRegistry cdi_;
   std::unique_ptr<LeftoverKiller> leftovers_;
   // Through which exits come in; closed before the manager goes.
   struct ExitDoor {

@@ -3,6 +3,19 @@
 find_package(ZLIB REQUIRED)
 set(CORE ${CMAKE_CURRENT_LIST_DIR})
 
+# What vendors' files say about devices; with parsers of two formats.
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+add_library(agent_cdi STATIC
+  ${CORE}/cdi_document.cc
+  ${CORE}/cdi_name.cc
+  ${CORE}/cdi_registry.cc
+  ${CORE}/cdi_spec.cc
+  ${CORE}/validate.cc)
+target_link_libraries(agent_cdi PUBLIC warren_build warren_base warren_proto
+  warren_image absl::status absl::statusor absl::strings absl::synchronization
+  nlohmann_json::nlohmann_json PRIVATE yaml-cpp)
+
 add_library(agent_core STATIC
   ${CORE}/capability_names.cc
   ${CORE}/container_exec.cc
@@ -43,6 +56,7 @@ add_library(agent_core STATIC
   ${CORE}/userns_pool.cc
   ${CORE}/validate.cc
   ${CORE}/volume_images.cc)
-target_link_libraries(agent_core PUBLIC warren_build warren_base warren_id_map
-  warren_proto warren_netplugin absl::status absl::statusor absl::strings
+target_link_libraries(agent_core PUBLIC agent_cdi warren_build warren_base
+  warren_id_map warren_proto warren_netplugin absl::status absl::statusor
+  absl::strings
   absl::synchronization absl::time PRIVATE ZLIB::ZLIB Threads::Threads)

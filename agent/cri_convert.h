@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/cdi_spec.h"
 #include "agent/cri.h"
 #include "agent/host_facts.h"
 #include "agent/security_modules.h"
@@ -58,6 +59,10 @@ struct ContainerInputs {
   std::map<int, const image::Image*> volume_images = {};
   SecurityModules modules = {};
   NodePolicy policy = {};
+  // What the CDI devices of `config` came to; nullptr = there are none.
+  const CdiEdits* cdi = nullptr;
+  // config.devices get run_as_user and run_as_group as their owner.
+  bool devices_belong_to_user = false;
 };
 
 struct ConvertedContainer {

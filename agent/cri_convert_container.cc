@@ -84,10 +84,11 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
     spec.oom_score_adj = *spec.resources.oom_score_adj;
   }
   RETURN_IF_ERROR(ConvertMounts(inputs, &spec));
-  RETURN_IF_ERROR(ConvertDevices(config, &spec));
+  RETURN_IF_ERROR(ConvertDevices(inputs, &spec));
   ASSIGN_OR_RETURN(spec.args, ProcessArgs(config, inputs.image.config));
   ASSIGN_OR_RETURN(spec.env, ProcessEnv(config, inputs.image.config,
                                         inputs.sandbox.hostname));
+  ApplyCdiEnv(inputs, &spec.env);
   RETURN_IF_ERROR(ConvertWorkingDir(config, inputs.image, &spec));
   RETURN_IF_ERROR(ConvertLog(inputs, &spec));
   ASSIGN_OR_RETURN(out.stop_signal, StopSignal(config, inputs.image));

@@ -194,8 +194,6 @@ TEST(ConvertContainer, WhatIsNotBuiltIsRefusedByName) {
     absl::StatusCode code;
     const char* field;
   } cases[] = {
-      {"devices { host_path: '/dev/fuse' }", kUnimplemented, "config.devices"},
-      {"CDI_devices { name: 'a/b=c' }", kUnimplemented, "config.CDI_devices"},
       {"linux { security_context { apparmor { } } }", kFailedPrecondition,
        "security_context.apparmor"},
       {"linux { security_context { apparmor_profile: 'runtime/default' } }",

@@ -3,6 +3,9 @@
 
 #include <absl/status/status.h>
 
+#include <string>
+#include <vector>
+
 #include "agent/cri_convert.h"
 
 // The parts of ConvertContainer, one file each; for it alone. Each checks its
@@ -20,9 +23,12 @@ absl::Status ConvertSecurity(const ContainerInputs& inputs,
 absl::Status ConvertMounts(const ContainerInputs& inputs,
                            runtime::ContainerSpec* spec);
 
-// Devices of the node, by path or by CDI name.
-absl::Status ConvertDevices(const cri::ContainerConfig& config,
+// Devices of the node, by path or by CDI name; a CDI device may bring mounts
+// and groups along.
+absl::Status ConvertDevices(const ContainerInputs& inputs,
                             runtime::ContainerSpec* spec);
+// Its variables, above those of image and request.
+void ApplyCdiEnv(const ContainerInputs& inputs, std::vector<std::string>* env);
 
 }  // namespace warren::agent
 

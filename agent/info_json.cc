@@ -61,7 +61,7 @@ Json Namespaces(const runtime::ContainerSpec& spec) {
           {"net", ModeName(pod.network)},
           {"ipc", ModeName(pod.ipc)},
           {"uts", host_network ? "host" : "pod"},
-          {"cgroup", spec.privileged ? "host" : "container"},
+          {"cgroup", spec.privileged && !own_users ? "host" : "container"},
           {"time", "pod"}};
 }
 

@@ -81,7 +81,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
   node->store_->SetProblemSink(std::move(problems));
   node->containers_ = std::make_unique<ContainerManager>(
       node->parts_.runtime.get(), node->parts_.images.get(), node->store_.get(),
-      clock, PolicyOf(options));
+      clock, PolicyOf(options),
+      DevicePolicy{.cdi_folders = options.cdi_folders,
+                   .belong_to_user = options.devices_belong_to_user});
   node->sandboxes_ = std::make_unique<PodSandboxManager>(
       node->parts_.runtime.get(), node->parts_.network.get(),
       node->store_.get(), node->containers_.get(), clock, PolicyOf(options),

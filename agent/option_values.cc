@@ -195,6 +195,23 @@ absl::StatusOr<std::string> Profile(const OptionValue& value) {
   return text;
 }
 
+absl::StatusOr<std::vector<std::string>> Folders(const OptionValue& value) {
+  const auto* list = std::get_if<std::vector<std::string>>(&value);
+  if (list == nullptr) return Bad("must be a list of paths");
+  std::vector<std::string> folders;
+  for (const std::string& text : *list) {
+    ASSIGN_OR_RETURN(std::string path, Path(text));
+    folders.push_back(std::move(path));
+  }
+  return folders;
+}
+
+absl::StatusOr<bool> BelongToUser(const OptionValue& value) {
+  ASSIGN_OR_RETURN(const std::string text, Text(value));
+  if (text != "host" && text != "user") return Bad("must be host or user");
+  return text == "user";
+}
+
 using Setter = std::function<absl::Status(const OptionValue&, Options*)>;
 
 template <class T>
@@ -235,6 +252,8 @@ const std::map<std::string, Setter>& Setters() {
       {"network.bridge", Into(Bridge, &Options::bridge)},
       {"network.mtu", Into(Mtu, &Options::mtu)},
       {"network.table", Into(Table, &Options::table)},
+      {"devices.cdi_spec_dirs", Into(Folders, &Options::cdi_folders)},
+      {"devices.owner", Into(BelongToUser, &Options::devices_belong_to_user)},
       {"image.default_image", Into(OptionalPath, &Options::default_image)},
   };
   return setters;

@@ -46,7 +46,8 @@ absl::Status ApplyTable(const toml::table& table, const std::string& prefix,
     const std::string name = absl::StrCat(
         prefix, absl::string_view(key.str().data(), key.str().size()));
     if (const toml::table* section = node.as_table()) {
-      if (name != "network" && name != "image" && name != "security") {
+      if (name != "network" && name != "image" && name != "security" &&
+          name != "devices") {
         return At(file, key.source(), absl::StrCat("unknown section ", name));
       }
       RETURN_IF_ERROR(ApplyTable(*section, name + ".", file, options));

@@ -57,6 +57,13 @@ struct Options {
   // be loaded by whoever runs the node. "" = there is no default.
   std::string apparmor_default_profile;
 
+  // [devices]
+  // Where files that define CDI devices are; later folders win.
+  std::vector<std::string> cdi_folders = {"/etc/cdi", "/var/run/cdi"};
+  // Owner of a container's devices: as on the host, or run_as_user and
+  // run_as_group of its security context.
+  bool devices_belong_to_user = false;
+
   static netplugin::IpPrefix DefaultPodRange();  // 10.88.0.0/16
 };
 

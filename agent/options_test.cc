@@ -65,6 +65,9 @@ mtu = 1400
 table = "pods_1"
 [image]
 default_image = ""
+[devices]
+cdi_spec_dirs = ["/a/cdi"]
+owner = "user"
 )",
                                           "w.toml", &options);
   ASSERT_TRUE(status.ok()) << status;
@@ -86,6 +89,8 @@ default_image = ""
   EXPECT_EQ(options.mtu, 1400);
   EXPECT_EQ(options.table, "pods_1");
   EXPECT_EQ(options.default_image, "");
+  EXPECT_EQ(options.cdi_folders, std::vector<std::string>{"/a/cdi"});
+  EXPECT_TRUE(options.devices_belong_to_user);
 }
 
 TEST(OptionsTest, MistakesNameTheLine) {
@@ -102,6 +107,9 @@ TEST(OptionsTest, MistakesNameTheLine) {
 TEST(OptionsTest, ValuesAreChecked) {
   const std::vector<std::string> bad = {
       "socket = 1",
+      "[devices]\ncdi_spec_dirs = \"/a\"",
+      "[devices]\ncdi_spec_dirs = [\"a\"]",
+      "[devices]\nowner = \"root\"",
       "socket = \"\"",
       "socket = \"run/w.sock\"",
       "socket = \"/run/../w.sock\"",

@@ -99,14 +99,71 @@ void Put(const runtime::ContainerFacts& facts,
   user->mutable_groups()->Assign(facts.user.groups.begin(),
                                  facts.user.groups.end());
   user->set_home(facts.user.home);
+  record->clear_devices();
+  for (const runtime::DeviceNode& node : facts.devices) {
+    record::DeviceNode* out = record->add_devices();
+    out->set_container_path(node.container_path);
+    out->set_host_path(node.host_path);
+    out->set_type(node.number.type);
+    out->set_major(node.number.major);
+    out->set_minor(node.number.minor);
+    out->set_mode(node.mode);
+    out->set_uid(node.uid);
+    out->set_gid(node.gid);
+    out->set_access(node.access);
+  }
 }
 
 runtime::ContainerFacts GetFacts(const record::ContainerRecord& record) {
   const record::User& user = record.user();
-  return {{user.uid(),
-           user.gid(),
-           {user.groups().begin(), user.groups().end()},
-           user.home()}};
+  runtime::ContainerFacts facts;
+  facts.user = {user.uid(),
+                user.gid(),
+                {user.groups().begin(), user.groups().end()},
+                user.home()};
+  for (const record::DeviceNode& in : record.devices()) {
+    facts.devices.push_back({in.container_path(),
+                             in.host_path(),
+                             {in.type(), in.major(), in.minor()},
+                             in.mode(),
+                             in.uid(),
+                             in.gid(),
+                             static_cast<uint8_t>(in.access())});
+  }
+  return facts;
+}
+
+void Put(const CdiEdits& edits, record::ContainerRecord* record) {
+  record->clear_cdi_mounts();
+  for (const runtime::MountSpec& mount : edits.mounts) {
+    record::CdiMount* out = record->add_cdi_mounts();
+    out->set_container_path(mount.container_path);
+    out->set_host_path(mount.host_path);
+    out->set_readonly(mount.readonly);
+    out->set_propagation(static_cast<uint32_t>(mount.propagation));
+    out->set_nosuid(mount.nosuid);
+    out->set_nodev(mount.nodev);
+    out->set_noexec(mount.noexec);
+    out->set_recursive(mount.recursive);
+  }
+}
+
+CdiEdits GetCdi(const record::ContainerRecord& record) {
+  CdiEdits edits;
+  for (const record::CdiMount& in : record.cdi_mounts()) {
+    runtime::MountSpec mount;
+    mount.container_path = in.container_path();
+    mount.host_path = in.host_path();
+    mount.readonly = in.readonly();
+    mount.propagation =
+        static_cast<runtime::MountPropagation>(in.propagation());
+    mount.nosuid = in.nosuid();
+    mount.nodev = in.nodev();
+    mount.noexec = in.noexec();
+    mount.recursive = in.recursive();
+    edits.mounts.push_back(std::move(mount));
+  }
+  return edits;
 }
 
 void Put(const runtime::StartFacts& facts, record::ContainerRecord* record) {
@@ -148,6 +205,8 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
   // What was allowed then stays allowed, whatever the node has now.
   inputs.modules.decided_before = true;
   inputs.policy.ambient_capabilities = true;
+  const CdiEdits cdi = GetCdi(record);
+  inputs.cdi = &cdi;
   ASSIGN_OR_RETURN(ConvertedContainer converted, ConvertContainer(inputs));
   runtime::ContainerSpec spec = std::move(converted.spec);
   spec.args = {record.args().begin(), record.args().end()};

@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "agent/cdi_spec.h"
 #include "agent/host_facts.h"
 #include "netplugin/pod_network.h"
 #include "runtime/runtime.h"
@@ -32,13 +33,18 @@ void Put(const runtime::ContainerFacts& facts,
 runtime::ContainerFacts GetFacts(
     const ::warren::record::v1::ContainerRecord& record);
 
+// Of what CDI devices brought along, that which has no other place.
+void Put(const CdiEdits& edits, ::warren::record::v1::ContainerRecord* record);
+CdiEdits GetCdi(const ::warren::record::v1::ContainerRecord& record);
+
 // Process, shim and time of start.
 void Put(const runtime::StartFacts& facts,
          ::warren::record::v1::ContainerRecord* record);
 
 // The specs as they were at creation: the request is converted again, what
-// was decided then (arguments, environment, user, layers) is taken from the
-// record, so that a changed image or node changes nothing (EXE-5).
+// was decided then (arguments, environment, user, layers, mounts of CDI) is
+// taken from the record, so that a changed image or node changes nothing
+// (EXE-5). Devices that were decided then are in the facts.
 absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
     const ::warren::record::v1::PodSandboxRecord& record,
     const HostFacts& host);

@@ -144,5 +144,39 @@ TEST(RecordConvert, EXE_8_RestoredSpecKeepsItsLabelsAndIds) {
   EXPECT_EQ(spec->ambient_capabilities, 1u);
 }
 
+TEST(RecordConvert, DevicesAreWhatTheyWere) {
+  runtime::ContainerFacts facts;
+  facts.devices = {{"/dev/a", "/host/a", {0020000, 1, 2}, 0640, 3, 4, 5},
+                   {"/dev/b", "", {0060000, 6, 7}, 0, 8, 9, 1}};
+  CdiEdits cdi;
+  runtime::MountSpec mount{"/c", "/h", true,
+                           runtime::MountPropagation::kHostToContainer};
+  mount.nosuid = mount.noexec = true;
+  mount.recursive = false;
+  cdi.mounts = {mount};
+  record::PodSandboxRecord pod;
+  pod.set_id(std::string(64, '1'));
+  pod.mutable_config()->mutable_metadata()->set_name("p");
+  record::ContainerRecord record;
+  record.set_id(std::string(64, '2'));
+  record.mutable_config()->mutable_metadata()->set_name("c");
+  // The file that defines it may be gone.
+  record.mutable_config()->add_cdi_devices()->set_name("v/c=d");
+  Put(facts, &record);
+  Put(cdi, &record);
+  record::ContainerRecord read;
+  ASSERT_TRUE(read.ParseFromString(record.SerializeAsString()));
+  EXPECT_EQ(GetFacts(read).devices, facts.devices);
+  const auto spec = RestoreSpec(read, pod, runtime::SandboxSpec());
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  ASSERT_EQ(spec->mounts.size(), 1u);
+  const runtime::MountSpec& restored = spec->mounts[0];
+  EXPECT_EQ(restored.container_path, "/c");
+  EXPECT_EQ(restored.host_path, "/h");
+  EXPECT_EQ(restored.propagation, mount.propagation);
+  EXPECT_TRUE(restored.readonly && restored.nosuid && restored.noexec);
+  EXPECT_FALSE(restored.nodev || restored.recursive);
+}
+
 }  // namespace
 }  // namespace warren::agent

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/base/status.h"
+#include "runtime/runtime.h"
 
 namespace warren::agent {
 namespace {
@@ -114,6 +115,23 @@ absl::StatusOr<std::string> CheckRelativePath(absl::string_view field,
   }
   ASSIGN_OR_RETURN(const std::string clean, JoinClean(field, path));
   return clean.substr(1);
+}
+
+absl::StatusOr<uint8_t> ParseDeviceAccess(absl::string_view field,
+                                          absl::string_view text) {
+  uint8_t access = 0;
+  for (const char c : text) {
+    const uint8_t bit = c == 'r'   ? runtime::kDeviceRead
+                        : c == 'w' ? runtime::kDeviceWrite
+                        : c == 'm' ? runtime::kDeviceMknod
+                                   : 0;
+    if (bit == 0 || (access & bit) != 0) {
+      return Invalid(field, absl::StrCat(Shown(text), " is not some of rwm"));
+    }
+    access |= bit;
+  }
+  if (access == 0) return Invalid(field, "must be some of rwm");
+  return access;
 }
 
 absl::Status CheckId(absl::string_view field, int64_t id) {

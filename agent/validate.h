@@ -44,6 +44,11 @@ absl::StatusOr<std::string> CheckAbsolutePath(absl::string_view field,
 absl::StatusOr<std::string> CheckRelativePath(absl::string_view field,
                                               absl::string_view path);
 
+// Any of "r", "w" and "m", each at most once and not none of them, as
+// runtime::kDevice* bits.
+absl::StatusOr<uint8_t> ParseDeviceAccess(absl::string_view field,
+                                          absl::string_view text);
+
 // A uid or gid: 0 to 2^31 - 1 (EXE-5).
 absl::Status CheckId(absl::string_view field, int64_t id);
 

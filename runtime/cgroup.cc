@@ -11,6 +11,7 @@
 #include "runtime/base/status.h"
 #include "runtime/cgroup_v1.h"
 #include "runtime/cgroup_v2.h"
+#include "runtime/device_filter.h"
 #include "runtime/mountinfo.h"
 
 namespace warren::runtime {
@@ -99,7 +100,7 @@ absl::StatusOr<std::unique_ptr<CgroupDriver>> MakeCgroupDriver(
   if (IsMountPoint(mounts, root, "cgroup2")) {
     ASSIGN_OR_RETURN(base::UniqueFd fd,
                      base::OpenAt(AT_FDCWD, root, O_PATH | O_DIRECTORY));
-    return std::make_unique<CgroupV2>(std::move(fd));
+    return std::make_unique<CgroupV2>(std::move(fd), CanFilterDevices());
   }
   ASSIGN_OR_RETURN(auto hierarchies, FindV1Hierarchies(root, mounts));
   if (hierarchies.empty()) {

@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
+#include "runtime/device_rules.h"
 #include "runtime/runtime.h"
 
 // Control groups: one leaf for each container and each reaping init. Two
@@ -44,17 +46,19 @@ class CgroupDriver {
   virtual ~CgroupDriver() = default;
 
   virtual bool IsV2() const = 0;
-  // Whether Create can deny devices (v1's devices controller). Where it
-  // cannot, the mount planner closes that door with nodev mounts.
+  // Whether Create can deny devices (v1's devices controller, v2's device
+  // filter). Where it cannot, the mount planner closes that door with nodev
+  // mounts.
   virtual bool ControlsDevices() const = 0;
   virtual std::vector<CgroupMount> Mounts() const = 0;
 
   // Makes the leaf and what is missing above it and writes the limits. With
-  // `restrict_devices` only the standard devices can be opened. An existing
-  // empty leaf is taken over. Nothing is left of the leaf on failure.
+  // `devices` nothing but what these rules allow can be opened or made in it;
+  // nullopt: what the cgroups above allow. An existing empty leaf is taken
+  // over. Nothing is left of the leaf on failure.
   virtual absl::Status Create(const std::string& path,
                               const Resources& resources,
-                              bool restrict_devices) = 0;
+                              const std::optional<DeviceRules>& devices) = 0;
   // Brings a leaf from the limits of `from` to those of `to`, all or nothing:
   // writes only what differs, and puts the values of before back when one is
   // refused. A limit that only `from` has goes back to the kernel's default.
@@ -135,9 +139,6 @@ struct ControlValue {
 // controller. kFailedPrecondition: `unified` on v1, which has no such files.
 absl::StatusOr<std::vector<ControlValue>> V2Values(const Resources& resources);
 absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& resources);
-
-// Rules for the v1 devices controller: what every container may use.
-const std::vector<std::string>& StandardDeviceRules();
 
 }  // namespace warren::runtime
 

@@ -230,7 +230,8 @@ TEST_F(FakeTree, V2EnablesControllersDownToTheLeaf) {
   r.memory_limit_bytes = 4096;
   r.cpu_shares = 1024;
   r.hugepage_limits = {{"1GB", 0}};  // no such file: nothing to limit
-  const absl::Status made = V2().Create("/kube/pod/leaf", r, true);
+  const absl::Status made =
+      V2().Create("/kube/pod/leaf", r, StandardDeviceRules());
   ASSERT_TRUE(made.ok()) << made;
   EXPECT_EQ(Read("/cgroup.subtree_control"), "+cpu +memory +pids");
   EXPECT_EQ(Read("/kube/cgroup.subtree_control"), "cpu memory pids\n");
@@ -238,7 +239,7 @@ TEST_F(FakeTree, V2EnablesControllersDownToTheLeaf) {
   EXPECT_EQ(Read("/kube/pod/leaf/memory.max"), "4096");
   EXPECT_EQ(Read("/kube/pod/leaf/cpu.weight"), "100");
   r.pids_limit = 3;
-  EXPECT_THAT(V2().Create("/kube/pod/leaf", r, true).message(),
+  EXPECT_THAT(V2().Create("/kube/pod/leaf", r, StandardDeviceRules()).message(),
               HasSubstr("pids.max"));
 }
 
@@ -283,14 +284,14 @@ TEST_F(FakeTree, V1KeepsUnknownHierarchiesApart) {
   CgroupV1 v1(std::move(hierarchies), "/warren");
   Resources r;
   r.pids_limit = 9;
-  const absl::Status made = v1.Create("/kube/leaf", r, true);
+  const absl::Status made = v1.Create("/kube/leaf", r, StandardDeviceRules());
   ASSERT_TRUE(made.ok()) << made;
   EXPECT_EQ(Read("/pids/kube/leaf/pids.max"), "9");
   EXPECT_EQ(access((root() + "/systemd/warren/leaf").c_str(), F_OK), 0);
   EXPECT_EQ(access((root() + "/systemd/kube").c_str(), F_OK), -1);
   EXPECT_FALSE(v1.ControlsDevices());
   r.memory_limit_bytes = 1;
-  EXPECT_EQ(v1.Create("/kube/other", r, true).code(),
+  EXPECT_EQ(v1.Create("/kube/other", r, StandardDeviceRules()).code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(access((root() + "/pids/kube/other").c_str(), F_OK), -1);
 }
@@ -306,7 +307,7 @@ TEST_F(FakeTree, V1FillsAnEmptyCpusetThatIsThereAlready) {
   std::vector<V1Hierarchy> hierarchies;
   hierarchies.push_back({"cpuset", {"cpuset"}, false, Open("/cpuset")});
   CgroupV1 v1(std::move(hierarchies), "/warren");
-  const absl::Status made = v1.Create("/pods/leaf", Resources(), true);
+  const absl::Status made = v1.Create("/pods/leaf", Resources(), std::nullopt);
   ASSERT_TRUE(made.ok()) << made;
   EXPECT_EQ(Read("/cpuset/pods/cpuset.cpus"), "0-1\n");
   EXPECT_EQ(Read("/cpuset/pods/leaf/cpuset.cpus"), "0-1\n");

@@ -61,12 +61,14 @@ absl::Status InheritCpuset(int parent, int folder) {
   return absl::OkStatus();
 }
 
-absl::Status RestrictDevices(int folder) {
+absl::Status RestrictDevices(int folder, const DeviceRules& rules) {
   RETURN_IF_ERROR(base::WriteControlAt(folder, "devices.deny", "a"));
   ASSIGN_OR_RETURN(const base::UniqueFd allow,
                    base::OpenAt(folder, "devices.allow", O_WRONLY));
-  for (const std::string& rule : StandardDeviceRules()) {
-    RETURN_IF_ERROR_IN(base::WriteFd(allow.get(), rule), "devices.allow");
+  for (const DeviceRule& rule : rules) {
+    const std::string text = ToV1Text(rule);
+    RETURN_IF_ERROR_IN(base::WriteFd(allow.get(), text),
+                       absl::StrCat("devices.allow \"", text, "\""));
   }
   return absl::OkStatus();
 }
@@ -154,15 +156,15 @@ std::vector<CgroupMount> CgroupV1::Mounts() const {
 
 absl::Status CgroupV1::Create(const std::string& path,
                               const Resources& resources,
-                              bool restrict_devices) {
-  const absl::Status status = Build(path, resources, restrict_devices);
+                              const std::optional<DeviceRules>& devices) {
+  const absl::Status status = Build(path, resources, devices);
   if (!status.ok()) Delete(path).IgnoreError();
   return status;
 }
 
 absl::Status CgroupV1::Build(const std::string& path,
                              const Resources& resources,
-                             bool restrict_devices) {
+                             const std::optional<DeviceRules>& devices) {
   ASSIGN_OR_RETURN(const std::vector<ControlValue> values, V1Values(resources));
   RETURN_IF_ERROR(CheckMounted(values));
   for (const V1Hierarchy& h : hierarchies_) {
@@ -176,8 +178,8 @@ absl::Status CgroupV1::Build(const std::string& path,
                     }),
         absl::StrCat("cgroup hierarchy ", h.name));
     RETURN_IF_ERROR(WriteValues(h, leaf.get(), values));
-    if (restrict_devices && Has(h, "devices")) {
-      RETURN_IF_ERROR(RestrictDevices(leaf.get()));
+    if (devices.has_value() && Has(h, "devices")) {
+      RETURN_IF_ERROR(RestrictDevices(leaf.get(), *devices));
     }
   }
   return absl::OkStatus();

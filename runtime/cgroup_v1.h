@@ -1,6 +1,7 @@
 #ifndef WARREN_RUNTIME_CGROUP_V1_H_
 #define WARREN_RUNTIME_CGROUP_V1_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,7 +40,7 @@ class CgroupV1 : public CgroupDriver {
   bool ControlsDevices() const override { return Find("devices") != nullptr; }
   std::vector<CgroupMount> Mounts() const override;
   absl::Status Create(const std::string& path, const Resources& resources,
-                      bool restrict_devices) override;
+                      const std::optional<DeviceRules>& devices) override;
   absl::Status Update(const std::string& path, const Resources& from,
                       const Resources& to) override;
   absl::StatusOr<CgroupPlacement> OpenPlacement(
@@ -65,7 +66,7 @@ class CgroupV1 : public CgroupDriver {
   std::string PathIn(const V1Hierarchy& hierarchy,
                      const std::string& path) const;
   absl::Status Build(const std::string& path, const Resources& resources,
-                     bool restrict_devices);
+                     const std::optional<DeviceRules>& devices);
   // kFailedPrecondition when a value's controller is not mounted.
   absl::Status CheckMounted(const std::vector<ControlValue>& values) const;
   // Lets frozen processes run, so that they can die. Nothing to do is OK.

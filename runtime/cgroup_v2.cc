@@ -11,6 +11,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/cgroup_update.h"
+#include "runtime/device_filter.h"
 
 namespace warren::runtime {
 namespace {
@@ -69,18 +70,24 @@ absl::Status CgroupV2::EnableControllers(const std::string& path) {
 }
 
 absl::Status CgroupV2::Create(const std::string& path,
-                              const Resources& resources, bool) {
-  const absl::Status status = Build(path, resources);
+                              const Resources& resources,
+                              const std::optional<DeviceRules>& devices) {
+  const absl::Status status = Build(path, resources, devices);
   if (!status.ok()) Delete(path).IgnoreError();
   return status;
 }
 
 absl::Status CgroupV2::Build(const std::string& path,
-                             const Resources& resources) {
+                             const Resources& resources,
+                             const std::optional<DeviceRules>& devices) {
   ASSIGN_OR_RETURN(const auto values, V2Values(resources));
   ASSIGN_OR_RETURN(const base::UniqueFd leaf,
                    tree_.Make(path, [](int, int) { return absl::OkStatus(); }));
   RETURN_IF_ERROR(EnableControllers(path));
+  if (filter_devices_ && devices.has_value()) {
+    RETURN_IF_ERROR_IN(AttachDeviceFilter(leaf.get(), *devices),
+                       "device filter");
+  }
   for (const ControlValue& value : values) {
     RETURN_IF_ERROR(WriteValue({leaf.get(), value}, base::WriteControlAt));
   }

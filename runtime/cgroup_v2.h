@@ -1,6 +1,7 @@
 #ifndef WARREN_RUNTIME_CGROUP_V2_H_
 #define WARREN_RUNTIME_CGROUP_V2_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,13 +17,15 @@ class CgroupV2 : public CgroupDriver {
  public:
   // `root`: the mount point, O_PATH. Any folder will do for tests of the
   // logic: control files that are missing are then errors of the caller.
-  explicit CgroupV2(base::UniqueFd root) : tree_(std::move(root)) {}
+  // `filter_devices`: see CanFilterDevices().
+  explicit CgroupV2(base::UniqueFd root, bool filter_devices = false)
+      : tree_(std::move(root)), filter_devices_(filter_devices) {}
 
   bool IsV2() const override { return true; }
-  bool ControlsDevices() const override { return false; }
+  bool ControlsDevices() const override { return filter_devices_; }
   std::vector<CgroupMount> Mounts() const override;
   absl::Status Create(const std::string& path, const Resources& resources,
-                      bool restrict_devices) override;
+                      const std::optional<DeviceRules>& devices) override;
   absl::Status Update(const std::string& path, const Resources& from,
                       const Resources& to) override;
   absl::StatusOr<CgroupPlacement> OpenPlacement(
@@ -38,10 +41,12 @@ class CgroupV2 : public CgroupDriver {
   void DeleteIfEmpty(const std::string& path) override;
 
  private:
-  absl::Status Build(const std::string& path, const Resources& resources);
+  absl::Status Build(const std::string& path, const Resources& resources,
+                     const std::optional<DeviceRules>& devices);
   absl::Status EnableControllers(const std::string& path);
 
   const CgroupTree tree_;
+  const bool filter_devices_;
 };
 
 }  // namespace warren::runtime

@@ -192,20 +192,4 @@ absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& r) {
   return values.Take();
 }
 
-const std::vector<std::string>& StandardDeviceRules() {
-  static const auto* const kRules = new std::vector<std::string>{
-      // Any node may be made, for archives that hold some; none opened.
-      "c *:* m",     "b *:* m",
-      "c 1:3 rwm",    // null
-      "c 1:5 rwm",    // zero
-      "c 1:7 rwm",    // full
-      "c 1:8 rwm",    // random
-      "c 1:9 rwm",    // urandom
-      "c 5:0 rwm",    // tty
-      "c 5:2 rwm",    // ptmx
-      "c 136:* rwm",  // pts
-  };
-  return *kRules;
-}
-
 }  // namespace warren::runtime

@@ -6,7 +6,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 
@@ -141,7 +140,7 @@ absl::StatusOr<HostTree> CloneHostSource(const HostSource& source) {
   if (fstat(place, &st) != 0) return base::ErrnoError(errno, path);
   HostTree tree;
   tree.is_file = !S_ISDIR(st.st_mode);
-  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place, "", true), path);
+  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place, "", options.recursive), path);
   RETURN_IF_ERROR_IN(MapOwners(tree.mount.get(), options.user_ns_fd), path);
   RETURN_IF_ERROR(SetAttributes(options, tree.mount.get()));
   RETURN_IF_ERROR_IN(SetPropagation(place, options.propagation, &tree), path);
@@ -152,22 +151,6 @@ absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
                                       const HostPathOptions& options) {
   ASSIGN_OR_RETURN(const HostSource source, OpenHostSource(path, options));
   return CloneHostSource(source);
-}
-
-absl::StatusOr<base::UniqueFd> OpenHostDevice(const std::string& path,
-                                              uint32_t major, uint32_t minor) {
-  ASSIGN_OR_RETURN(const base::UniqueFd node,
-                   base::OpenAt(AT_FDCWD, path, O_PATH | O_NOFOLLOW));
-  struct stat st;
-  if (fstat(node.get(), &st) != 0) return base::ErrnoError(errno, path);
-  if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(major, minor)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the host's ", path, " is not the character device ",
-                     major, ":", minor));
-  }
-  ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(node.get(), "", false));
-  RETURN_IF_ERROR(ChangeMount(tree.get(), {.propagation = MS_PRIVATE}));
-  return tree;
 }
 
 }  // namespace warren::runtime

@@ -19,13 +19,14 @@ struct HostPathOptions {
   uint64_t attributes = 0;            // MOUNT_ATTR_* of the top mount
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // as a folder, mode 0755
+  bool recursive = true;              // with all mounts below (rbind)
   MountPropagation propagation = MountPropagation::kPrivate;
   // Owners as this user namespace maps them, of the top mount; -1 = as is.
   int user_ns_fd = -1;
 };
 
 struct HostTree {
-  base::UniqueFd mount;  // detached copy, with all mounts below (rbind)
+  base::UniqueFd mount;  // detached copy
   // kBidirectional: a peer of the source. The top of `mount` is private until
   // it joins this one's peer group (MOVE_MOUNT_SET_GROUP), or else whatever is
   // mounted below it before the container runs would appear on the host.
@@ -55,11 +56,6 @@ absl::StatusOr<HostTree> CloneHostSource(const HostSource& source);
 // The two together.
 absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
                                       const HostPathOptions& options);
-
-// A detached bind of a device node; kFailedPrecondition unless it is the
-// character device with these numbers (FS-4).
-absl::StatusOr<base::UniqueFd> OpenHostDevice(const std::string& path,
-                                              uint32_t major, uint32_t minor);
 
 // mkdir -p of an absolute host path. What is made gets mode 0755 whatever the
 // daemon's umask. Returns the last folder, O_PATH.

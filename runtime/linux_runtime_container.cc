@@ -6,12 +6,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
+#include "runtime/device_rules.h"
+#include "runtime/devices.h"
 #include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
@@ -72,6 +75,14 @@ absl::Status LinuxRuntime::KeepFilter(const std::string& container_id,
   return SaveFilter(dir.get(), filter);
 }
 
+absl::Status LinuxRuntime::MakeLeaf(const ContainerSpec& spec,
+                                    const std::string& leaf,
+                                    const std::vector<DeviceNode>& devices) {
+  std::optional<DeviceRules> rules;
+  if (!spec.privileged) rules = RulesFor(devices);
+  return cgroups_->Create(leaf, WithDefaults(spec.resources), rules);
+}
+
 absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
     const ContainerSpec& spec) {
   RETURN_IF_ERROR(Check(spec));
@@ -95,18 +106,18 @@ absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
     return removed;
   });
   RETURN_IF_ERROR_IN(KeepFilter(spec.id, filter), "keep the seccomp filter");
-  ASSIGN_OR_RETURN(PreparedContainer prepared, Prepare(spec));
   ContainerFacts facts;
+  ASSIGN_OR_RETURN(facts.devices, ResolveDevices(spec.devices, spec.sandbox));
+  ASSIGN_OR_RETURN(PreparedContainer prepared, Prepare(spec, facts.devices));
   ASSIGN_OR_RETURN(facts.user, LookUpUser(spec.user, prepared.rootfs.get()));
   RETURN_IF_ERROR(CheckMapped(spec.sandbox, facts.user));
-  RETURN_IF_ERROR_IN(
-      cgroups_->Create(container->cgroup, WithDefaults(spec.resources),
-                       !spec.privileged),
-      "make the container's cgroup");
+  RETURN_IF_ERROR_IN(MakeLeaf(spec, container->cgroup, facts.devices),
+                     "make the container's cgroup");
   {
     absl::MutexLock lock(&container->mutex);
     container->user = facts.user;
     container->filter = std::move(filter);
+    container->devices = facts.devices;
     container->prepared = std::move(prepared);
   }
   absl::MutexLock lock(&mutex_);
@@ -126,6 +137,7 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
       container->filter =
           absl::DataLossError("the container's seccomp filter is gone");
     }
+    container->devices = facts.devices;
   }
   {
     absl::MutexLock lock(&mutex_);
@@ -172,9 +184,8 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
       faccessat(dir->get(), "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
   if (!started) {
     RETURN_IF_ERROR(cgroups_->Delete(leaf));
-    RETURN_IF_ERROR(
-        cgroups_->Create(leaf, WithDefaults(spec.resources), !spec.privileged));
-    auto prepared = Prepare(spec);
+    RETURN_IF_ERROR(MakeLeaf(spec, leaf, facts.devices));
+    auto prepared = Prepare(spec, facts.devices);
     absl::MutexLock lock(&container->mutex);
     // On failure StartContainer tries again and says why.
     if (prepared.ok()) container->prepared = *std::move(prepared);

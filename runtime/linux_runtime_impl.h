@@ -43,6 +43,7 @@ struct Container {
   // nothing new is started in the container.
   absl::StatusOr<seccomp::ProgramPtr> filter ABSL_GUARDED_BY(mutex) =
       seccomp::ProgramPtr();
+  std::vector<DeviceNode> devices ABSL_GUARDED_BY(mutex);
   std::optional<PreparedContainer> prepared ABSL_GUARDED_BY(mutex);
   // A shim is watched: from just before StartContainer returns, or adoption,
   // until its exit was read.
@@ -126,7 +127,9 @@ class LinuxRuntime : public Runtime {
   absl::Status EndHolder(const SandboxSpec& spec);
 
   // linux_runtime_prepare.cc
-  absl::StatusOr<PreparedContainer> Prepare(const ContainerSpec& spec);
+  // `devices`: what ContainerFacts has.
+  absl::StatusOr<PreparedContainer> Prepare(
+      const ContainerSpec& spec, const std::vector<DeviceNode>& devices);
   absl::StatusOr<base::UniqueFd> OpenMountUserNamespace(
       const ContainerSpec& spec, const std::vector<IdMapping>& uids,
       const std::vector<IdMapping>& gids);
@@ -136,6 +139,8 @@ class LinuxRuntime : public Runtime {
   uint64_t CapabilitiesOf(const ContainerSpec& spec) const;
   absl::Status KeepFilter(const std::string& container_id,
                           const seccomp::ProgramPtr& filter);
+  absl::Status MakeLeaf(const ContainerSpec& spec, const std::string& leaf,
+                        const std::vector<DeviceNode>& devices);
 
   // linux_runtime_start.cc
   absl::StatusOr<LaunchRequest> BuildLaunch(const Container& container,

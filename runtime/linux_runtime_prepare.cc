@@ -6,6 +6,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/devices.h"
 #include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/mounts.h"
@@ -75,8 +76,14 @@ absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
 }
 
 absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
-    const ContainerSpec& spec) {
-  ASSIGN_OR_RETURN(MountPlan plan, PlanMounts(spec, mount_host_));
+    const ContainerSpec& spec, const std::vector<DeviceNode>& devices) {
+  std::vector<DeviceNode> nodes;
+  if (spec.privileged) {
+    ASSIGN_OR_RETURN(nodes, ListHostDevices());
+  }
+  ASSIGN_OR_RETURN(
+      MountPlan plan,
+      PlanMounts(spec, mount_host_, MergeDevices(std::move(nodes), devices)));
   PreparedContainer prepared;
   prepared.rootfs_propagation = plan.rootfs_propagation;
   RootfsOptions options;
@@ -106,6 +113,8 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   places.user_namespace = [&](const auto& uids, const auto& gids) {
     return user_namespaces.Get(uids, gids);
   };
+  places.root_uid = options.root_uid;
+  places.root_gid = options.root_gid;
   places.rootfs_dir = options.dir;
   places.rootfs_fd = prepared.rootfs.get();
   places.shift_owners = prepared.shift_owners;

@@ -124,8 +124,9 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
                    mount_namespaces_->AddPod(spec.id, files.get()));
   undo.Push("drop pins", [&] { return mount_namespaces_->RemovePod(spec.id); });
   if (spec.pid == NamespaceMode::kPod) {
-    RETURN_IF_ERROR_IN(cgroups_->Create(leaf, Resources(), true),
-                       "make the pod init's cgroup");
+    RETURN_IF_ERROR_IN(
+        cgroups_->Create(leaf, Resources(), StandardDeviceRules()),
+        "make the pod init's cgroup");
     undo.Push("remove cgroup", [&] { return cgroups_->Delete(leaf); });
   }
   ASSIGN_OR_RETURN(const base::ProcessId holder,

@@ -90,6 +90,7 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
   User user;
   seccomp::ProgramPtr filter;
+  std::vector<DeviceNode> devices;
   std::optional<PreparedContainer> prepared;
   {
     absl::MutexLock lock(&container->mutex);
@@ -98,11 +99,12 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
     }
     user = container->user;
     ASSIGN_OR_RETURN(filter, container->filter);
+    devices = container->devices;
     prepared = std::move(container->prepared);
     container->prepared.reset();
   }
   if (!prepared.has_value()) {
-    ASSIGN_OR_RETURN(prepared, Prepare(container->spec));
+    ASSIGN_OR_RETURN(prepared, Prepare(container->spec, devices));
   }
   RETURN_IF_ERROR(RefreshMountSources(&prepared->mounts));
   ASSIGN_OR_RETURN(const LaunchRequest request,

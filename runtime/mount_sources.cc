@@ -12,6 +12,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/device_folder.h"
 #include "runtime/id_map.h"
 #include "runtime/image_volume.h"
 #include "runtime/mount_calls.h"
@@ -76,10 +77,15 @@ class SourceOpener {
         ASSIGN_OR_RETURN(o.source, OpenVolume(mount));
         break;
       }
+      case MountSource::kDeviceFolder: {
+        ASSIGN_OR_RETURN(
+            o.source,
+            MakeDeviceFolder(o.op.target(), mount.devices, places_.root_uid,
+                             places_.root_gid, mount.attributes));
+        break;
+      }
       case MountSource::kHostDevice: {
-        ASSIGN_OR_RETURN(o.source,
-                         OpenHostDevice(mount.path, o.op.device_major(),
-                                        o.op.device_minor()));
+        ASSIGN_OR_RETURN(o.source, BindHostDevice(mount.devices.front()));
         break;
       }
       case MountSource::kPodFile: {
@@ -116,6 +122,7 @@ class SourceOpener {
     options.attributes = mount.attributes;
     options.recursive_attributes = mount.recursive_attributes;
     options.make_missing = mount.make_missing;
+    options.recursive = mount.recursive;
     options.propagation = mount.propagation;
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
     ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));

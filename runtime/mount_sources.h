@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -44,6 +45,9 @@ struct MountPlaces {
   bool shift_owners = false;  // … shows the image's owners
   // Owner of what the image does not have, and how to shift.
   const SandboxSpec* sandbox = nullptr;
+  // The pod's root, in the host's numbers.
+  uint32_t root_uid = 0;
+  uint32_t root_gid = 0;
 };
 
 // Opens all sources of a plan, in order. Errors name the mount; those of an

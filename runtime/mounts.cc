@@ -6,12 +6,12 @@
 #include <absl/strings/str_split.h>
 #include <limits.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "runtime/base/status.h"
+#include "runtime/devices.h"
 #include "runtime/id_map.h"
 #include "runtime/namespaces.h"
 #include "runtime/requested_mounts.h"
@@ -24,16 +24,6 @@ using shim::v1::MountOp;
 constexpr uint64_t kNoSuidDevExec =
     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
-
-struct Device {
-  const char* name;
-  uint32_t major;
-  uint32_t minor;
-};
-// Linux' admin-guide/devices.
-constexpr Device kDevices[] = {{"null", 1, 3},    {"zero", 1, 5},
-                               {"full", 1, 7},    {"random", 1, 8},
-                               {"urandom", 1, 9}, {"tty", 5, 0}};
 
 struct Link {
   const char* name;
@@ -70,9 +60,11 @@ PlannedMount Attach(const std::string& target, MountSource source,
 // Builds the base mounts, /proc to /etc.
 class BasePlanner {
  public:
-  BasePlanner(const ContainerSpec& spec, const MountHost& host)
+  BasePlanner(const ContainerSpec& spec, const MountHost& host,
+              std::vector<DeviceNode> devices)
       : spec_(spec),
         host_(host),
+        devices_(std::move(devices)),
         user_namespace_(HasUserNamespace(spec.sandbox)),
         guard_devices_(!spec.privileged && !host.controls_devices) {}
 
@@ -96,10 +88,7 @@ class BasePlanner {
   }
 
   void AddDev() {
-    const uint64_t nodev = guard_devices_ ? MOUNT_ATTR_NODEV : 0;
-    mounts_.push_back(NewFs("/dev", "tmpfs", {"mode=755", "size=65536k"},
-                            MOUNT_ATTR_NOSUID | nodev));
-    for (const Device& d : kDevices) AddDevice(d);
+    AddDevices();
     for (const Link& link : kLinks) {
       PlannedMount m;
       m.op.set_kind(MountOp::SYMLINK);
@@ -117,21 +106,32 @@ class BasePlanner {
     AddIpc();
   }
 
-  void AddDevice(const Device& d) {
-    PlannedMount m;
-    m.op.set_kind(MountOp::DEVICE);
-    m.op.set_target(absl::StrCat("/dev/", d.name));
-    m.op.set_target_is_file(true);
-    m.op.set_mode(S_IFCHR | 0666);
-    m.op.set_device_major(d.major);
-    m.op.set_device_minor(d.minor);
-    // A user namespace cannot mknod, and a nodev tmpfs opens no node of its
-    // own: then the host's node is bound.
-    if (user_namespace_ || guard_devices_) {
-      m.source = MountSource::kHostDevice;
-      m.path = absl::StrCat("/dev/", d.name);
+  void AddDevices() {
+    PlannedMount dev = NewFs("/dev", "tmpfs", {}, MOUNT_ATTR_NOSUID);
+    dev.source = MountSource::kDeviceFolder;
+    dev.attributes = MOUNT_ATTR_NOSUID;
+    std::vector<PlannedMount> binds;
+    if (guard_devices_) {
+      // A nodev tmpfs opens no node of its own, so that nobody can make one
+      // that can be opened; each node is a mount of the host's.
+      dev.op.set_attributes(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+      dev.attributes = dev.op.attributes();
     }
-    mounts_.push_back(std::move(m));
+    for (const DeviceNode& node : devices_) {
+      if (!guard_devices_ && absl::StartsWith(node.container_path, "/dev/")) {
+        dev.devices.push_back(node);
+        continue;
+      }
+      PlannedMount m;
+      m.op.set_kind(MountOp::DEVICE);
+      m.op.set_target(node.container_path);
+      m.op.set_target_is_file(true);
+      m.source = MountSource::kHostDevice;
+      m.devices = {node};
+      binds.push_back(std::move(m));
+    }
+    mounts_.push_back(std::move(dev));
+    for (PlannedMount& bind : binds) mounts_.push_back(std::move(bind));
   }
 
   void AddIpc() {
@@ -187,10 +187,40 @@ class BasePlanner {
 
   const ContainerSpec& spec_;
   const MountHost& host_;
+  const std::vector<DeviceNode> devices_;
   const bool user_namespace_;
   const bool guard_devices_;
   std::vector<PlannedMount> mounts_;
 };
+
+// The devices that no mount of the request hides. `guard_devices`: nothing
+// keeps a container from using a node that is there to read and to write.
+absl::StatusOr<std::vector<DeviceNode>> NotCovered(
+    const ContainerSpec& spec, const std::vector<PlannedMount>& requested,
+    const std::vector<DeviceNode>& devices, bool guard_devices) {
+  constexpr uint8_t kReadWrite = kDeviceRead | kDeviceWrite;
+  std::vector<DeviceNode> free_devices;
+  for (const DeviceNode& node : devices) {
+    if (guard_devices && (node.access & kReadWrite) != kReadWrite) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "devices: permissions of \"", node.container_path,
+          "\": this host has neither cgroup v1 devices nor bpf(2), which could "
+          "keep it from reading or writing"));
+    }
+    const auto cover = std::find_if(
+        requested.begin(), requested.end(), [&](const PlannedMount& r) {
+          return IsAtOrBelow(node.container_path, r.op.target());
+        });
+    if (cover == requested.end()) {
+      free_devices.push_back(node);
+    } else if (!spec.privileged) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "devices: container_path \"", node.container_path,
+          "\" is in what is mounted at \"", cover->op.target(), "\""));
+    }
+  }
+  return free_devices;
+}
 
 absl::Status AddCovers(const std::vector<std::string>& paths,
                        MountOp::Kind kind, const char* field,
@@ -235,15 +265,21 @@ absl::StatusOr<std::string> CleanPath(absl::string_view path) {
 }
 
 absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
-                                     const MountHost& host) {
+                                     const MountHost& host,
+                                     const std::vector<DeviceNode>& devices) {
   const bool guard_devices = !spec.privileged && !host.controls_devices;
   ASSIGN_OR_RETURN(RequestedMounts requested,
                    PlanRequestedMounts(spec, host, guard_devices));
   MountPlan plan;
   plan.rootfs_propagation = MS_PRIVATE;
   if (guard_devices) plan.rootfs_attributes = MOUNT_ATTR_NODEV;
+  ASSIGN_OR_RETURN(std::vector<DeviceNode> free_devices,
+                   NotCovered(spec, requested.mounts, devices, guard_devices));
   plan.mounts = std::move(requested.volumes);
-  for (PlannedMount& base : BasePlanner(spec, host).Plan()) {
+  for (PlannedMount& base :
+       BasePlanner(spec, host,
+                   MergeDevices(StandardDevices(spec.sandbox), free_devices))
+           .Plan()) {
     const bool covered =
         std::any_of(requested.mounts.begin(), requested.mounts.end(),
                     [&](const PlannedMount& r) {

@@ -32,7 +32,8 @@ enum class MountSource : uint8_t {
   kHostPath,     // a path of the host
   kImage,        // the layers of an image, read-only
   kVolume,       // a folder of the container's own, filled from its rootfs
-  kHostDevice,   // a device node of the host, checked against op's numbers
+  kDeviceFolder,  // a tmpfs with `devices` in it, made by the agent
+  kHostDevice,    // a bind of the host's node that is `devices[0]`
   kPodFile,      // hostname, hosts or resolv.conf of the pod
   kShm,          // the pod's /dev/shm
   kCgroupFolder  // read-only tmpfs with a folder for each cgroup hierarchy
@@ -42,12 +43,14 @@ struct PlannedMount {
   // Complete but for `fd` and, with kHostPath, `target_is_file`.
   shim::v1::MountOp op;
   MountSource source = MountSource::kNone;
-  // kHostPath, kHostDevice; kPodFile: its name; kImage: what of the image;
+  // kHostPath; kPodFile: its name; kImage: what of the image;
   // kVolume: what of the rootfs.
   std::string path;
+  std::vector<DeviceNode> devices;
   uint64_t attributes = 0;  // MOUNT_ATTR_* of the top mount of the source
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // kHostPath: mkdir 0755
+  bool recursive = true;              // kHostPath: with all mounts below
   MountPropagation propagation = MountPropagation::kPrivate;
   // kHostPath: none = not idmapped. kImage: the pod's unless asked otherwise.
   std::vector<IdMapping> uid_mappings;
@@ -70,12 +73,21 @@ struct MountHost {
   bool recursive_readonly = true;
 };
 
+// `devices`: what the container has beside the standard ones, resolved
+// (devices.h). They are nodes in the tmpfs of /dev; elsewhere, and where /dev
+// is nodev, binds of the host's.
+//
 // kInvalidArgument names the mount at fault: a container_path that is not
 // absolute, or is "/", /proc or below it (FS-6); a volume of the image there
-// or at or below /dev or /sys. kFailedPrecondition "RROUnsupported: …" when
-// the host cannot make mounts recursively read-only.
-absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
-                                     const MountHost& host);
+// or at or below /dev or /sys; or a device in a mount of the request, which
+// would be made in a folder of the host. In a privileged container such a
+// device is left out: with the host's /dev mounted it is there already.
+// kFailedPrecondition: "RROUnsupported: …" when the host cannot make mounts
+// recursively read-only; a device to read or to write only that nothing on
+// this host can hold to that.
+absl::StatusOr<MountPlan> PlanMounts(
+    const ContainerSpec& spec, const MountHost& host,
+    const std::vector<DeviceNode>& devices = {});
 
 // "/a/./b//c/../d" -> "/a/b/d"; ".." stays inside "/". kInvalidArgument when
 // not absolute, with NUL, or too long.

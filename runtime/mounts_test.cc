@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 namespace warren::runtime {
 namespace {
@@ -176,7 +177,10 @@ TEST(Mounts, UserNamespaceBindsWhatItCannotMake) {
   ContainerSpec spec;
   spec.sandbox.uid_mappings = spec.sandbox.gid_mappings = {{0, 65536, 65536}};
   MountPlan plan = Plan(spec);
-  EXPECT_EQ(At(plan, "/dev/null")->source, MountSource::kHostDevice);
+  // Nodes in a tmpfs that the host owns and the pod's root may write to.
+  EXPECT_EQ(At(plan, "/dev")->source, MountSource::kDeviceFolder);
+  EXPECT_EQ(At(plan, "/dev")->devices[0].uid, 65536u);
+  EXPECT_EQ(At(plan, "/dev/null"), nullptr);
   EXPECT_EQ(At(plan, "/sys")->op.fs_type(), "sysfs");
   EXPECT_THAT(At(plan, "/dev/pts")->op.fs_options(), Contains("gid=5"));
   spec.sandbox.network = spec.sandbox.ipc = NamespaceMode::kHost;
@@ -196,7 +200,8 @@ TEST(Mounts, UserNamespaceBindsWhatItCannotMake) {
 TEST(Mounts, DevicesAreGuardedOneWayOrTheOther) {
   ContainerSpec spec;
   spec.mounts = {{"/v", "/h"}};
-  EXPECT_EQ(At(Plan(spec, kV1), "/dev/null")->source, MountSource::kNone);
+  EXPECT_EQ(At(Plan(spec, kV1), "/dev/null"), nullptr);
+  EXPECT_EQ(At(Plan(spec, kV1), "/dev")->devices.size(), 6u);
   EXPECT_EQ(Plan(spec, kV1).rootfs_attributes, 0u);
   // Without a devices controller no mount but the bound nodes opens any.
   const MountPlan guarded = Plan(spec, kV2);
@@ -208,6 +213,42 @@ TEST(Mounts, DevicesAreGuardedOneWayOrTheOther) {
   EXPECT_EQ(Plan(spec, kV2).rootfs_attributes, 0u);
   EXPECT_EQ(At(Plan(spec, kV2), "/sys")->op.attributes() & MOUNT_ATTR_RDONLY,
             0u);
+}
+
+TEST(Mounts, DevicesOfTheRequest) {
+  const std::vector<DeviceNode> devices = {
+      {"/dev/snd/pcm", "/dev/snd/pcm", {S_IFCHR, 116, 2}},
+      {"/opt/disk", "/dev/sda", {S_IFBLK, 8, 0}},
+      {"/dev/null", "/dev/zero", {S_IFCHR, 1, 5}}};
+  ContainerSpec spec;
+  auto plan = PlanMounts(spec, kV1, devices);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const PlannedMount* dev = At(*plan, "/dev");
+  ASSERT_EQ(dev->devices.size(), 7u);
+  EXPECT_EQ(dev->devices[0], devices[2]);  // in place of the standard one
+  EXPECT_EQ(dev->devices[6], devices[0]);
+  EXPECT_EQ(At(*plan, "/opt/disk")->source, MountSource::kHostDevice);
+  EXPECT_EQ(At(*plan, "/opt/disk")->devices[0], devices[1]);
+  plan = PlanMounts(spec, kV2, devices);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_TRUE(At(*plan, "/dev")->devices.empty());
+  EXPECT_EQ(At(*plan, "/dev/snd/pcm")->source, MountSource::kHostDevice);
+  // Nothing would hold it to that.
+  std::vector<DeviceNode> read_only = devices;
+  read_only[0].access = kDeviceRead;
+  EXPECT_TRUE(PlanMounts(spec, kV1, read_only).ok());
+  EXPECT_EQ(PlanMounts(spec, kV2, read_only).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  // Made there, it would be made on the host.
+  spec.mounts = {{"/opt", "/h"}};
+  plan = PlanMounts(spec, kV1, devices);
+  EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(plan.status().message(), HasSubstr("/opt/disk"));
+  spec.privileged = true;
+  spec.mounts.push_back({"/dev", "/dev"});
+  plan = PlanMounts(spec, kV1, devices);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(At(*plan, "/opt/disk"), nullptr);
 }
 
 TEST(Mounts, ReadonlyAndPropagation) {

@@ -58,8 +58,10 @@ NamespaceMode ModeOf(NamespaceKind kind, const SandboxSpec& spec,
 NamespaceMode ModeOf(NamespaceKind kind, const ContainerSpec& spec,
                      bool time_namespaces) {
   if (kind == NamespaceKind::kPid) return spec.pid;
-  // A privileged container manages the host's cgroups and must see them.
-  if (kind == NamespaceKind::kCgroup && spec.privileged) {
+  // A privileged container manages the host's cgroups and must see them. In a
+  // user namespace it could neither manage nor even mount them.
+  if (kind == NamespaceKind::kCgroup && spec.privileged &&
+      !HasUserNamespace(spec.sandbox)) {
     return NamespaceMode::kHost;
   }
   return ModeOf(kind, spec.sandbox, time_namespaces);

@@ -71,6 +71,15 @@ TEST(Namespaces, HostsNamespacesAreNotTouched) {
   EXPECT_EQ(ModeOf(NamespaceKind::kUts, c, false), NamespaceMode::kHost);
 }
 
+TEST(Namespaces, PrivilegedInAUserNamespaceHasCgroupsOfItsOwn) {
+  ContainerSpec c;
+  c.privileged = true;
+  EXPECT_EQ(ModeOf(NamespaceKind::kCgroup, c, false), NamespaceMode::kHost);
+  c.sandbox.uid_mappings = c.sandbox.gid_mappings = {{0, 65536, 65536}};
+  EXPECT_EQ(ModeOf(NamespaceKind::kCgroup, c, false),
+            NamespaceMode::kContainer);
+}
+
 TEST(Namespaces, TargetIsEnteredButNotMade) {
   ContainerSpec c;
   c.pid = NamespaceMode::kTarget;

@@ -62,7 +62,11 @@ absl::StatusOr<PlannedMount> PlanHostPath(const MountSpec& mount,
   m.source = MountSource::kHostPath;
   // Kept as given: "a/../b" may mean something else when "a" is a link.
   m.path = mount.host_path;
-  m.attributes = (mount.readonly ? MOUNT_ATTR_RDONLY : 0) | guard;
+  m.attributes = (mount.readonly ? MOUNT_ATTR_RDONLY : 0) |
+                 (mount.nodev ? MOUNT_ATTR_NODEV : 0) |
+                 (mount.nosuid ? MOUNT_ATTR_NOSUID : 0) |
+                 (mount.noexec ? MOUNT_ATTR_NOEXEC : 0) | guard;
+  m.recursive = mount.recursive;
   m.make_missing = true;
   m.propagation = mount.propagation;
   m.uid_mappings = mount.uid_mappings;

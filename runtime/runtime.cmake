@@ -11,6 +11,11 @@ add_library(warren_runtime STATIC
   cgroup_v1.cc
   cgroup_v2.cc
   cgroup_values.cc
+  device_filter.cc
+  device_folder.cc
+  device_program.cc
+  device_rules.cc
+  devices.cc
   exit_watcher.cc
   host_path.cc
   image_volume.cc
@@ -47,6 +52,8 @@ target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_test.cc
   cgroup_update_test.cc
+  device_rules_test.cc
+  devices_test.cc
   id_map_test.cc
   mountinfo_test.cc
   mounts_test.cc

@@ -15,6 +15,7 @@
 
 #include "runtime/base/process.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/device_spec.h"
 #include "runtime/views.h"
 
 // The seam between the agent and everything that makes pods and containers
@@ -141,6 +142,10 @@ struct MountSpec {
   // caller. Always read-only, nosuid, nodev and noexec.
   std::vector<std::string> image_layers = {};
   std::string image_sub_path = {};  // relative, in the image; "" = all of it
+  bool nosuid = false;
+  bool nodev = false;
+  bool noexec = false;
+  bool recursive = true;  // with all mounts below host_path
 };
 
 struct ContainerSpec {
@@ -163,13 +168,14 @@ struct ContainerSpec {
   // Paths that the image declares as volumes and no mount replaces: each is a
   // private folder with the image's content, gone with the container.
   std::vector<std::string> volumes;
+  std::vector<DeviceRequest> devices;
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
   uint64_t ambient_capabilities = 0;  // = inheritable; part of `capabilities`
   // Entered at execve by programs and exec sessions; one that cannot be is an
   // error of the start. Empty = none.
   std::string apparmor_profile;
   std::string selinux_label;  // user:role:type:level
-  bool privileged = false;
+  bool privileged = false;    // has every device of the host's /dev as well
   bool no_new_privs = false;
   // A Localhost profile is read by CreateContainer and never again.
   SeccompChoice seccomp;
@@ -185,8 +191,11 @@ struct ContainerSpec {
   std::string log_path;
 };
 
+// Resolved, to be stored and reused: neither another image nor another node
+// at the same path changes a container that exists.
 struct ContainerFacts {
-  User user;  // resolved, to be stored and reused
+  User user;
+  std::vector<DeviceNode> devices;  // what spec.devices came to
 };
 
 struct StartFacts {

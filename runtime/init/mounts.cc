@@ -103,12 +103,14 @@ int Attach(int root, const MountStep& step) {
 // Our own file systems sit on real folders, never behind a link that the
 // image brought (FS-2).
 int MountNewFs(int root, const MountStep& step) {
-  const int fd =
-      NewFs(step.fs_type, step.options, step.option_count, step.attributes);
+  const bool given = step.fd >= 0;
+  const int fd = given ? step.fd
+                       : NewFs(step.fs_type, step.options, step.option_count,
+                               step.attributes);
   if (fd < 0) return errno;
   int error = AttachAt(root, step, fd, true);
   if (error == 0) error = SetAttributes(fd, 0, step.propagation);
-  close(fd);
+  if (!given) close(fd);
   return error;
 }
 

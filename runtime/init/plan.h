@@ -37,7 +37,7 @@ struct MountStep {
   Kind kind;
   bool target_is_file;
   const char* target;  // absolute, inside the root
-  int fd;              // detached mount; kDevice: -1 = mknod
+  int fd;              // detached mount; -1: kDevice: mknod, kNewFs: fsopen
   const char* fs_type;
   const FsOption* options;
   size_t option_count;

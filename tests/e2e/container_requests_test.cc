@@ -126,17 +126,6 @@ const std::vector<BadContainer>& BadMounts() {
          }
        },
        absl::StatusCode::kFailedPrecondition},
-      {"device",
-       [](Config* c) {
-         auto* device = c->add_devices();
-         device->set_host_path("/dev/null");
-         device->set_container_path("/dev/extra");
-         device->set_permissions("rwm");
-       },
-       absl::StatusCode::kUnimplemented},
-      {"CDI device",
-       [](Config* c) { c->add_cdi_devices()->set_name("v.test/c=d"); },
-       absl::StatusCode::kUnimplemented},
   };
   return *cases;
 }

@@ -8,7 +8,7 @@ target_compile_definitions(runtime_host PRIVATE
   WARREN_SHIM_PATH="$<TARGET_FILE:warren-shim>")
 add_dependencies(runtime_host warren-shim)
 
-foreach(part sandbox container process adopt exec)
+foreach(part sandbox container process adopt exec device)
   warren_test(NAME runtime_${part}_kernel_test LABEL kernel LIBS runtime_host
     SOURCES ${RUNTIME_DIR}/runtime_${part}_kernel_test.cc)
 endforeach()

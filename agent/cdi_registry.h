@@ -1,0 +1,63 @@
+#ifndef WARREN_AGENT_CDI_REGISTRY_H_
+#define WARREN_AGENT_CDI_REGISTRY_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/status/statusor.h>
+#include <absl/synchronization/mutex.h>
+#include <sys/stat.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agent/cdi_name.h"
+#include "agent/cdi_spec.h"
+
+namespace warren::agent {
+
+// The CDI devices of the node: specification files *.json and *.yaml right in
+// some folders, which vendors' software writes at any time. Files are read
+// when a device is asked for and only those that are new or changed (inode,
+// size, mtime, ctime); nothing is read before, and nothing is kept of a file
+// that has gone. Thread-safe.
+class CdiRegistry {
+ public:
+  // Of two folders that define a device, the later one wins; a missing folder
+  // is an empty one.
+  explicit CdiRegistry(std::vector<std::string> folders)
+      : folders_(std::move(folders)) {}
+
+  // What all these devices need, those of their specification first, once.
+  // kFailedPrecondition names the request's field: a device that is in no
+  // file (the message has the files that could not be read), in two files of
+  // one folder, needs what this runtime does not do, or a mount whose source
+  // is not there.
+  absl::StatusOr<CdiEdits> Resolve(const std::vector<CdiName>& names);
+
+ private:
+  struct File {
+    struct stat stat = {};
+    absl::StatusOr<CdiSpec> spec = CdiSpec();
+  };
+  // By path.
+  using Files = std::map<std::string, File>;
+  struct Found {
+    const std::string* path = nullptr;
+    const CdiSpec* spec = nullptr;
+    const CdiEdits* device = nullptr;
+  };
+
+  void Refresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static Files ReadFolder(const std::string& folder, const Files& known);
+  absl::StatusOr<Found> Find(const CdiName& name) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::string Unreadable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::vector<std::string> folders_;
+  absl::Mutex mutex_;
+  std::vector<Files> files_ ABSL_GUARDED_BY(mutex_);  // one for each folder
+};
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_CDI_REGISTRY_H_

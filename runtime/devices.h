@@ -1,0 +1,59 @@
+#ifndef WARREN_RUNTIME_DEVICES_H_
+#define WARREN_RUNTIME_DEVICES_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <string>
+#include <vector>
+
+#include "runtime/runtime.h"
+
+// From what a container asks for to device nodes as plain numbers. A path of
+// the host is opened once and its numbers are read from the descriptor; from
+// then on nothing looks at the path again, so that whoever swaps it later
+// changes nothing (FS-1).
+namespace warren::runtime {
+
+// Of one container's requests, folders expanded.
+inline constexpr size_t kMaxDevices = 1024;
+// Below the host's /dev.
+inline constexpr size_t kMaxHostDevices = 16384;
+
+// The requests in order; of a folder its nodes sorted by path. A folder on
+// another file system than the one asked for is not entered (asked for /dev:
+// not /dev/pts), a symlink, socket or file in it is no device, and what would
+// get to a reserved place stays out. The same node twice at one path becomes
+// one with the access of both.
+//
+// A request with a number of its own: mode 0666, owned by the pod's root,
+// unless it says otherwise.
+//
+// kInvalidArgument, beginning with the request's field: neither a device nor a
+// folder, a reserved container_path,
+// two devices at one path, more than kMaxDevices, an owner that the pod's user
+// namespace does not have. kFailedPrecondition: no such path on the host.
+absl::StatusOr<std::vector<DeviceNode>> ResolveDevices(
+    const std::vector<DeviceRequest>& requests, const SandboxSpec& sandbox);
+
+// For a privileged container: all nodes below the host's /dev but those that
+// each container has its own of.
+absl::StatusOr<std::vector<DeviceNode>> ListHostDevices();
+
+// null, zero, full, random, urandom and tty, mode 0666, owned by the pod's
+// root. Pure.
+std::vector<DeviceNode> StandardDevices(const SandboxSpec& sandbox);
+
+// `below` and `above`, in order of appearance; of two at one path that of
+// `above` stays. Pure.
+std::vector<DeviceNode> MergeDevices(std::vector<DeviceNode> below,
+                                     const std::vector<DeviceNode>& above);
+
+// `path` is clean. Reserved: "/", /proc, /sys and below, /dev itself and in it
+// what the runtime makes: fd, stdin, stdout, stderr, ptmx, console, and pts,
+// shm, mqueue with all below. Pure.
+bool IsReservedDeviceTarget(const std::string& path);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_DEVICES_H_

@@ -67,6 +67,8 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
     const ContainerInputs& inputs) {
   const cri::ContainerConfig& config = inputs.config;
   RETURN_IF_ERROR(CheckName("config.metadata.name", config.metadata().name()));
+  RETURN_IF_ERROR(CheckKeys("config.labels", config.labels()));
+  RETURN_IF_ERROR(CheckKeys("config.annotations", config.annotations()));
   ConvertedContainer out;
   runtime::ContainerSpec& spec = out.spec;
   spec.id = inputs.id;

@@ -140,7 +140,8 @@ absl::StatusOr<HostTree> CloneHostSource(const HostSource& source) {
   if (fstat(place, &st) != 0) return base::ErrnoError(errno, path);
   HostTree tree;
   tree.is_file = !S_ISDIR(st.st_mode);
-  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place, "", options.recursive), path);
+  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place, "", options.recursive),
+                      path);
   RETURN_IF_ERROR_IN(MapOwners(tree.mount.get(), options.user_ns_fd), path);
   RETURN_IF_ERROR(SetAttributes(options, tree.mount.get()));
   RETURN_IF_ERROR_IN(SetPropagation(place, options.propagation, &tree), path);

@@ -28,15 +28,15 @@ namespace warren::runtime {
 
 // Where the thing to attach comes from.
 enum class MountSource : uint8_t {
-  kNone,         // nothing to open: the init makes it
-  kHostPath,     // a path of the host
-  kImage,        // the layers of an image, read-only
-  kVolume,       // a folder of the container's own, filled from its rootfs
+  kNone,          // nothing to open: the init makes it
+  kHostPath,      // a path of the host
+  kImage,         // the layers of an image, read-only
+  kVolume,        // a folder of the container's own, filled from its rootfs
   kDeviceFolder,  // a tmpfs with `devices` in it, made by the agent
   kHostDevice,    // a bind of the host's node that is `devices[0]`
-  kPodFile,      // hostname, hosts or resolv.conf of the pod
-  kShm,          // the pod's /dev/shm
-  kCgroupFolder  // read-only tmpfs with a folder for each cgroup hierarchy
+  kPodFile,       // hostname, hosts or resolv.conf of the pod
+  kShm,           // the pod's /dev/shm
+  kCgroupFolder   // read-only tmpfs with a folder for each cgroup hierarchy
 };
 
 struct PlannedMount {

@@ -38,9 +38,10 @@ warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespace_grid_test.cc ${E}/sysctl_test.cc
   ${E}/network_test.cc ${E}/inspect_test.cc)
 warren_e2e_test(escape ${E}/escape_test.cc ${E}/escape_table.cc)
-warren_e2e_test(security ${E}/entering_test.cc
-  ${E}/host_view_test.cc ${E}/other_user_test.cc)
 warren_e2e_test(devices ${E}/devices_test.cc ${E}/cdi_test.cc)
+warren_e2e_test(security ${E}/entering_test.cc ${E}/exec_bounds_test.cc
+  ${E}/host_view_test.cc ${E}/inert_keys_test.cc
+  ${E}/odd_requests_test.cc ${E}/other_user_test.cc)
 warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
 
 # Debian's programs in images that the fixture makes (../support/images).

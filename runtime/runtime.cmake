@@ -46,4 +46,5 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   mounts_test.cc
   namespaces_test.cc
   proc_reader_test.cc
+  tree_copy_test.cc
   user_lookup_test.cc)

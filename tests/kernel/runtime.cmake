@@ -13,7 +13,9 @@ foreach(part sandbox container process adopt exec)
     SOURCES ${RUNTIME_DIR}/runtime_${part}_kernel_test.cc)
 endforeach()
 
-# Against an attacker who exchanges paths; no container.
-warren_test(NAME mount_race_kernel_test LABEL kernel
+# Mounts without a container: against an attacker who exchanges paths, and
+# overlays.
+warren_test(NAME mount_calls_kernel_test LABEL kernel
   LIBS warren_runtime warren_init
-  SOURCES ${RUNTIME_DIR}/mount_race_kernel_test.cc)
+  SOURCES ${RUNTIME_DIR}/mount_race_kernel_test.cc
+  ${RUNTIME_DIR}/overlay_kernel_test.cc)

@@ -60,4 +60,5 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   namespaces_test.cc
   proc_reader_test.cc
   seccomp_filter_test.cc
+  tree_copy_test.cc
   user_lookup_test.cc)

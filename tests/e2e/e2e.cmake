@@ -51,6 +51,14 @@ warren_e2e_test(software ${E}/software_fixture.cc
 set_tests_properties(e2e_software_test PROPERTIES TIMEOUT 600
   FIXTURES_REQUIRED software_images)
 
+# A stock kubelet's requests (kubelet/), sent in its order.
+warren_e2e_test(kubelet ${E}/kubelet_cgroup.cc ${E}/kubelet_fixture.cc
+  ${E}/kubelet_lifecycle_test.cc ${E}/kubelet_pod.cc
+  ${E}/kubelet_security_test.cc ${E}/kubelet_volumes.cc
+  ${E}/kubelet_volumes_test.cc)
+target_compile_definitions(e2e_kubelet_test PRIVATE
+  WARREN_KUBELET_FIXTURES="${E}/kubelet")
+
 # A client in another language that has nothing of ours but the socket.
 warren_e2e_test(third_party ${E}/third_party_test.cc)
 target_compile_definitions(e2e_third_party_test PRIVATE

@@ -55,6 +55,7 @@ class Archive:
         self.folder = os.path.abspath(folder)
         self.debs = os.path.join(self.folder, "debs")
         self.lists = []  # options: the machine's own
+        self.complaint = ""  # of an update that did not get everything
         for part in ("debs", "cache/archives/partial", "lists/partial"):
             os.makedirs(os.path.join(self.folder, part), exist_ok=True)
         self._write("status", "")
@@ -84,12 +85,16 @@ class Archive:
             raise Unreachable("this machine has no apt-get") from error
         except subprocess.CalledProcessError as error:
             lines = (error.stderr.strip() or error.stdout).splitlines()
-            raise Unreachable(f"apt-get {args[0]}: " + " ".join(lines[-3:])
-                              ) from error
+            raise Unreachable(f"apt-get {args[0]}: " + " ".join(lines[-3:]) +
+                              self.complaint) from error
 
     def use_own_lists(self):
         self.lists = [f"Dir::State::lists={self.folder}/lists"]
-        self._apt("update", "--error-on=any")
+        try:
+            self._apt("update", "--error-on=any")
+        except Unreachable as error:
+            # Perhaps of a source that has nothing for us.
+            self.complaint = f" ({error})"
 
     def closure(self, names):
         """All packages that `names` need, sorted, without those LEFT_OUT."""

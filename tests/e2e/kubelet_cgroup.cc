@@ -1,0 +1,119 @@
+// The pod cgroup, which a kubelet makes, limits and removes itself.
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/e2e/kubelet_pod.h"
+#include "tests/support/host_file.h"
+#include "tests/support/ledger.h"
+#include "tests/support/node_namespace.h"
+
+namespace warren::test {
+namespace {
+
+void WriteValue(const std::string& path, const std::string& value) {
+  if (HostFileExists(path)) WriteHostFile(path, value);
+}
+
+// A new cpuset of cgroup v1 has no processors, and nothing can run in it.
+void InheritCpuset(const std::string& parent, const std::string& folder) {
+  for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
+    if (absl::StripAsciiWhitespace(ReadHostFile(folder + file)).empty()) {
+      WriteValue(folder + file, ReadHostFile(parent + file));
+    }
+  }
+}
+
+// Children may be limited in what the parent is: cgroup v2.
+void PassControllersOn(const std::string& folder) {
+  const std::string names = ReadHostFile(folder + "/cgroup.controllers");
+  for (absl::string_view name :
+       absl::StrSplit(names, absl::ByAnyChar(" \n"), absl::SkipEmpty())) {
+    WriteValue(folder + "/cgroup.subtree_control", absl::StrCat("+", name));
+  }
+}
+
+void MakeCgroup(const std::string& mount, const std::string& path) {
+  std::string folder = mount;
+  for (absl::string_view name : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    const std::string parent = folder;
+    absl::StrAppend(&folder, "/", name);
+    PassControllersOn(parent);
+    mkdir(folder.c_str(), 0755);
+    InheritCpuset(parent, folder);
+  }
+  PassControllersOn(folder);
+}
+
+std::string ControllerFolder(const std::string& controller, bool unified) {
+  return unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controller;
+}
+
+}  // namespace
+
+void KubeletPod::MakePodCgroup() {
+  const auto& linux = requests_.sandbox.linux();
+  for (const std::string& mount : CgroupMounts()) {
+    MakeCgroup(mount, linux.cgroup_parent());
+  }
+  const auto& sum = linux.resources();
+  if (unified()) {
+    if (sum.memory_limit_in_bytes() != 0) {
+      SetCgroupValue("memory", "memory.max",
+                     absl::StrCat(sum.memory_limit_in_bytes()));
+    }
+    return;
+  }
+  SetCgroupValue("cpu", "cpu.shares", absl::StrCat(sum.cpu_shares()));
+  if (sum.cpu_quota() != 0) {
+    SetCgroupValue("cpu", "cpu.cfs_quota_us", absl::StrCat(sum.cpu_quota()));
+  }
+  if (sum.memory_limit_in_bytes() != 0) {
+    SetCgroupValue("memory", "memory.limit_in_bytes",
+                   absl::StrCat(sum.memory_limit_in_bytes()));
+  }
+}
+
+void KubeletPod::RemovePodCgroup() {
+  for (const std::string& mount : CgroupMounts()) {
+    std::string path = requests_.sandbox.linux().cgroup_parent();
+    // Nothing is in it any more; the kernel may need a moment to see that.
+    EXPECT_TRUE(Eventually([&] {
+      return rmdir((mount + path).c_str()) == 0 || errno == ENOENT;
+    })) << mount
+        << path;
+    while (path.size() > CgroupParent().size()) {
+      path.resize(path.rfind('/'));
+      if (path == CgroupParent()) break;
+      rmdir((mount + path).c_str());
+    }
+  }
+}
+
+std::string KubeletPod::CgroupValue(const std::string& controller,
+                                    const std::string& file,
+                                    const std::string& container_id) const {
+  const std::string folder =
+      absl::StrCat(ControllerFolder(controller, unified()),
+                   requests_.sandbox.linux().cgroup_parent(),
+                   container_id.empty() ? "" : "/", container_id);
+  if (!HostFileExists(absl::StrCat(folder, "/", file))) return "none";
+  return std::string(absl::StripAsciiWhitespace(
+      ReadHostFile(absl::StrCat(folder, "/", file))));
+}
+
+void KubeletPod::SetCgroupValue(const std::string& controller,
+                                const std::string& file,
+                                const std::string& value) const {
+  EXPECT_TRUE(WriteHostFile(
+      absl::StrCat(ControllerFolder(controller, unified()),
+                   requests_.sandbox.linux().cgroup_parent(), "/", file),
+      value))
+      << file << " = " << value;
+}
+
+}  // namespace warren::test

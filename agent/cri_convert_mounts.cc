@@ -101,7 +101,9 @@ absl::Status ConvertImage(const std::string& field, const cri::Mount& in,
     return Invalid(absl::StrCat(field, ".host_path"),
                    "must be empty when an image is mounted");
   }
-  RETURN_IF_ERROR(CheckRuntimeHandler(in.image().runtime_handler()));
+  RETURN_IF_ERROR(
+      CheckRuntimeHandler(absl::StrCat(field, ".image.runtime_handler"),
+                          in.image().runtime_handler()));
   if (image == nullptr) {
     return Invalid(absl::StrCat(field, ".image.image"), "is not known");
   }

@@ -162,9 +162,10 @@ absl::StatusOr<bool> Truth(const OptionValue& value) {
 }
 
 absl::StatusOr<bool> UsernsAuto(const OptionValue& value) {
-  ASSIGN_OR_RETURN(const std::string text, Text(value));
-  if (text == "auto") return true;
-  if (text == "host") return false;
+  const absl::StatusOr<std::string> text = Text(value);
+  if (!text.ok()) return text.status();
+  if (*text == "auto") return true;
+  if (*text == "host") return false;
   return Bad("must be \"host\" or \"auto\"");
 }
 
@@ -207,9 +208,11 @@ absl::StatusOr<std::vector<std::string>> Folders(const OptionValue& value) {
 }
 
 absl::StatusOr<bool> BelongToUser(const OptionValue& value) {
-  ASSIGN_OR_RETURN(const std::string text, Text(value));
-  if (text != "host" && text != "user") return Bad("must be host or user");
-  return text == "user";
+  const absl::StatusOr<std::string> text = Text(value);
+  if (!text.ok()) return text.status();
+  if (*text == "user") return true;
+  if (*text == "host") return false;
+  return Bad("must be host or user");
 }
 
 using Setter = std::function<absl::Status(const OptionValue&, Options*)>;

@@ -26,8 +26,9 @@ BUILD=$(realpath "$BUILD")
 if [[ -z ${WARREN_COMPARE_INSIDE:-} ]]; then
   # shellcheck source=tests/bench/compare_outside.sh
   source "$HERE/compare_outside.sh"
-  run_inside "$HERE/inodes.sh" --build "$BUILD" \
-    $([[ $FEATURES == has_journal ]] && echo --journal)
+  options=(--build "$BUILD")
+  [[ $FEATURES != has_journal ]] || options+=(--journal)
+  run_inside "$HERE/inodes.sh" "${options[@]}"
   exit
 fi
 
@@ -65,8 +66,7 @@ mount -o loop "$WORK/disk" "$WORK/warren/state"
 run_folder "$WORK/logs"
 start_warren
 # dev_t of the kernel: 12 bits major, 20 bits minor.
-start_counting $((($(stat -c '0x%Hd << 20 | 0x%Ld' "$WORK/warren/state" |
-  sed 's/0x//g'))))
+start_counting "$(($(stat -c '%Hd << 20 | %Ld' "$WORK/warren/state")))"
 "$BUILD/testbin/cri_bench" \
   --endpoint "warren=$WORK/warren/warrend.sock,$CGROUP/warren" \
   --logs "$WORK/logs" --rounds 1 --pods "$PODS" --at-once 1 --json -

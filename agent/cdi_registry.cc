@@ -59,8 +59,9 @@ absl::Status Name(const std::string& prefix, size_t devices_from,
     const auto source =
         base::OpenAt(AT_FDCWD, edits->mounts[i].host_path, O_PATH);
     if (source.ok()) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat(prefix, "mounts: hostPath: ", source.status().message()));
+    return absl::FailedPreconditionError(absl::StrCat(
+        prefix, "mounts: hostPath ", Shown(edits->mounts[i].host_path), ": ",
+        source.status().message()));
   }
   return absl::OkStatus();
 }

@@ -174,8 +174,9 @@ absl::Status ReadEnv(const Json& in, CdiEdits* edits) {
 absl::Status ReadGroups(const Json& in, const char* key, CdiEdits* edits) {
   ASSIGN_OR_RETURN(const Json* groups, OptionalList(in, key));
   for (const Json& group : *groups) {
-    ASSIGN_OR_RETURN(const auto id,
-                     OptionalNumber({{key, group}}, key, INT32_MAX));
+    Json holder = Json::object();
+    holder[key] = group;
+    ASSIGN_OR_RETURN(const auto id, OptionalNumber(holder, key, INT32_MAX));
     if (!id.has_value()) return Invalid(key, "holds null");
     edits->groups.push_back(*id);
   }

@@ -41,8 +41,7 @@ base::UniqueFd LogSocket(const std::string& path) {
   return fd;
 }
 
-TEST_F(KubeletVolumesTest, EachKindOfVolume) {
-  KubeletPod pod(client(), "volumes", Node());
+void MakeVolumes(KubeletPod& pod) {
   const std::string cache = pod.Volume("empty-dir/cache");
   const std::string config = pod.Volume("configmap/config");
   MakeEmptyDir(cache, 2000);
@@ -59,6 +58,13 @@ TEST_F(KubeletVolumesTest, EachKindOfVolume) {
   MakeFolders(pod.Host("/dev"));
   ASSERT_TRUE(WriteHostFile(pod.Host("/srv/data/file"), "of the node\n"));
   ASSERT_TRUE(WriteHostFile(pod.Host("/etc/app.conf"), "old\n"));
+}
+
+TEST_F(KubeletVolumesTest, EachKindOfVolume) {
+  KubeletPod pod(client(), "volumes", Node());
+  const std::string cache = pod.Volume("empty-dir/cache");
+  const std::string config = pod.Volume("configmap/config");
+  MakeVolumes(pod);
   const base::UniqueFd log = LogSocket(pod.Host("/dev/log"));
   pod.RunSandbox();
   const std::string app = pod.Start(0);

@@ -28,8 +28,11 @@ struct Case {
     image.config.entrypoint = {"/bin/app"};
   }
   absl::StatusOr<ConvertedContainer> Convert() const {
-    return ConvertContainer({std::string(64, 'c'), config, pod, sandbox, image,
-                             &cdi, belong_to_user});
+    ContainerInputs inputs = {std::string(64, 'c'), config, pod, sandbox,
+                              image};
+    inputs.cdi = &cdi;
+    inputs.devices_belong_to_user = belong_to_user;
+    return ConvertContainer(inputs);
   }
 };
 

@@ -29,8 +29,11 @@ struct Case {
     image.config.entrypoint = {"/bin/app"};
   }
   absl::StatusOr<ConvertedContainer> Convert() const {
-    return ConvertContainer(
-        {std::string(64, 'c'), config, pod, sandbox, image, modules, policy});
+    ContainerInputs inputs = {std::string(64, 'c'), config, pod, sandbox,
+                              image};
+    inputs.modules = modules;
+    inputs.policy = policy;
+    return ConvertContainer(inputs);
   }
   std::string Error() const {
     return std::string(Convert().status().message());

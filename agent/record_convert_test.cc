@@ -21,7 +21,8 @@ TEST(RecordConvert, FactsRoundTrip) {
   EXPECT_TRUE(back.namespaces[1].is_host);
   EXPECT_EQ(back.holder, facts.holder);
 
-  const runtime::ContainerFacts user = {{1, 2, {2, 3}, "/home"}};
+  runtime::ContainerFacts user;
+  user.user = {1, 2, {2, 3}, "/home"};
   record::ContainerRecord container;
   Put(user, &container);
   EXPECT_EQ(GetFacts(container).user, user.user);

@@ -2,8 +2,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,6 +122,24 @@ TEST_F(FileTest, WriteControlNeedsAnExistingFile) {
   Put("knob", "0");
   EXPECT_TRUE(WriteControlAt(dir_.get(), "knob", "1").ok());
   EXPECT_EQ(*ReadFileAt(dir_.get(), "knob"), "1");
+}
+
+TEST_F(FileTest, SpreadFoldersSetsTheFlagWhereThereIsOne) {
+  const auto flags = [&](const UniqueFd& dir) {
+    int value = -1;
+    ioctl(dir.get(), FS_IOC_GETFLAGS, &value);
+    return value;
+  };
+  SpreadFolders(dir_.get());
+  struct statfs fs;
+  ASSERT_EQ(fstatfs(dir_.get(), &fs), 0);
+  if (fs.f_type != EXT4_SUPER_MAGIC) GTEST_SKIP() << "/tmp is not on ext4";
+  EXPECT_NE(flags(dir_) & FS_TOPDIR_FL, 0);
+  const UniqueFd sub = *MakeDirs(dir_.get(), "sub", 0755);
+  EXPECT_EQ(flags(*OpenAt(sub.get(), ".", O_RDONLY)) & FS_TOPDIR_FL, 0);
+  SpreadFolders(dir_.get());
+  SpreadFolders(sub.get());  // O_PATH will do
+  EXPECT_NE(flags(*OpenAt(sub.get(), ".", O_RDONLY)) & FS_TOPDIR_FL, 0);
 }
 
 TEST_F(FileTest, RemoveTreeFollowsNoLink) {

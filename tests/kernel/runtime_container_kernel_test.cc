@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
@@ -13,7 +14,9 @@ namespace warren::runtime {
 namespace {
 
 using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 // What a container sees of its file system tree, users and limits.
@@ -156,6 +159,30 @@ TEST_F(RuntimeContainer, UserNamespaceShowsItsOwnRoot) {
   // The shared layer keeps its owner.
   ASSERT_EQ(stat((layer() + "/bin/busybox").c_str(), &st), 0);
   EXPECT_EQ(st.st_uid, 0u);
+}
+
+// What the base mounts need comes from the shared lowest layer: a container
+// that writes nothing keeps nothing. The image's word counts, though.
+TEST_F(RuntimeContainer, MountPointsAreNobodysOwnFiles) {
+  const std::string upper = "/rootfs/upper";
+  const auto own = [&](const ContainerSpec& spec) {
+    return *base::ListDir(AT_FDCWD,
+                          dir() + "/state/containers/" + spec.id + upper);
+  };
+  for (const bool user_namespace : {false, true}) {
+    const SandboxSpec pod = user_namespace ? UserNamespacePod() : Pod();
+    Create(pod);
+    const ContainerSpec plain = Shell(pod, "stat -c %a:%u /proc/.. /etc");
+    EXPECT_EQ(Run(plain), "755:0\n755:0\n");
+    EXPECT_THAT(own(plain), IsEmpty());
+  }
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  ASSERT_EQ(chmod((layer() + "/etc").c_str(), 0751), 0);
+  ASSERT_EQ(mknod((layer() + "/sys").c_str(), S_IFCHR, makedev(0, 0)), 0);
+  const ContainerSpec special = Shell(pod, "stat -c %a /etc; ls /sys | wc -l");
+  EXPECT_THAT(Run(special), ::testing::StartsWith("751\n"));
+  EXPECT_THAT(own(special), ElementsAre("sys"));
 }
 
 TEST_F(RuntimeContainer, MountsOfTheRequest) {

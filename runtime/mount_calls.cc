@@ -51,6 +51,10 @@ absl::StatusOr<base::UniqueFd> NewFileSystem(
   const base::UniqueFd fs(fsopen(type.c_str(), FSOPEN_CLOEXEC));
   if (!fs.valid())
     return base::ErrnoError(errno, absl::StrCat("fsopen ", type));
+  // What mount tables show in front, as with mount(8); else "none".
+  if (fsconfig(fs.get(), FSCONFIG_SET_STRING, "source", type.c_str(), 0) != 0) {
+    return FsError(fs.get(), errno, absl::StrCat("source of ", type));
+  }
   for (const FsParameter& p : parameters) {
     if (Configure(fs.get(), p) != 0) {
       return FsError(fs.get(), errno,

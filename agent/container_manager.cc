@@ -176,7 +176,9 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
                                             Shown(config.image().image()),
                                             " is not present on this node"));
   }
-  RETURN_IF_ERROR_IN(hold.status(), "image of the container");
+  if (!hold.ok()) {
+    return base::Annotate(hold.status(), "image of the container");
+  }
   const image::Image& image = (*hold)->image();
   ASSIGN_OR_RETURN(VolumeHolds volume_holds, HoldVolumeImages(images_, config));
   ASSIGN_OR_RETURN(const std::vector<CdiName> cdi_names, CdiNames(config));

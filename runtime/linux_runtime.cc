@@ -69,10 +69,10 @@ absl::StatusOr<std::unique_ptr<LinuxRuntime>> LinuxRuntime::Make(
   RETURN_IF_ERROR(MakeOwnDirs(options));
   ASSIGN_OR_RETURN(ShimLauncher launcher,
                    ShimLauncher::Open(options.shim_path));
-  ASSIGN_OR_RETURN(Privileges privileges, Privileges::Read());
+  ASSIGN_OR_RETURN(const Privileges privileges, Privileges::Read());
   ASSIGN_OR_RETURN(const seccomp::Host host, seccomp::ThisHost());
-  std::unique_ptr<LinuxRuntime> runtime(new LinuxRuntime(
-      options, std::move(launcher), std::move(privileges), host));
+  std::unique_ptr<LinuxRuntime> runtime(
+      new LinuxRuntime(options, std::move(launcher), privileges, host));
   LinuxRuntime& r = *runtime;
   RETURN_IF_ERROR_IN(MakeMountPoints(r.MountPointsDir()), "mount points");
   r.host_inodes_ = ReadOwnNamespaces();

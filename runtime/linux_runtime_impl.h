@@ -100,10 +100,10 @@ class LinuxRuntime : public Runtime {
 
  private:
   LinuxRuntime(LinuxRuntimeOptions options, ShimLauncher launcher,
-               Privileges privileges, const seccomp::Host& host)
+               const Privileges& privileges, const seccomp::Host& host)
       : options_(std::move(options)),
         launcher_(std::move(launcher)),
-        privileges_(std::move(privileges)),
+        privileges_(privileges),
         filters_(host) {}
 
   // linux_runtime.cc

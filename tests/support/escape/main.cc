@@ -84,11 +84,7 @@ void Run(const Attempt& attempt, const Target& target) {
   }
 }
 
-}  // namespace
-}  // namespace warren::escape
-
-int main(int argc, char** argv) {
-  using namespace warren::escape;
+int Main(int argc, char** argv) {
   setvbuf(stdout, nullptr, _IONBF, 0);
   if (argc == 3) {
     if (strcmp(argv[1], "hunt") == 0) return Hunt(atoi(argv[2]), false);
@@ -103,3 +99,8 @@ int main(int argc, char** argv) {
   }
   return 0;
 }
+
+}  // namespace
+}  // namespace warren::escape
+
+int main(int argc, char** argv) { return warren::escape::Main(argc, argv); }

@@ -28,7 +28,7 @@ TEST_F(KubeletLifecycleTest, InitContainersSidecarsAndTheApp) {
 
   const std::string proxy = pod.Start(1);
   const std::string app = pod.Start(2);
-  EXPECT_TRUE(Eventually([&] { return pod.Log(app) != ""; }));
+  EXPECT_TRUE(Eventually([&] { return !pod.Log(app).empty(); }));
   EXPECT_EQ(pod.Log(app), "prepared\nhello from cart\n");
   EXPECT_EQ(ShellOutput(app,
                         "pwd; echo $KUBERNETES_SERVICE_HOST"

@@ -48,14 +48,14 @@ std::unique_ptr<StateFolder> StateFolder::CopyOf(const std::string& path) {
   std::abort();
 }
 
-CoreNode::CoreNode(std::string state_dir, FakeKernel kernel,
+CoreNode::CoreNode(const std::string& state_dir, FakeKernel kernel,
                    std::string boot_id, const agent::NodePolicy& policy,
                    agent::IdSpan userns_pool)
     : runtime(&faults, kernel),
       network(&faults, kernel.links),
       images(&faults) {
   images.Add(TestImage());
-  store = Must(agent::Store::Open(std::move(state_dir), std::move(boot_id)));
+  store = Must(agent::Store::Open(state_dir, std::move(boot_id)));
   containers = std::make_unique<agent::ContainerManager>(
       &runtime, &images, store.get(), &clock, policy);
   sandboxes = std::make_unique<agent::PodSandboxManager>(

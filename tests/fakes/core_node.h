@@ -38,7 +38,7 @@ class StateFolder {
 // cleaned up. Thread-safe where its parts are.
 class CoreNode {
  public:
-  explicit CoreNode(std::string state_dir, FakeKernel kernel = {},
+  explicit CoreNode(const std::string& state_dir, FakeKernel kernel = {},
                     std::string boot_id = "boot-1",
                     const agent::NodePolicy& policy = {},
                     agent::IdSpan userns_pool = {});

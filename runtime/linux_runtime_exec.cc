@@ -136,9 +136,9 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
   ASSIGN_OR_RETURN(base::Pipe out, base::MakePipe());
   ASSIGN_OR_RETURN(base::Pipe err, base::MakePipe());
   ASSIGN_OR_RETURN(
-      OutputCollector output,
+      const std::unique_ptr<OutputCollector> output,
       OutputCollector::Make(std::move(out.read), std::move(err.read),
-                            request.output_limit_bytes));
+                            request.output_limit_bytes, &output_budget_));
   parts.spec = &container->spec;
   parts.user = &user;
   parts.privileges = &privileges_;
@@ -158,7 +158,7 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
         std::min(request.timeout, ShimLauncher::kLaunchTimeout));
   }();
   if (!session.ok()) return session.status();
-  return Collection(&*session, &output, request, deadline).Run();
+  return Collection(&*session, output.get(), request, deadline).Run();
 }
 
 }  // namespace warren::runtime

@@ -15,6 +15,7 @@
 #include "runtime/launch_request.h"
 #include "runtime/linux_runtime.h"
 #include "runtime/mount_namespaces.h"
+#include "runtime/output_collector.h"
 #include "runtime/privileges.h"
 #include "runtime/seccomp_filter.h"
 #include "runtime/shim_client.h"
@@ -178,6 +179,7 @@ class LinuxRuntime : public Runtime {
   std::unique_ptr<CgroupDriver> cgroups_;
   MountHost mount_host_;
   std::unique_ptr<MountNamespaces> mount_namespaces_;
+  OutputBudget output_budget_;
 
   absl::Mutex mutex_;
   ExitCallback exit_callback_ ABSL_GUARDED_BY(mutex_);

@@ -21,12 +21,20 @@ absl::Status MakeNonBlocking(int fd) {
 
 }  // namespace
 
-absl::StatusOr<OutputCollector> OutputCollector::Make(base::UniqueFd out,
-                                                      base::UniqueFd err,
-                                                      size_t limit) {
+size_t OutputBudget::Take(size_t wanted) {
+  size_t left = left_;
+  while (!left_.compare_exchange_weak(left, left - std::min(left, wanted))) {
+  }
+  return std::min(left, wanted);
+}
+
+absl::StatusOr<std::unique_ptr<OutputCollector>> OutputCollector::Make(
+    base::UniqueFd out, base::UniqueFd err, size_t limit,
+    OutputBudget* budget) {
   RETURN_IF_ERROR(MakeNonBlocking(out.get()));
   RETURN_IF_ERROR(MakeNonBlocking(err.get()));
-  return OutputCollector(std::move(out), std::move(err), limit);
+  return std::unique_ptr<OutputCollector>(
+      new OutputCollector(std::move(out), std::move(err), limit, budget));
 }
 
 void OutputCollector::AddTo(std::vector<pollfd>* polled) const {
@@ -40,6 +48,19 @@ absl::Status OutputCollector::ReadAvailable() {
   return ReadFrom(&err_, &stderr_);
 }
 
+size_t OutputCollector::Admit(size_t n) {
+  n = std::min(n, left_);
+  const size_t always = OutputBudget::kAlwaysBytes;
+  const size_t free = kept_ < always ? std::min(n, always - kept_) : 0;
+  const size_t taken = budget_->Take(n - free);
+  // Once something was dropped the rest is, or there would be a hole.
+  if (taken < n - free) left_ = free + taken;
+  taken_ += taken;
+  kept_ += free + taken;
+  left_ -= free + taken;
+  return free + taken;
+}
+
 absl::Status OutputCollector::ReadFrom(base::UniqueFd* pipe,
                                        std::string* data) {
   constexpr int kMaxReads = 8;
@@ -49,9 +70,7 @@ absl::Status OutputCollector::ReadFrom(base::UniqueFd* pipe,
     if (n == 0) {
       pipe->reset();
     } else if (n > 0) {
-      const size_t kept = std::min(left_, static_cast<size_t>(n));
-      data->append(buffer, kept);
-      left_ -= kept;
+      data->append(buffer, Admit(static_cast<size_t>(n)));
       // Less than asked for: most likely empty now.
       if (static_cast<size_t>(n) < sizeof(buffer)) return absl::OkStatus();
     } else if (errno == EAGAIN) {

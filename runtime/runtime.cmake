@@ -58,6 +58,7 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   mountinfo_test.cc
   mounts_test.cc
   namespaces_test.cc
+  output_collector_test.cc
   proc_reader_test.cc
   seccomp_filter_test.cc
   tree_copy_test.cc

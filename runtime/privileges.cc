@@ -21,8 +21,17 @@ struct Needed {
   int capability;
   const char* sentence;
 };
-// Without these the daemon works, but less well.
+// Without these the daemon starts, but does less. CAP_SYS_ADMIN and
+// CAP_NET_ADMIN are not here: without them it does not start.
 constexpr Needed kOptional[] = {
+    {CAP_CHOWN, "CAP_CHOWN is missing: no pod can have a user namespace"},
+    {CAP_DAC_OVERRIDE,
+     "CAP_DAC_OVERRIDE is missing: root file systems cannot be made"},
+    {CAP_FOWNER, "CAP_FOWNER is missing: files of others cannot be prepared"},
+    {CAP_KILL, "CAP_KILL is missing: processes of other users do not stop"},
+    {CAP_SETGID, "CAP_SETGID is missing: containers do not start"},
+    {CAP_SETUID, "CAP_SETUID is missing: no user but root, no user namespaces"},
+    {CAP_SETPCAP, "CAP_SETPCAP is missing: containers do not start"},
     {CAP_SYS_RESOURCE,
      "CAP_SYS_RESOURCE is missing: no oom_score_adj below the daemon's own, "
      "no hard limit above it"},

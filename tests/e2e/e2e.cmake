@@ -37,6 +37,7 @@ warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
   ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
   ${E}/namespace_grid_test.cc ${E}/sysctl_test.cc
   ${E}/network_test.cc ${E}/inspect_test.cc)
+warren_e2e_test(capabilities ${E}/capabilities_test.cc)
 warren_e2e_test(escape ${E}/escape_test.cc ${E}/escape_table.cc)
 warren_e2e_test(devices ${E}/devices_test.cc ${E}/cdi_test.cc)
 warren_e2e_test(security ${E}/entering_test.cc ${E}/exec_bounds_test.cc

@@ -99,8 +99,12 @@ absl::StatusOr<base::Child> WarrendProcess::Spawn(
   base::UniqueFd log(open((folder() + "/warrend.log").c_str(),
                           O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   base::SpawnOptions options;
-  options.path = BinaryFolder() + "/warrend";
-  options.args = {options.path, "--config", config_file()};
+  options.args = wrapper;
+  for (const std::string& arg :
+       {BinaryFolder() + "/warrend", std::string("--config"), config_file()}) {
+    options.args.push_back(arg);
+  }
+  options.path = options.args.front();
   options.args.insert(options.args.end(), args.begin(), args.end());
   options.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                  "NOTIFY_SOCKET=" + folder() + "/notify"};

@@ -29,6 +29,9 @@ class WarrendProcess {
   // [network] and [image]. Take effect at the next Start().
   std::string extra_top;
   std::string extra_network;
+  // A program with its arguments that runs the daemon ("setpriv …"); empty =
+  // none. It must exec, so that the pid stays.
+  std::vector<std::string> wrapper;
 
   // Starts it and waits for READY=1 on its NOTIFY_SOCKET. The error carries
   // the end of its log.

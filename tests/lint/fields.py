@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Every field of a pod's and a container's configuration has a row in the
 top README ("Every configuration field") and every test named there exists."""
-import os
 import re
 
+import test_names
 import tree
 
 PROTO = "proto/runtime/v1/api.proto"
@@ -31,7 +31,6 @@ ALSO_OPENED = {"ContainerConfig": ("linux.resources",), "PodSandboxConfig": ()}
 _BLOCK = re.compile(r"\b(message|enum|service|oneof)\s+(\w+)\s*\{|[{}]|"
                     r"(?:repeated\s+)?(map\s*<[^>]*>|[\w.]+)\s+(\w+)\s*="
                     r"\s*\d+\s*(?:\[[^\]]*\])?\s*;")
-_TEST = re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)")
 
 
 def messages(text):
@@ -98,14 +97,7 @@ def rows(text):
             yield number, table, cells[0], cells[-1] if len(cells) > 2 else ""
 
 
-def has_test(name, tests, paths):
-    if name in tests:
-        return True
-    return any(path == name or os.path.basename(path) == name
-               for path in paths)
-
-
-def check_row(row, all_messages, tests, paths):
+def check_row(row, all_messages, tests):
     """Findings, and the paths (root, path) that the row covers."""
     number, table, fields, named = row
     root, prefix = TABLES[table]
@@ -125,21 +117,20 @@ def check_row(row, all_messages, tests, paths):
     if not names:
         findings.append(tree.Finding(README, number, "the row names no test"))
     findings += [tree.Finding(README, number, f"there is no test {name}")
-                 for name in names if not has_test(name, tests, paths)]
+                 for name in names if name not in tests]
     return findings, covered
 
 
 def check(files, read):
     all_messages = messages(read(PROTO))
-    tests = {f"{suite}.{name}" for path in files if path.endswith("_test.cc")
-             for suite, name in _TEST.findall(read(path))}
+    tests = test_names.names(files, read) | set(files)
     findings, covered = [], []
     for row in rows(read(README)):
         if row[1] not in TABLES:
             findings.append(tree.Finding(README, row[0],
                                          f"unknown table {row[1]}"))
             continue
-        more, fields = check_row(row, all_messages, tests, files)
+        more, fields = check_row(row, all_messages, tests)
         findings += more
         covered += fields
     for root in ("PodSandboxConfig", "ContainerConfig"):

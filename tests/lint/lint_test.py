@@ -9,7 +9,9 @@ import fields
 import format  # pylint: disable=redefined-builtin
 import includes
 import layout
+import security
 import shell
+import test_names
 import tree
 import unit_file
 
@@ -90,6 +92,12 @@ class Calls(unittest.TestCase):
         self.good("flags = A | OPEN_TREE_CLOEXEC; open_tree(d, p, flags);")
         self.good("store.open(path);")
         self.good("UniqueFd socket(kNumber);")
+
+    def test_cpp_3_nothing_allocates_in_the_init(self):
+        for code in ("std::string s;", "std::vector<int> v;", "throw 1;",
+                     "std::thread t;"):
+            self.bad(code, "runtime/init/steps.cc")
+        self.good("char text[24];", "runtime/init/steps.cc")
 
     def test_where_it_is_fine(self):
         self.good("fork();", "runtime/shim/spawn.cc")
@@ -186,6 +194,34 @@ class Fields(unittest.TestCase):
                      "linux.resources.unified"):
             self.assertIn(path, paths)
         self.assertNotIn("windows", paths)
+
+
+class Security(unittest.TestCase):
+    def bad(self, row, known=("A.FS_1_X", "B.Y")):
+        self.assertTrue(security.check_text(row + "\n", known), row)
+
+    def good(self, row, known=("A.FS_1_X", "B.Y")):
+        self.assertEqual([str(f) for f in security.check_text(
+            row + "\n", known)], [])
+
+    def test_rows(self):
+        self.good("| FS-1 | x | `A.FS_1_X`, `B.Y` |")
+        self.good("| FS-1 | x | not built |")
+        self.good("| FS-1 | x | (pending) |")
+        self.good("| 2020-1 runc | FS-1 | FS-1 |")
+        self.good("| ID | x | y |\n|---|---|---|")
+        self.bad("| FS-1 | x | |")
+        self.bad("| FS-1 | x | `B.Y` |")
+        self.bad("| FS-1 | x | `A.FS_1_X` `C.Z` |")
+        self.bad("| FS-11 | x | `A.FS_1_X` |")
+        self.bad("| 2020-1 runc | x | |")
+
+    def test_names_of_tests(self):
+        text = {"a/b_test.cc": "TEST_F(A,\n  B) {", "c_test.py":
+                "class C:\n    def test_d(self):\n"}
+        found = test_names.names(text, text.get)
+        for name in ("A.B", "c_test.test_d", "b_test.cc"):
+            self.assertIn(name, found)
 
 
 class Tools(unittest.TestCase):

@@ -8,54 +8,14 @@
 #include <iterator>
 
 #include "agent/validate.h"
+#include "runtime/base/capability.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
 namespace {
 
-// Place in the table = number of the capability (linux/capability.h).
-constexpr absl::string_view kNames[] = {"CHOWN",
-                                        "DAC_OVERRIDE",
-                                        "DAC_READ_SEARCH",
-                                        "FOWNER",
-                                        "FSETID",
-                                        "KILL",
-                                        "SETGID",
-                                        "SETUID",
-                                        "SETPCAP",
-                                        "LINUX_IMMUTABLE",
-                                        "NET_BIND_SERVICE",
-                                        "NET_BROADCAST",
-                                        "NET_ADMIN",
-                                        "NET_RAW",
-                                        "IPC_LOCK",
-                                        "IPC_OWNER",
-                                        "SYS_MODULE",
-                                        "SYS_RAWIO",
-                                        "SYS_CHROOT",
-                                        "SYS_PTRACE",
-                                        "SYS_PACCT",
-                                        "SYS_ADMIN",
-                                        "SYS_BOOT",
-                                        "SYS_NICE",
-                                        "SYS_RESOURCE",
-                                        "SYS_TIME",
-                                        "SYS_TTY_CONFIG",
-                                        "MKNOD",
-                                        "LEASE",
-                                        "AUDIT_WRITE",
-                                        "AUDIT_CONTROL",
-                                        "SETFCAP",
-                                        "MAC_OVERRIDE",
-                                        "MAC_ADMIN",
-                                        "SYSLOG",
-                                        "WAKE_ALARM",
-                                        "BLOCK_SUSPEND",
-                                        "AUDIT_READ",
-                                        "PERFMON",
-                                        "BPF",
-                                        "CHECKPOINT_RESTORE"};
-constexpr int kCount = std::size(kNames);
+using base::kCapabilityNames;
+constexpr int kCount = std::size(kCapabilityNames);
 
 constexpr absl::string_view kDefaults[] = {
     "CHOWN",   "DAC_OVERRIDE", "FSETID",     "FOWNER",          "MKNOD",
@@ -98,7 +58,7 @@ uint64_t AllCapabilities() { return (uint64_t{1} << kCount) - 1; }
 uint64_t CapabilityMask(absl::string_view name) {
   const std::string canonical = Canonical(name);
   for (int i = 0; i < kCount; ++i) {
-    if (kNames[i] == canonical) return uint64_t{1} << i;
+    if (kCapabilityNames[i] == canonical) return uint64_t{1} << i;
   }
   return 0;
 }
@@ -112,7 +72,8 @@ uint64_t DefaultCapabilities() {
 std::vector<std::string> CapabilityNames(uint64_t mask) {
   std::vector<std::string> names;
   for (int i = 0; i < kCount; ++i) {
-    if ((mask >> i & 1) != 0) names.push_back(absl::StrCat("CAP_", kNames[i]));
+    if ((mask >> i & 1) != 0)
+      names.push_back(absl::StrCat("CAP_", kCapabilityNames[i]));
   }
   return names;
 }

@@ -60,6 +60,26 @@ absl::Status MakeDir(const std::string& path) {
   return absl::OkStatus();
 }
 
+// A shim that answers, and what it says of its container.
+struct LiveShim {
+  StartFacts start;
+  base::UniqueFd pidfd;
+};
+
+std::optional<LiveShim> FindShim(int run_dir_fd) {
+  auto connection = ShimConnection::Connect(run_dir_fd);
+  if (!connection.ok()) return std::nullopt;
+  auto process = connection->Query();
+  auto pidfd = base::OpenProcess(connection->shim());
+  if (!process.ok() || !pidfd.ok()) return std::nullopt;
+  LiveShim shim;
+  shim.start.process = {process->pid(), process->start_time()};
+  shim.start.shim = connection->shim();
+  shim.start.started_at_ns = process->started_at_ns();
+  shim.pidfd = *std::move(pidfd);
+  return shim;
+}
+
 }  // namespace
 
 uint64_t LinuxRuntime::CapabilitiesOf(const ContainerSpec& spec) const {
@@ -155,19 +175,12 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
   }
   // Asked before the exit file is looked for: a shim that leaves in between
   // has written it.
-  auto connection = ShimConnection::Connect(dir->get());
-  if (connection.ok()) {
-    auto process = connection->Query();
-    auto shim = base::OpenProcess(connection->shim());
-    if (process.ok() && shim.ok()) {
-      adopted.liveness = ContainerLiveness::kRunning;
-      adopted.start.process = {process->pid(), process->start_time()};
-      adopted.start.shim = connection->shim();
-      adopted.start.started_at_ns = process->started_at_ns();
-      RETURN_IF_ERROR(WatchContainer(container, adopted.start.process,
-                                     adopted.start.shim, *std::move(shim)));
-      return adopted;
-    }
+  if (std::optional<LiveShim> shim = FindShim(dir->get()); shim.has_value()) {
+    adopted.liveness = ContainerLiveness::kRunning;
+    adopted.start = shim->start;
+    RETURN_IF_ERROR(WatchContainer(container, shim->start.process,
+                                   shim->start.shim, std::move(shim->pidfd)));
+    return adopted;
   }
   ASSIGN_OR_RETURN(const auto exited, ReadExitFile(dir->get()));
   if (exited.has_value()) {

@@ -6,51 +6,10 @@
 #include <cstring>
 #include <iterator>
 
+#include "runtime/base/capability.h"
+
 namespace warren::seccomp {
 namespace {
-
-// By number: capabilities(7), linux/capability.h.
-constexpr const char* kCapabilities[] = {"CHOWN",
-                                         "DAC_OVERRIDE",
-                                         "DAC_READ_SEARCH",
-                                         "FOWNER",
-                                         "FSETID",
-                                         "KILL",
-                                         "SETGID",
-                                         "SETUID",
-                                         "SETPCAP",
-                                         "LINUX_IMMUTABLE",
-                                         "NET_BIND_SERVICE",
-                                         "NET_BROADCAST",
-                                         "NET_ADMIN",
-                                         "NET_RAW",
-                                         "IPC_LOCK",
-                                         "IPC_OWNER",
-                                         "SYS_MODULE",
-                                         "SYS_RAWIO",
-                                         "SYS_CHROOT",
-                                         "SYS_PTRACE",
-                                         "SYS_PACCT",
-                                         "SYS_ADMIN",
-                                         "SYS_BOOT",
-                                         "SYS_NICE",
-                                         "SYS_RESOURCE",
-                                         "SYS_TIME",
-                                         "SYS_TTY_CONFIG",
-                                         "MKNOD",
-                                         "LEASE",
-                                         "AUDIT_WRITE",
-                                         "AUDIT_CONTROL",
-                                         "SETFCAP",
-                                         "MAC_OVERRIDE",
-                                         "MAC_ADMIN",
-                                         "SYSLOG",
-                                         "WAKE_ALARM",
-                                         "BLOCK_SUSPEND",
-                                         "AUDIT_READ",
-                                         "PERFMON",
-                                         "BPF",
-                                         "CHECKPOINT_RESTORE"};
 
 constexpr int kLastErrno = 133;  // EHWPOISON (errno(3))
 
@@ -104,8 +63,8 @@ static_assert(kNewerBase + std::size(kNewerCalls) - 1 == kNewestCall);
 std::optional<int> CapabilityByName(absl::string_view name) {
   if (!absl::StartsWith(name, "CAP_")) return std::nullopt;
   name.remove_prefix(4);
-  for (size_t i = 0; i < std::size(kCapabilities); ++i) {
-    if (name == kCapabilities[i]) return static_cast<int>(i);
+  for (size_t i = 0; i < std::size(base::kCapabilityNames); ++i) {
+    if (name == base::kCapabilityNames[i]) return static_cast<int>(i);
   }
   return std::nullopt;
 }

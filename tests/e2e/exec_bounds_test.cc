@@ -4,6 +4,7 @@
 #include <absl/time/clock.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -110,7 +111,10 @@ TEST_F(ExecBoundsTest, STR_3_ManyFloodsAtOnceStayWithinBounds) {
            });
   EXPECT_EQ(bad, 0);
   const long peak = daemon().StatusValue("VmHWM") - before;
-  EXPECT_LT(peak, kMaxGrowthKib) << "of 1 GiB asked for";
+  // AddressSanitizer holds back what is freed, up to 256 MiB of it.
+  const long quarantine =
+      std::getenv("ASAN_OPTIONS") != nullptr ? 256 * 1024 : 0;
+  EXPECT_LT(peak, kMaxGrowthKib + quarantine) << "of 1 GiB asked for";
   EXPECT_EQ(ShellOutput(id, "echo alive"), "alive\n");
   RecordProperty("peak_kib", std::to_string(peak));
 }

@@ -4,6 +4,8 @@
 #include <absl/time/clock.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "tests/support/ledger_probes.h"
 
 namespace warren::test {
@@ -11,9 +13,7 @@ namespace {
 
 constexpr absl::Duration kPollEvery = absl::Milliseconds(20);
 
-}  // namespace
-
-Ledger TakeLedger(const LedgerScope& scope) {
+Ledger Look(const LedgerScope& scope) {
   Ledger ledger;
   ledger["process"] = Processes(scope.daemon);
   ledger["netns"] = NetworkNamespaces();
@@ -32,6 +32,19 @@ Ledger TakeLedger(const LedgerScope& scope) {
     ledger["daemon fd"] = Descriptors(scope.daemon);
   }
   return ledger;
+}
+
+}  // namespace
+
+Ledger TakeLedger(const LedgerScope& scope) {
+  Ledger last = Look(scope);
+  Eventually([&] {
+    Ledger next = Look(scope);
+    const bool settled = next == last;
+    last = std::move(next);
+    return settled;
+  });
+  return last;
 }
 
 std::string LedgerDiff(const Ledger& before, const Ledger& after) {
@@ -56,7 +69,7 @@ std::string SettledDiff(const Ledger& before, const LedgerScope& scope,
   std::string diff;
   Eventually(
       [&] {
-        diff = LedgerDiff(before, TakeLedger(scope));
+        diff = LedgerDiff(before, Look(scope));
         return diff.empty();
       },
       patience);

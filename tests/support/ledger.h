@@ -34,6 +34,8 @@ struct LedgerScope {
 // Things without a name are counted ("socket x 3").
 using Ledger = std::map<std::string, std::set<std::string>>;
 
+// Looks until two ledgers in a row agree, so that nothing on its way in or out
+// (a connection being closed, say) is taken for what stays.
 Ledger TakeLedger(const LedgerScope& scope);
 
 // "+ link: vethab12 …" for every line in `after` only, "- …" for those in

@@ -37,29 +37,15 @@ std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-const char* ModeName(runtime::NamespaceMode mode) {
-  switch (mode) {
-    case runtime::NamespaceMode::kPod:
-      return "pod";
-    case runtime::NamespaceMode::kContainer:
-      return "container";
-    case runtime::NamespaceMode::kHost:
-      return "host";
-    case runtime::NamespaceMode::kTarget:
-      return "target";
-  }
-  return "unknown";
-}
-
 Json Namespaces(const runtime::ContainerSpec& spec) {
   const runtime::SandboxSpec& pod = spec.sandbox;
   const bool host_network = pod.network == runtime::NamespaceMode::kHost;
   const bool own_users = !pod.uid_mappings.empty();
   return {{"user", own_users ? "pod" : "host"},
           {"mnt", "container"},
-          {"pid", ModeName(spec.pid)},
-          {"net", ModeName(pod.network)},
-          {"ipc", ModeName(pod.ipc)},
+          {"pid", NamespaceModeName(spec.pid)},
+          {"net", NamespaceModeName(pod.network)},
+          {"ipc", NamespaceModeName(pod.ipc)},
           {"uts", host_network ? "host" : "pod"},
           {"cgroup", spec.privileged && !own_users ? "host" : "container"},
           {"time", "pod"}};

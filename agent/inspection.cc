@@ -15,24 +15,10 @@ namespace {
 
 namespace node = ::warren::node::v1;
 
-const char* ModeName(runtime::NamespaceMode mode) {
-  switch (mode) {
-    case runtime::NamespaceMode::kPod:
-      return "pod";
-    case runtime::NamespaceMode::kContainer:
-      return "container";
-    case runtime::NamespaceMode::kHost:
-      return "host";
-    case runtime::NamespaceMode::kTarget:
-      return "target";
-  }
-  return "unknown";
-}
-
 void Put(const runtime::NamespaceView& view, node::Namespace* out) {
   out->set_kind(NamespaceName(view.kind));
   out->set_inode(view.inode);
-  out->set_mode(ModeName(view.mode));
+  out->set_mode(NamespaceModeName(view.mode));
   out->set_is_host(view.is_host);
   out->set_owner_user_inode(view.owner_user_inode);
 }

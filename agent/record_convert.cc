@@ -48,6 +48,20 @@ const char* NamespaceName(runtime::NamespaceKind kind) {
   return "unknown";
 }
 
+const char* NamespaceModeName(runtime::NamespaceMode mode) {
+  switch (mode) {
+    case runtime::NamespaceMode::kPod:
+      return "pod";
+    case runtime::NamespaceMode::kContainer:
+      return "container";
+    case runtime::NamespaceMode::kHost:
+      return "host";
+    case runtime::NamespaceMode::kTarget:
+      return "target";
+  }
+  return "unknown";
+}
+
 void Put(const runtime::SandboxFacts& facts, record::PodSandboxRecord* record) {
   record->clear_namespaces();
   for (const runtime::NamespaceFact& fact : facts.namespaces) {

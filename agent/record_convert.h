@@ -16,6 +16,8 @@ namespace warren::agent {
 // "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time": the names of
 // /proc/<pid>/ns, as records and replies spell them.
 const char* NamespaceName(runtime::NamespaceKind kind);
+// "pod", "container", "host", "target": whose namespace it is, in replies.
+const char* NamespaceModeName(runtime::NamespaceMode mode);
 
 void Put(const runtime::SandboxFacts& facts,
          ::warren::record::v1::PodSandboxRecord* record);

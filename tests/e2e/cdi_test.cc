@@ -143,26 +143,27 @@ TEST_F(CdiTest, WhatCannotBeHadIsRefused) {
             "good\n");
   WriteDevice("twice.json", "good", "{}");
   ExpectRefused(Asking("v.test/c=good"), kCode, "twice.json");
-  const std::pair<const char*, const char*> edits[] = {
+  const std::string missing = daemon().folder() + "/none-such";
+  const std::pair<std::string, std::string> edits[] = {
       {R"({"hooks": [{"hookName": "createContainer", "path": "/x"}]})",
        "hooks"},
       {R"({"intelRdt": {"closID": "x"}})", "intelRdt"},
       {R"({"netDevices": [{"hostInterfaceName": "x", "name": "y"}]})",
        "netDevices"},
       {R"({"deviceNodes": [{"path": "/dev/f", "type": "p"}]})", "deviceNodes"},
-      {R"({"mounts": [{"hostPath": "/none/such", "containerPath": "/x"}]})",
-       "/none/such"},
+      {absl::StrCat(R"({"mounts": [{"containerPath": "/x", "hostPath": ")",
+                    missing, "\"}]}"),
+       missing},
       {R"({"deviceNodes": [{"path": "/dev/none-such"}]})",
        "deviceNodes[0].host_path"},
       {R"({"deviceNodes": [{"path": "/dev/null", "type": "b"}]})",
        "another type"}};
   for (const auto& [text, what] : edits) {
     WriteDevice("edit.json", "edit", text);
-    ExpectRefused(Asking("v.test/c=edit"),
-                  std::string(what) == "another type"
-                      ? absl::StatusCode::kInvalidArgument
-                      : kCode,
-                  what);
+    ExpectRefused(
+        Asking("v.test/c=edit"),
+        what == "another type" ? absl::StatusCode::kInvalidArgument : kCode,
+        what);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/support/cri_test.h"
+#include "tests/support/oci_image.h"
 
 namespace warren::test {
 namespace {
@@ -13,6 +14,7 @@ using Config = cri::ContainerConfig;
 
 struct BadContainer {
   const char* what;
+  const char* field;  // that the error names
   std::function<void(Config*)> change;
   absl::StatusCode code = absl::StatusCode::kInvalidArgument;
 };
@@ -28,28 +30,33 @@ cri::Mount* OneMount(Config* config) {
 
 const std::vector<BadContainer>& BadBasics() {
   static const auto* cases = new std::vector<BadContainer>{
-      {"no metadata", [](Config* c) { c->clear_metadata(); }},
-      {"no name", [](Config* c) { c->mutable_metadata()->clear_name(); }},
-      {"no image", [](Config* c) { c->clear_image(); }},
-      {"empty image", [](Config* c) { c->mutable_image()->clear_image(); }},
-      {"image that is not here",
+      {"no metadata", "config.metadata.name",
+       [](Config* c) { c->clear_metadata(); }},
+      {"no name", "config.metadata.name",
+       [](Config* c) { c->mutable_metadata()->clear_name(); }},
+      {"no image", "config.image.image", [](Config* c) { c->clear_image(); }},
+      {"empty image", "config.image.image",
+       [](Config* c) { c->mutable_image()->clear_image(); }},
+      {"image that is not here", "no.such/image:1",
        [](Config* c) { c->mutable_image()->set_image("no.such/image:1"); },
        absl::StatusCode::kNotFound},
-      {"relative working directory",
+      {"relative working directory", "config.working_dir",
        [](Config* c) { c->set_working_dir("here"); }},
-      {"log path with ..", [](Config* c) { c->set_log_path("../x.log"); }},
-      {"absolute log path", [](Config* c) { c->set_log_path("/etc/x.log"); }},
-      {"environment key with =",
+      {"log path with ..", "config.log_path",
+       [](Config* c) { c->set_log_path("../x.log"); }},
+      {"absolute log path", "config.log_path",
+       [](Config* c) { c->set_log_path("/etc/x.log"); }},
+      {"environment key with =", "config.envs[0].key",
        [](Config* c) { c->add_envs()->set_key("A=B"); }},
-      {"environment value with NUL",
+      {"environment value with NUL", "config.envs[0].value",
        [](Config* c) {
          auto* env = c->add_envs();
          env->set_key("A");
          env->set_value(std::string("a\0b", 3));
        }},
-      {"argument with NUL",
+      {"argument with NUL", "config.command",
        [](Config* c) { c->add_args(std::string("a\0b", 3)); }},
-      {"stop signal 999",
+      {"stop signal 999", "config.stop_signal",
        [](Config* c) { c->set_stop_signal(static_cast<cri::Signal>(999)); }},
   };
   return *cases;
@@ -57,66 +64,74 @@ const std::vector<BadContainer>& BadBasics() {
 
 const std::vector<BadContainer>& BadMounts() {
   static const auto* cases = new std::vector<BadContainer>{
-      {"relative container path",
+      {"relative container path", "mounts[0].container_path",
        [](Config* c) { OneMount(c)->set_container_path("data"); }},
-      {"no container path",
+      {"no container path", "mounts[0].container_path",
        [](Config* c) { OneMount(c)->clear_container_path(); }},
-      {"no host path", [](Config* c) { OneMount(c)->clear_host_path(); }},
-      {"relative host path",
+      {"no host path", "mounts[0].host_path",
+       [](Config* c) { OneMount(c)->clear_host_path(); }},
+      {"relative host path", "mounts[0].host_path",
        [](Config* c) { OneMount(c)->set_host_path("tmp"); }},
-      {"propagation 9",
+      {"propagation 9", "mounts[0].propagation",
        [](Config* c) {
          OneMount(c)->set_propagation(static_cast<cri::MountPropagation>(9));
        }},
-      {"recursive read-only without read-only",
+      {"recursive read-only without read-only", "mounts[0].recursive_read_only",
        [](Config* c) { OneMount(c)->set_recursive_read_only(true); }},
-      {"image volume with a host path",
+      {"recursive read-only that propagates", "mounts[0].recursive_read_only",
+       [](Config* c) {
+         OneMount(c)->set_recursive_read_only(true);
+         c->mutable_mounts(0)->set_readonly(true);
+         c->mutable_mounts(0)->set_propagation(
+             cri::PROPAGATION_HOST_TO_CONTAINER);
+       }},
+      {"image volume with a host path", "mounts[0].host_path",
        [](Config* c) { OneMount(c)->mutable_image()->set_image(kBusybox); }},
-      {"image volume without a name",
+      {"image volume without a name", "mounts[0].image.image",
        [](Config* c) {
          OneMount(c)->clear_host_path();
          c->mutable_mounts(0)->mutable_image();
        }},
-      {"image volume that is not here",
+      {"image volume that is not here", "no.such/image:1",
        [](Config* c) {
          OneMount(c)->clear_host_path();
          c->mutable_mounts(0)->mutable_image()->set_image("no.such/image:1");
        },
        absl::StatusCode::kNotFound},
-      {"image volume that goes both ways",
+      {"image volume that goes both ways", "mounts[0].propagation",
        [](Config* c) {
          OneMount(c)->clear_host_path();
          c->mutable_mounts(0)->mutable_image()->set_image(kBusybox);
          c->mutable_mounts(0)->set_propagation(cri::PROPAGATION_BIDIRECTIONAL);
        }},
-      {"sub-path that is not in the image",
+      {"sub-path that is not in the image", "image_sub_path",
        [](Config* c) {
          OneMount(c)->clear_host_path();
          c->mutable_mounts(0)->mutable_image()->set_image(kBusybox);
          c->mutable_mounts(0)->set_image_sub_path("no/such");
        }},
-      {"sub-path that climbs",
+      {"sub-path that climbs", "mounts[0].image_sub_path",
        [](Config* c) {
          OneMount(c)->clear_host_path();
          c->mutable_mounts(0)->mutable_image()->set_image(kBusybox);
          c->mutable_mounts(0)->set_image_sub_path("bin/../../etc");
        }},
-      {"sub-path without an image",
+      {"sub-path without an image", "mounts[0].image_sub_path",
        [](Config* c) { OneMount(c)->set_image_sub_path("bin"); }},
-      {"half a mapping",
+      {"half a mapping", "mounts[0].gidMappings",
        [](Config* c) {
          auto* mapping = OneMount(c)->add_uidmappings();
          mapping->set_length(65536);
          mapping->set_host_id(65536);
        }},
-      {"a propagation that the source does not have",
+      {"a propagation that the source does not have", "propagation",
        [](Config* c) {
          OneMount(c)->set_host_path("/proc");
          c->mutable_mounts(0)->set_propagation(
              cri::PROPAGATION_HOST_TO_CONTAINER);
        },
        absl::StatusCode::kFailedPrecondition},
-      {"owners mapped where the file system cannot",
+      {"owners mapped where the file system cannot", "uidMappings",
        [](Config* c) {
          OneMount(c)->set_host_path("/proc");
          for (auto* mapping : {c->mutable_mounts(0)->add_uidmappings(),
@@ -132,33 +147,46 @@ const std::vector<BadContainer>& BadMounts() {
 
 const std::vector<BadContainer>& BadSecurity() {
   static const auto* cases = new std::vector<BadContainer>{
-      {"group without user",
+      {"group without user", "run_as_group",
        [](Config* c) { Security(c)->mutable_run_as_group()->set_value(1); }},
-      {"negative user",
+      {"negative user", "run_as_user",
        [](Config* c) { Security(c)->mutable_run_as_user()->set_value(-1); }},
-      {"user beyond 31 bits",
+      {"user beyond 31 bits", "run_as_user",
        [](Config* c) {
          Security(c)->mutable_run_as_user()->set_value(1LL << 31);
        }},
-      {"unknown capability",
+      {"negative group", "run_as_group",
+       [](Config* c) {
+         Security(c)->mutable_run_as_user()->set_value(1);
+         Security(c)->mutable_run_as_group()->set_value(-1);
+       }},
+      {"group beyond 31 bits", "supplemental_groups",
+       [](Config* c) { Security(c)->add_supplemental_groups(1LL << 31); }},
+      {"relative read-only path", "readonly_paths",
+       [](Config* c) { Security(c)->add_readonly_paths("proc/sys"); }},
+      {"unknown capability to drop", "drop_capabilities",
+       [](Config* c) {
+         Security(c)->mutable_capabilities()->add_drop_capabilities("FLY");
+       }},
+      {"unknown capability", "add_capabilities",
        [](Config* c) {
          Security(c)->mutable_capabilities()->add_add_capabilities("FLY");
        }},
-      {"unknown groups policy",
+      {"unknown groups policy", "supplemental_groups_policy",
        [](Config* c) {
          Security(c)->set_supplemental_groups_policy(
              static_cast<cri::SupplementalGroupsPolicy>(7));
        }},
-      {"relative masked path",
+      {"relative masked path", "masked_paths",
        [](Config* c) { Security(c)->add_masked_paths("proc/kcore"); }},
-      {"other user namespace than the pod",
+      {"other user namespace than the pod", "userns_options",
        [](Config* c) { UseUserNamespace(NamespaceOptions(c), 1 << 16); }},
-      {"target that is not here",
+      {"target that is not here", "target_id",
        [](Config* c) {
          NamespaceOptions(c)->set_pid(cri::TARGET);
          NamespaceOptions(c)->set_target_id(std::string(64, 'f'));
        }},
-      {"TARGET without a target",
+      {"TARGET without a target", "target_id",
        [](Config* c) { NamespaceOptions(c)->set_pid(cri::TARGET); }},
   };
   return *cases;
@@ -184,6 +212,9 @@ class ContainerRequestsTest : public CriTest {
       EXPECT_EQ(absl::StatusCodeToString(id.status().code()),
                 absl::StatusCodeToString(bad.code))
           << bad.what << ": " << id.status();
+      EXPECT_THAT(std::string(id.status().message()),
+                  testing::HasSubstr(bad.field))
+          << bad.what;
       if (id.ok()) {
         EXPECT_TRUE(client().RemoveContainer(*id).ok());
       }
@@ -204,6 +235,40 @@ TEST_F(ContainerRequestsTest, BadMountsAreRefused) {
 }
 TEST_F(ContainerRequestsTest, BadSecuritySettingsAreRefused) {
   ExpectRefused(BadSecurity());
+}
+
+TEST_F(ContainerRequestsTest, NothingToRunIsRefused) {
+  OciImage image;
+  image.layers = {BusyboxLayer({"sh"}, {})};
+  ASSERT_TRUE(client().ImportImage("warren.test/no:1", OciArchive(image)).ok());
+  Config config = IdleConfig("main");
+  config.mutable_image()->set_image("warren.test/no:1");
+  config.clear_command();
+  config.clear_args();
+  const absl::Status status = Create(config);
+  EXPECT_CODE(status, kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              testing::HasSubstr("config.command"));
+  cri::RemoveImageRequest remove;
+  remove.mutable_image()->set_image("warren.test/no:1");
+  EXPECT_TRUE(client().Call<cri::RemoveImageResponse>(remove).ok());
+}
+
+TEST_F(ContainerRequestsTest, AnotherPodsConfigurationIsRefused) {
+  for (const auto& change :
+       std::vector<std::function<void(cri::PodSandboxMetadata*)>>{
+           [](auto* m) { m->set_name("other"); },
+           [](auto* m) { m->set_namespace_("other"); },
+           [](auto* m) { m->set_uid("other"); },
+           [](auto* m) { m->clear_name(); }}) {
+    cri::PodSandboxConfig other = pod_;
+    change(other.mutable_metadata());
+    const absl::Status status =
+        client().CreateContainer(pod_id_, IdleConfig("main"), other).status();
+    EXPECT_CODE(status, kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()),
+                testing::HasSubstr("sandbox_config.metadata"));
+  }
 }
 
 TEST_F(ContainerRequestsTest, SettingsThatWouldBeLostAreRefused) {

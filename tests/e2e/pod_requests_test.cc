@@ -11,6 +11,7 @@ namespace {
 
 struct BadPod {
   const char* what;
+  const char* field;  // that the error names
   std::function<void(cri::PodSandboxConfig*)> change;
   absl::StatusCode code = absl::StatusCode::kInvalidArgument;
 };
@@ -19,52 +20,103 @@ cri::NamespaceOption* Options(cri::PodSandboxConfig* config) {
   return NamespaceOptions(config);
 }
 
+cri::LinuxSandboxSecurityContext* Security(cri::PodSandboxConfig* config) {
+  return config->mutable_linux()->mutable_security_context();
+}
+
 const std::vector<BadPod>& BadPods() {
   using Config = cri::PodSandboxConfig;
   static const auto* cases = new std::vector<BadPod>{
-      {"no metadata", [](Config* c) { c->clear_metadata(); }},
-      {"no name", [](Config* c) { c->mutable_metadata()->clear_name(); }},
-      {"no uid", [](Config* c) { c->mutable_metadata()->clear_uid(); }},
-      {"no namespace",
+      {"no metadata", "config.metadata",
+       [](Config* c) { c->clear_metadata(); }},
+      {"no name", "config.metadata.name",
+       [](Config* c) { c->mutable_metadata()->clear_name(); }},
+      {"no uid", "config.metadata.uid",
+       [](Config* c) { c->mutable_metadata()->clear_uid(); }},
+      {"no namespace", "config.metadata.namespace",
        [](Config* c) { c->mutable_metadata()->clear_namespace_(); }},
-      {"hostname too long",
+      {"hostname too long", "config.hostname",
        [](Config* c) { c->set_hostname(std::string(65, 'a')); }},
-      {"hostname with a newline", [](Config* c) { c->set_hostname("a\nb"); }},
-      {"relative log directory",
+      {"hostname with a newline", "config.hostname",
+       [](Config* c) { c->set_hostname("a\nb"); }},
+      {"relative log directory", "config.log_directory",
        [](Config* c) { c->set_log_directory("logs/here"); }},
-      {"DNS server with a newline",
+      {"DNS server with a newline", "config.dns_config.servers",
        [](Config* c) {
          c->mutable_dns_config()->add_servers("192.0.2.1\noptions evil");
        }},
-      {"DNS search with a newline",
+      {"DNS search with a newline", "config.dns_config.searches",
        [](Config* c) { c->mutable_dns_config()->add_searches("a\nb"); }},
-      {"cgroup parent with ..",
+      {"cgroup parent with ..", "config.linux.cgroup_parent",
        [](Config* c) { c->mutable_linux()->set_cgroup_parent("/a/../b"); }},
-      {"network mode CONTAINER",
+      {"network mode CONTAINER", "namespace_options.network",
        [](Config* c) { Options(c)->set_network(cri::CONTAINER); }},
-      {"network mode TARGET",
+      {"network mode TARGET", "namespace_options.network",
        [](Config* c) { Options(c)->set_network(cri::TARGET); }},
-      {"network mode 77",
+      {"network mode 77", "namespace_options.network",
        [](Config* c) {
          Options(c)->set_network(static_cast<cri::NamespaceMode>(77));
        }},
-      {"ipc mode CONTAINER",
+      {"ipc mode CONTAINER", "namespace_options.ipc",
        [](Config* c) { Options(c)->set_ipc(cri::CONTAINER); }},
-      {"pid mode TARGET", [](Config* c) { Options(c)->set_pid(cri::TARGET); }},
-      {"sysctl of the node",
+      {"pid mode TARGET", "namespace_options.pid",
+       [](Config* c) { Options(c)->set_pid(cri::TARGET); }},
+      {"sysctl of the node", "kernel.panic",
        [](Config* c) {
          (*c->mutable_linux()->mutable_sysctls())["kernel.panic"] = "1";
        }},
-      {"sysctl outside of its tree",
+      {"sysctl outside of its tree", "net/../kernel/panic",
        [](Config* c) {
          (*c->mutable_linux()->mutable_sysctls())["net/../kernel/panic"] = "1";
        }},
-      {"net sysctl with the node's network",
+      {"net sysctl with the node's network", "net.ipv4.ip_forward",
        [](Config* c) {
          Options(c)->set_network(cri::NODE);
          (*c->mutable_linux()->mutable_sysctls())["net.ipv4.ip_forward"] = "1";
        }},
-      {"host port",
+      {"DNS search with a blank", "config.dns_config.searches",
+       [](Config* c) { c->mutable_dns_config()->add_searches("a b"); }},
+      {"empty DNS option", "config.dns_config.options",
+       [](Config* c) { c->mutable_dns_config()->add_options(""); }},
+      {"65 DNS options", "config.dns_config.options",
+       [](Config* c) {
+         for (int i = 0; i < 65; ++i) c->mutable_dns_config()->add_options("x");
+       }},
+      {"65 DNS servers", "config.dns_config.servers",
+       [](Config* c) {
+         for (int i = 0; i < 65; ++i) {
+           c->mutable_dns_config()->add_servers("192.0.2.1");
+         }
+       }},
+      {"container port 65536", "config.port_mappings[0].container_port",
+       [](Config* c) { c->add_port_mappings()->set_container_port(65536); }},
+      {"container port -1", "config.port_mappings[1].container_port",
+       [](Config* c) {
+         c->add_port_mappings()->set_container_port(80);
+         c->add_port_mappings()->set_container_port(-1);
+       }},
+      {"host port 65536", "config.port_mappings[0].host_port",
+       [](Config* c) {
+         auto* mapping = c->add_port_mappings();
+         mapping->set_container_port(80);
+         mapping->set_host_port(65536);
+       }},
+      {"protocol 9", "config.port_mappings[0].protocol",
+       [](Config* c) {
+         c->add_port_mappings()->set_protocol(static_cast<cri::Protocol>(9));
+       }},
+      {"group without user", "run_as_group",
+       [](Config* c) { Security(c)->mutable_run_as_group()->set_value(1); }},
+      {"negative user", "run_as_user",
+       [](Config* c) { Security(c)->mutable_run_as_user()->set_value(-1); }},
+      {"group beyond 31 bits", "supplemental_groups",
+       [](Config* c) { Security(c)->add_supplemental_groups(1LL << 31); }},
+      {"unknown groups policy", "supplemental_groups_policy",
+       [](Config* c) {
+         Security(c)->set_supplemental_groups_policy(
+             static_cast<cri::SupplementalGroupsPolicy>(7));
+       }},
+      {"host port", "config.port_mappings[0].host_port",
        [](Config* c) {
          auto* mapping = c->add_port_mappings();
          mapping->set_container_port(80);
@@ -81,41 +133,41 @@ const std::vector<BadPod>& BadUserNamespaces() {
     return Options(c)->mutable_userns_options();
   };
   static const auto* cases = new std::vector<BadPod>{
-      {"two uid mappings",
+      {"two uid mappings", "userns_options.uids",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);
          *mapping(c)->add_uids() = mapping(c)->uids(0);
        }},
-      {"no gid mapping",
+      {"no gid mapping", "userns_options.gids",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);
          mapping(c)->clear_gids();
        }},
-      {"length 0",
+      {"length 0", "userns_options.uids",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);
          mapping(c)->mutable_uids(0)->set_length(0);
        }},
-      {"root not mapped",
+      {"root not mapped", "userns_options.gids",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);
          mapping(c)->mutable_gids(0)->set_container_id(1);
        }},
-      {"range beyond 32 bits",
+      {"range beyond 32 bits", "userns_options.uids",
        [](Config* c) { UseUserNamespace(Options(c), 0xfffffff0); }},
-      {"NODE with mappings",
+      {"NODE with mappings", "userns_options",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);
          mapping(c)->set_mode(cri::NODE);
        }},
-      {"POD without mappings",
+      {"POD without mappings", "userns_options.uids",
        [](Config* c) { mapping(c)->set_mode(cri::POD); }},
-      {"CONTAINER",
+      {"CONTAINER", "userns_options.mode",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);
          mapping(c)->set_mode(cri::CONTAINER);
        }},
-      {"TARGET",
+      {"TARGET", "userns_options.mode",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);
          mapping(c)->set_mode(cri::TARGET);
@@ -134,6 +186,9 @@ class PodRequestsTest : public CriTest {
       EXPECT_EQ(absl::StatusCodeToString(id.status().code()),
                 absl::StatusCodeToString(bad.code))
           << bad.what << ": " << id.status();
+      EXPECT_THAT(std::string(id.status().message()),
+                  testing::HasSubstr(bad.field))
+          << bad.what;
       EXPECT_TRUE(client().ListPodSandbox()->empty()) << bad.what;
       RemoveAllPods();
     }

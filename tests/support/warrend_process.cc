@@ -80,7 +80,8 @@ WarrendProcess::WarrendProcess() {
 WarrendProcess::~WarrendProcess() {
   if (running()) Kill();
   if (std::getenv("WARREN_TEST_SHOW_LOG") != nullptr) {
-    std::fprintf(stderr, "---- log of warrend ----\n%s----\n", Log().c_str());
+    std::fprintf(stderr, "---- log of warrend ----\n%s----\n",
+                 ReadHostFile(folder() + "/warrend.log").c_str());
   }
 }
 

@@ -131,6 +131,19 @@ TEST_F(MountAttributesTest, OwnersAreMappedByTheMountsOwnMapping) {
   EXPECT_EQ(SettledDiff(before, daemon().Scope()), "");
 }
 
+// sysfs cannot be shown with other owners: said, not left out.
+TEST_F(MountAttributesTest, OwnersThatCannotBeMappedAreRefused) {
+  cri::ContainerConfig config = IdleConfig("main");
+  AddMount(&config, "/sys", "/host/sys", true);
+  Map(&config, 70000);
+  const cri::PodSandboxConfig pod = Pod("pod");
+  const auto status =
+      client().CreateContainer(RunPod(pod), config, pod).status();
+  EXPECT_CODE(status, kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("uidMappings"), HasSubstr("/host/sys")));
+}
+
 TEST_F(MountAttributesTest, AnySourceFindsItsPlace) {
   ASSERT_TRUE(WriteHostFile(host_ + "/file", "file"));
   ASSERT_EQ(symlink("sub", (host_ + "/link").c_str()), 0);

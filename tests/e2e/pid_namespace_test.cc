@@ -111,13 +111,33 @@ TEST_F(PidNamespaceTest, WhatAnExecLeftBehindEndsWithTheContainer) {
     const auto left = [] {
       return RunCommand({"pgrep", "-c", "-f", "^sleep 51.75"}).out;
     };
-    ASSERT_EQ(left(), "2\n") << "in pid mode " << mode;
+    EXPECT_TRUE(Eventually([&] { return left() == "2\n"; }))
+        << "in pid mode " << mode;
     EXPECT_TRUE(client().StopContainer(ids_[0], 10).ok());
     EXPECT_TRUE(Eventually([&] { return left() == "1\n"; }))
         << "the other container's stays, in pid mode " << mode;
     RemoveAllPods();
     EXPECT_EQ(left(), "0\n");
   }
+}
+
+// In the node's pid namespace what loses its parent is given to the agent.
+TEST_F(PidNamespaceTest, REL_10_OrphansInNodeModeAreReapedByTheAgent) {
+  RunIn(cri::NODE, {IdleConfig("a")});
+  const auto zombies = [&] {
+    return RunCommand({"sh", "-c",
+                       "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | "
+                       "wc -l"})
+        .out;
+  };
+  const std::string before = zombies();
+  for (int i = 0; i < 20; ++i) {
+    ShellOutput(ids_[0], "exec >/dev/null 2>&1; (usleep 20000 &)");
+  }
+  EXPECT_TRUE(Eventually([&] {
+    ShellOutput(ids_[0], "true");
+    return zombies() == before;
+  })) << zombies();
 }
 
 TEST_F(PidNamespaceTest, TheReaperIgnoresWhatContainersSendIt) {

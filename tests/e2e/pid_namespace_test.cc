@@ -104,7 +104,8 @@ TEST_F(PidNamespaceTest, REL_10_OrphansAreReaped) {
 TEST_F(PidNamespaceTest, WhatAnExecLeftBehindEndsWithTheContainer) {
   for (const cri::NamespaceMode mode : {cri::POD, cri::NODE}) {
     ids_.clear();
-    const std::string pod_id = RunIn(mode, {IdleConfig("a"), IdleConfig("b")});
+    const std::string until_told = "while ! test -e /go; do usleep 9999; done";
+    RunIn(mode, {ShellConfig("a", until_told), ShellConfig("b", until_told)});
     for (const std::string& id : ids_) {
       ShellOutput(id, "exec >/dev/null 2>&1; (setsid sleep 51.75 &)");
     }
@@ -113,7 +114,8 @@ TEST_F(PidNamespaceTest, WhatAnExecLeftBehindEndsWithTheContainer) {
     };
     EXPECT_TRUE(Eventually([&] { return left() == "2\n"; }))
         << "in pid mode " << mode;
-    EXPECT_TRUE(client().StopContainer(ids_[0], 10).ok());
+    ShellOutput(ids_[0], "touch /go");
+    WaitExited(ids_[0]);
     EXPECT_TRUE(Eventually([&] { return left() == "1\n"; }))
         << "the other container's stays, in pid mode " << mode;
     RemoveAllPods();

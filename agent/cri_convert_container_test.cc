@@ -211,18 +211,20 @@ TEST(ConvertContainer, WhatIsNotBuiltIsRefusedByName) {
 }
 
 TEST(ConvertContainer, Resources) {
-  const auto out = Case(
-                       "linux { resources { cpu_shares: 1 cpu_quota: 50000 "
-                       "cpu_period: 100000 memory_limit_in_bytes: 1048576 "
-                       "cpuset_cpus: '0-1,3' oom_score_adj: -500 "
-                       "hugepage_limits { page_size: '2MB' limit: 0 } "
-                       "unified { key: 'memory.high' value: 'max' } } }")
-                       .Convert();
+  const auto out =
+      Case(
+          "linux { resources { cpu_shares: 1 cpu_quota: 50000 "
+          "cpu_period: 100000 memory_limit_in_bytes: 1048576 "
+          "cpuset_cpus: '0-1,3' cpuset_mems: '0,2' oom_score_adj: -500 "
+          "hugepage_limits { page_size: '2MB' limit: 0 } "
+          "unified { key: 'memory.high' value: 'max' } } }")
+          .Convert();
   ASSERT_TRUE(out.ok()) << out.status();
   const runtime::Resources& r = out->spec.resources;
   EXPECT_EQ(r.cpu_shares, 2);
   EXPECT_EQ(r.cpu_quota_us, 50000);
   EXPECT_EQ(r.memory_limit_bytes, 1048576);
+  EXPECT_EQ(r.cpuset_mems, "0,2");
   EXPECT_EQ(r.oom_score_adj, -500);
   EXPECT_EQ(out->spec.oom_score_adj, -500);
   EXPECT_EQ(r.unified.at("memory.high"), "max");

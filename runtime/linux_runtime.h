@@ -28,7 +28,8 @@ struct LinuxRuntimeOptions {
 //
 // Changes process-wide state: the process becomes a child subreaper
 // (PR_SET_CHILD_SUBREAPER), so that a pod's reaping init, whose shim has left,
-// can be reaped here.
+// can be reaped here. So is whatever else it is given (base/adopted.h): the
+// process must make its own children by base::Spawn().
 //
 // Destroying it leaves all pods and containers running.
 absl::StatusOr<std::unique_ptr<Runtime>> MakeLinuxRuntime(

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
@@ -231,8 +232,10 @@ absl::Status LinuxRuntime::SignalContainer(const std::string& container_id,
 
 absl::Status LinuxRuntime::KillContainer(const std::string& container_id) {
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
-  return base::Annotate(cgroups_->KillAll(container->cgroup, absl::Seconds(2)),
-                        "kill container");
+  const absl::Status killed =
+      cgroups_->KillAll(container->cgroup, absl::Seconds(2));
+  base::ReapAdopted();
+  return base::Annotate(killed, "kill container");
 }
 
 absl::Status LinuxRuntime::EndShim(const ContainerSpec& spec,
@@ -286,6 +289,7 @@ absl::Status LinuxRuntime::RemoveContainer(const ContainerSpec& spec) {
   RETURN_IF_ERROR_IN(cgroups_->KillAll(leaf, absl::Seconds(10)),
                      "kill the container's processes");
   RETURN_IF_ERROR(EndShim(spec, known));
+  base::ReapAdopted();
   RETURN_IF_ERROR_IN(cgroups_->Delete(leaf), "remove the container's cgroup");
   RETURN_IF_ERROR_IN(RemoveRootfs(RootfsDir(spec.id)), "remove the rootfs");
   // Goes with the agent's record if that is still there.

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
@@ -119,6 +120,8 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
     return absl::InvalidArgumentError("cmd: there is none");
   }
   const int64_t deadline = Deadline(request.timeout);
+  // What earlier sessions left in the background, and has ended since.
+  base::ReapAdopted();
   ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
   ExecLaunchParts parts;
   User user;

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
@@ -178,6 +179,7 @@ void LinuxRuntime::OnShimExit(const ContainerPtr& container,
     container->pidfd.reset();
     container->running = false;
   }
+  base::ReapAdopted();
   ExitCallback callback;
   {
     absl::MutexLock lock(&mutex_);

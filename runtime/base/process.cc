@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 
@@ -152,9 +153,12 @@ absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
   const std::vector<char*> args = Pointers(options.args);
   const std::vector<char*> env = Pointers(options.env);
   Child child;
-  const int err =
-      posix_spawn(&child.id.pid, options.path.c_str(), actions.actions(),
-                  actions.attributes(), args.data(), env.data());
+  int err = 0;
+  KeepOwnChild([&] {
+    err = posix_spawn(&child.id.pid, options.path.c_str(), actions.actions(),
+                      actions.attributes(), args.data(), env.data());
+    return err == 0 ? child.id.pid : 0;
+  });
   if (err != 0) return ErrnoError(err, absl::StrCat("spawn ", options.path));
   // The child is ours and unreaped: its number cannot be reused meanwhile.
   ASSIGN_OR_RETURN(child.pidfd, OpenPidfd(child.id.pid));
@@ -164,11 +168,24 @@ absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
 
 absl::StatusOr<int> Reap(int pidfd) {
   siginfo_t info = {};
-  while (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd), &info,
-                WEXITED) != 0) {
-    if (errno == ECHILD) return absl::NotFoundError("not a child");
-    if (errno != EINTR) return ErrnoError(errno, "waitid");
+  const auto wait = [&](int flags) {
+    return waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd),
+                  &info, WEXITED | flags) == 0
+               ? 0
+               : errno;
+  };
+  int error = 0;
+  do {
+    error = wait(WNOWAIT);
+  } while (error == EINTR);
+  if (error == 0) {
+    ForgetOwnChild([&] {
+      error = wait(WNOHANG);
+      return error == 0 ? info.si_pid : 0;
+    });
   }
+  if (error == ECHILD) return absl::NotFoundError("not a child");
+  if (error != 0) return ErrnoError(error, "waitid");
   if (info.si_code == CLD_EXITED) return (info.si_status & 0xff) << 8;
   return info.si_status & 0x7f;
 }

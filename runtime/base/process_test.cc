@@ -1,13 +1,19 @@
 #include "runtime/base/process.h"
 
+#include <absl/strings/str_cat.h>
+#include <absl/time/clock.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 
@@ -106,6 +112,37 @@ TEST(Process, SpawnOfNothingFails) {
   SpawnOptions options = Shell("true");
   options.path = "/no/such/program";
   EXPECT_EQ(GetErrno(Spawn(options).status()), ENOENT);
+}
+
+// The numbers of this process' children, dead or alive.
+std::string Children() {
+  return ReadFileAt(AT_FDCWD,
+                    absl::StrCat("/proc/self/task/", getpid(), "/children"))
+      .value_or("none");
+}
+
+TEST(Process, AdoptedOnesAreReapedAndOwnOnesAreNot) {
+  if (Children() == "none") GTEST_SKIP() << "no CONFIG_PROC_CHILDREN";
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+  auto child = Spawn(Shell("sleep 0.05 & sleep 1000 & exit 7"));
+  ASSERT_TRUE(child.ok()) << child.status();
+  EXPECT_TRUE(*WaitExit(child->pidfd.get(), absl::Seconds(10)));
+  // Own zombie, and two adopted ones of which one is alive.
+  const auto count = [] {
+    const std::string text = Children();
+    return std::count(text.begin(), text.end(), ' ');
+  };
+  EXPECT_EQ(count(), 3);
+  const absl::Time end = absl::Now() + absl::Seconds(10);
+  while (count() > 2 && absl::Now() < end) ReapAdopted();
+  EXPECT_EQ(count(), 2);
+  const auto status = Reap(child->pidfd.get());
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(WEXITSTATUS(*status), 7);
+  EXPECT_EQ(kill(std::stoi(Children()), SIGKILL), 0);
+  while (count() > 0 && absl::Now() < end) ReapAdopted();
+  EXPECT_EQ(Children(), "");
+  EXPECT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // Devices of the node by path, and all of them for a privileged container.
+#include <sys/mount.h>
+
 #include "tests/e2e/device_test_base.h"
 
 namespace warren::test {
@@ -237,6 +239,36 @@ TEST_F(DevicesTest, RestartChangesNothing) {
     EXPECT_EQ(ShellOutput(id, "stat -c '%t:%T' /dev/mine"), "7:7\n");
     EXPECT_EQ(Access(id, "/dev/mine"), "r");
   }
+}
+
+// What could not be made ready when the agent came back (a mount of the node
+// was missing) is tried again at the start, with the same devices.
+TEST_F(DevicesTest, AStartIsTriedAgainWithItsDevices) {
+  const std::string shared = daemon().folder() + "/shared";
+  ASSERT_EQ(mkdir(shared.c_str(), 0755), 0);
+  const auto mount_it = [&] {
+    return mount("shared", shared.c_str(), "tmpfs", 0, nullptr) == 0 &&
+           mount(nullptr, shared.c_str(), nullptr, MS_SHARED, nullptr) == 0;
+  };
+  ASSERT_TRUE(mount_it());
+  cri::ContainerConfig config = IdleConfig("main");
+  AddDevice(&config, Nodes() + "/loop", "/dev/mine", "r");
+  AddMount(&config, shared, "/v", false);
+  config.mutable_mounts(0)->set_propagation(cri::PROPAGATION_HOST_TO_CONTAINER);
+  const cri::PodSandboxConfig pod = Pod("pod");
+  const auto id = client().CreateContainer(RunPod(pod), config, pod);
+  ASSERT_TRUE(id.ok()) << id.status();
+  KillDaemon();
+  ASSERT_EQ(umount2(shared.c_str(), MNT_DETACH), 0);
+  StartDaemon();
+  ASSERT_TRUE(mount_it());
+  const absl::Status started = client().StartContainer(*id);
+  EXPECT_TRUE(started.ok()) << started;
+  EXPECT_EQ(ShellOutput(*id, "stat -c '%t:%T' /dev/mine"), "7:7\n");
+  EXPECT_EQ(Access(*id, "/dev/mine"), "r");
+  RemoveAllPods();
+  EXPECT_EQ(umount2(shared.c_str(), MNT_DETACH), 0);
+  EXPECT_EQ(rmdir(shared.c_str()), 0);
 }
 
 }  // namespace

@@ -39,10 +39,12 @@ class EnteringTest : public CriTest {
     std::string log;
   };
   Ground MakeGround(const std::string& verb, cri::NamespaceMode pid,
-                    const std::vector<std::string>& capabilities = {}) {
+                    const std::vector<std::string>& capabilities = {},
+                    bool users = false) {
     Ground ground;
     ground.pod = Pod("pod-" + verb);
     NamespaceOptions(&ground.pod)->set_pid(pid);
+    if (users) UseUserNamespace(NamespaceOptions(&ground.pod), kStart);
     ground.pod_id = RunPod(ground.pod);
     cri::ContainerConfig config =
         ContainerConfig("hunter", {"/escape", verb, "100"});
@@ -51,6 +53,7 @@ class EnteringTest : public CriTest {
       config = ShellConfig("hunter", "/escape " + verb + " 100; true");
     }
     NamespaceOptions(&config)->set_pid(pid);
+    if (users) UseUserNamespace(NamespaceOptions(&config), kStart);
     for (const std::string& name : capabilities) {
       config.mutable_linux()
           ->mutable_security_context()
@@ -151,6 +154,17 @@ TEST_F(EnteringTest, EXE_2_WhatEntersCannotBeTraced) {
     EXPECT_GT(Number(bag, "seen"), Execs() / 20) << bag;
     RemoveAllPods();
   }
+}
+
+// A hunter with every capability in a user namespace has none less than what
+// enters it: only that it is not dumpable keeps it from being traced.
+TEST_F(EnteringTest, EXE_2_WhatEntersAUserNamespaceCannotBeTraced) {
+  const Ground ground =
+      MakeGround("trace", cri::CONTAINER, {"ALL"}, /*users=*/true);
+  ExecMany(ground.id, Execs() / 4);
+  const std::string bag = Bag(ground);
+  EXPECT_EQ(Number(bag, "hits"), 0);
+  EXPECT_GT(Number(bag, "seen"), Execs() / 40) << bag;
 }
 
 // 0, 1 and 2 of the first process and of an exec session.

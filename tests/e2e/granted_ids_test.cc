@@ -159,6 +159,10 @@ TEST_F(GrantedIdsTest, EXE_6_AmbientCapabilitiesWhereAllowed) {
           << process;
     }
   }
+  // What was allowed then stays so when the switch is off.
+  Configure("", "");
+  EXPECT_EQ(ShellOutput(id, "grep CapAmb /proc/self/status"),
+            "CapAmb:\t0000000000000400\n");
 }
 
 using AmbientTest = CriTest;

@@ -3,6 +3,7 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -11,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/base/unique_fd.h"
 #include "tests/support/command.h"
 #include "tests/support/cri_test.h"
 #include "tests/support/oci_image.h"
@@ -233,7 +235,11 @@ TEST_F(HostViewTest, LOG_1_PlantedLogsAreNotWrittenThrough) {
   ASSERT_EQ(symlink((canary + "/file").c_str(), (logs + "/link/0.log").c_str()),
             0);
   ASSERT_EQ(symlink(canary.c_str(), (logs + "/folder").c_str()), 0);
-  ASSERT_EQ(mkfifo((logs + "/fifo/0.log").c_str(), 0600), 0);
+  const std::string fifo = logs + "/fifo/0.log";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const base::UniqueFd reader(
+      open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_TRUE(reader.valid());
   const std::string pod_id = RunPod(pod);
   for (const char* name : {"link", "folder", "fifo"}) {
     const auto id =

@@ -52,7 +52,8 @@ class ImageVolumeTest : public CriTest {
              {.name = "data/gone", .content = "x"},
              {.name = "run.sh", .content = "#!/bin/sh\necho ran\n"},
              {.name = "in", .type = '2', .link = "/data"},
-             {.name = "out", .type = '2', .link = "../../../../../../etc"}})};
+             {.name = "out", .type = '2', .link = "../../../../../../etc"},
+             {.name = "up", .type = '2', .link = "../../.."}})};
     if (layers > 1) {
       image.layers.push_back(Tar({{.name = "data/weights", .content = "high\n"},
                                   {.name = "data/.wh.gone"}}));
@@ -84,7 +85,7 @@ TEST_F(ImageVolumeTest, AnImageIsDataOnly) {
   EXPECT_EQ(ShellOutput(id,
                         "cat /by-id/data/weights /by-name/data/weights; "
                         "ls /by-id/data; ls -a /by-id"),
-            "high\nhigh\nweights\n.\n..\ndata\nin\nout\nrun.sh\n");
+            "high\nhigh\nweights\n.\n..\ndata\nin\nout\nrun.sh\nup\n");
   EXPECT_THAT(ShellOutput(id, "touch /by-name/x 2>&1 || true"),
               HasSubstr("Read-only"));
   EXPECT_THAT(ShellOutput(id, "/by-id/run.sh 2>&1 || true"),
@@ -108,11 +109,14 @@ TEST_F(ImageVolumeTest, FS_1_SubPathsStayInTheImage) {
   AddImage(&config, kModel, "/file", "data/weights");
   AddImage(&config, kModel, "/link", "in");
   AddImage(&config, kModel, "/deep/in/a/link", "in/weights");
+  AddImage(&config, kModel, "/climbed", "up");
   const std::string id = RunAlone(config);
   EXPECT_EQ(ShellOutput(id,
                         "cat /folder/weights /file /link/weights "
                         "/deep/in/a/link"),
             "high\nhigh\nhigh\nhigh\n");
+  EXPECT_EQ(ShellOutput(id, "ls /climbed"), "data\nin\nout\nrun.sh\nup\n")
+      << "the root is the end of all climbing";
   EXPECT_THAT(ShellOutput(id, "echo x 2>&1 >/file || true"),
               HasSubstr("Read-only"));
   const cri::PodSandboxConfig pod = Pod("pod");

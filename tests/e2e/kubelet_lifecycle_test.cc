@@ -34,7 +34,10 @@ TEST_F(KubeletLifecycleTest, InitContainersSidecarsAndTheApp) {
                         "pwd; echo $KUBERNETES_SERVICE_HOST"
                         ":$KUBERNETES_SERVICE_PORT"),
             "/work\n10.96.0.1:443\n");
-  EXPECT_EQ(ShellOutput(app, "hostname; cat /etc/hostname"), "cart\ncart\n");
+  EXPECT_EQ(ShellOutput(app,
+                        "hostname; env | sed -n 's/^HOSTNAME=//p'; "
+                        "cat /etc/hostname"),
+            "cart\ncart\ncart\n");
   EXPECT_EQ(ShellOutput(app, "cat /etc/resolv.conf"),
             "search shop.svc.cluster.local svc.cluster.local cluster.local\n"
             "nameserver 10.96.0.10\noptions ndots:5\n");
@@ -106,7 +109,9 @@ TEST_F(KubeletLifecycleTest, HostNetwork) {
   char name[256] = "";
   ASSERT_EQ(gethostname(name, sizeof(name)), 0);
   const std::string here = std::string(name) + "\n";
-  EXPECT_EQ(ShellOutput(app, "hostname; echo $HOSTNAME; cat /etc/hostname"),
+  EXPECT_EQ(ShellOutput(app,
+                        "hostname; env | sed -n 's/^HOSTNAME=//p'; "
+                        "cat /etc/hostname"),
             here + here + here);
   EXPECT_THAT(ShellOutput(app, "cat /etc/hosts"),
               testing::HasSubstr("(host network)"));

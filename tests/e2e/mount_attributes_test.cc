@@ -95,11 +95,13 @@ TEST_F(MountAttributesTest, OwnersAreMappedInAPodWithAUserNamespace) {
   AddMount(&config, host_, "/plain", false);
   AddMount(&config, host_, "/mapped", false);
   Map(&config, kStart);
+  AddMount(&config, host_, "/otherwise", false);  // not as the pod's ids
+  Map(&config, kStart + 100);
   const std::string id = Run(pod_id, pod, config);
   EXPECT_EQ(ShellOutput(id,
                         "stat -c %u:%g /mapped/roots /mapped/apps "
-                        "/plain/roots"),
-            "0:0\n1000:1001\n65534:65534\n");
+                        "/plain/roots /otherwise/roots /otherwise/apps"),
+            "0:0\n1000:1001\n65534:65534\n100:100\n1100:1101\n");
   EXPECT_EQ(ShellOutput(id,
                         "cat /mapped/roots; touch /mapped/new; "
                         "cat /plain/roots 2>/dev/null || echo none"),
@@ -127,6 +129,19 @@ TEST_F(MountAttributesTest, OwnersAreMappedByTheMountsOwnMapping) {
       << "uid 0 is not in the mapping";
   RemoveAllPods();
   EXPECT_EQ(SettledDiff(before, daemon().Scope()), "");
+}
+
+// sysfs cannot be shown with other owners: said, not left out.
+TEST_F(MountAttributesTest, OwnersThatCannotBeMappedAreRefused) {
+  cri::ContainerConfig config = IdleConfig("main");
+  AddMount(&config, "/sys", "/host/sys", true);
+  Map(&config, 70000);
+  const cri::PodSandboxConfig pod = Pod("pod");
+  const auto status =
+      client().CreateContainer(RunPod(pod), config, pod).status();
+  EXPECT_CODE(status, kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("uidMappings"), HasSubstr("/host/sys")));
 }
 
 TEST_F(MountAttributesTest, AnySourceFindsItsPlace) {
@@ -265,6 +280,22 @@ TEST_F(MountAttributesTest, MasksAndReadonlyPathsLieOnTopOfMounts) {
               HasSubstr("Permission denied"));
   EXPECT_EQ(ShellOutput(id, "touch /v/x /v/sub/x /w/sub/y 2>&1 || true"),
             "touch: /v/sub/x: Read-only file system\n");
+}
+
+// With all that is mounted below it, which stays where it is.
+TEST_F(MountAttributesTest, AReadonlyPathIsSoToItsDepths) {
+  ASSERT_EQ(
+      RunCommand({"mount", "-t", "tmpfs", "sub", host_ + "/sub"}).exit_code, 0);
+  ASSERT_TRUE(WriteHostFile(host_ + "/sub/file", "deep"));
+  cri::ContainerConfig config = IdleConfig("main");
+  AddMount(&config, host_, "/v", false);
+  AddMount(&config, host_, "/w", false);
+  Security(&config)->add_readonly_paths("/v");
+  const std::string id = RunAlone(config);
+  EXPECT_EQ(ShellOutput(id,
+                        "cat /v/sub/file; for f in /v/x /v/sub/x /w/x "
+                        "/w/sub/x; do touch $f 2>/dev/null && echo $f; done"),
+            "deep/w/x\n/w/sub/x\n");
 }
 
 TEST_F(MountAttributesTest, WhatIsListedIsMaskedAndNothingElse) {

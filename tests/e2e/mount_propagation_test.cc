@@ -87,6 +87,9 @@ TEST_F(MountPropagationTest, BidirectionalGoesBothWays) {
   AllowMounting(&config);
   Propagate(&config, shared_, "/v", cri::PROPAGATION_BIDIRECTIONAL);
   const std::string id = RunAlone(config);
+  EXPECT_THAT(ShellOutput(id, "grep ' / / ' /proc/self/mountinfo"),
+              testing::HasSubstr(" shared:"))
+      << "what is mounted anywhere inside can be handed on";
   MountOnHost("later");
   EXPECT_EQ(ShellOutput(id, "cat /v/later/file"), "x");
   ShellOutput(id, "mount -t tmpfs own /v/inside && echo y > /v/inside/file");

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/command.h"
 #include "tests/support/cri_test.h"
 
 namespace warren::test {
@@ -98,6 +99,49 @@ TEST_F(PidNamespaceTest, REL_10_OrphansAreReaped) {
   }
 }
 
+// What an exec session leaves in the background is no child of the container's
+// shim, and no first process takes it along.
+TEST_F(PidNamespaceTest, WhatAnExecLeftBehindEndsWithTheContainer) {
+  for (const cri::NamespaceMode mode : {cri::POD, cri::NODE}) {
+    ids_.clear();
+    const std::string until_told = "while ! test -e /go; do usleep 9999; done";
+    RunIn(mode, {ShellConfig("a", until_told), ShellConfig("b", until_told)});
+    for (const std::string& id : ids_) {
+      ShellOutput(id, "exec >/dev/null 2>&1; (setsid sleep 51.75 &)");
+    }
+    const auto left = [] {
+      return RunCommand({"pgrep", "-c", "-f", "^sleep 51.75"}).out;
+    };
+    EXPECT_TRUE(Eventually([&] { return left() == "2\n"; }))
+        << "in pid mode " << mode;
+    ShellOutput(ids_[0], "touch /go");
+    WaitExited(ids_[0]);
+    EXPECT_TRUE(Eventually([&] { return left() == "1\n"; }))
+        << "the other container's stays, in pid mode " << mode;
+    RemoveAllPods();
+    EXPECT_EQ(left(), "0\n");
+  }
+}
+
+// In the node's pid namespace what loses its parent is given to the agent.
+TEST_F(PidNamespaceTest, REL_10_OrphansInNodeModeAreReapedByTheAgent) {
+  RunIn(cri::NODE, {IdleConfig("a")});
+  const auto zombies = [&] {
+    return RunCommand({"sh", "-c",
+                       "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null | "
+                       "wc -l"})
+        .out;
+  };
+  const std::string before = zombies();
+  for (int i = 0; i < 20; ++i) {
+    ShellOutput(ids_[0], "exec >/dev/null 2>&1; (usleep 20000 &)");
+  }
+  EXPECT_TRUE(Eventually([&] {
+    ShellOutput(ids_[0], "true");
+    return zombies() == before;
+  })) << zombies();
+}
+
 TEST_F(PidNamespaceTest, TheReaperIgnoresWhatContainersSendIt) {
   RunIn(cri::POD, {IdleConfig("a")});
   ShellOutput(ids_[0], "kill -TERM 1; kill -INT 1; kill -KILL 1; true");
@@ -142,6 +186,19 @@ TEST_F(PidNamespaceTest, ATargetThatDoesNotRunIsRefused) {
   NamespaceOptions(&config)->set_target_id(target);
   EXPECT_CODE(client().CreateContainer(pod_id, config, pod).status(),
               kFailedPrecondition);
+}
+
+TEST_F(PidNamespaceTest, ATargetOfAnotherPodIsRefused) {
+  const std::string stranger = RunAlone(IdleConfig("stranger"));
+  cri::PodSandboxConfig pod = Pod("pod");
+  const std::string pod_id = RunPod(pod);
+  cri::ContainerConfig config = IdleConfig("debugger");
+  NamespaceOptions(&config)->set_pid(cri::TARGET);
+  NamespaceOptions(&config)->set_target_id(stranger);
+  const absl::Status status =
+      client().CreateContainer(pod_id, config, pod).status();
+  EXPECT_CODE(status, kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("target_id"));
 }
 
 }  // namespace

@@ -162,6 +162,18 @@ TEST_F(ResourcesTest, UpdateChangesEveryFieldLive) {
   ExpectLimits(id, limits);
 }
 
+// What is there is what the last update left, not what the creation asked for.
+TEST_F(ResourcesTest, UpdateCanGoBackToTheFirstLimits) {
+  cri::ContainerConfig config = IdleConfig("main");
+  *Resources(&config) = ParseResources(kEverything);
+  const std::string id = Start(config);
+  EXPECT_TRUE(Update(id, ParseResources("cpu_shares: 2048 cpu_quota: 40000 "
+                                        "memory_limit_in_bytes: 33554432"))
+                  .ok());
+  EXPECT_TRUE(Update(id, ParseResources(kEverything)).ok());
+  ExpectLimits(id, Everything());
+}
+
 // Every pair in both directions: the kernel takes them in one order only.
 TEST_F(ResourcesTest, UpdateRaisesAndLowersPairs) {
   const std::string id = Start(IdleConfig("main"));

@@ -139,5 +139,28 @@ TEST_F(SysctlTest, STR_2_OneSpellingAndNoTricks) {
   EXPECT_THAT(Changed(before, DumpSysctls()), testing::IsEmpty());
 }
 
+// Low ports and pings for programs without privileges, unless the request
+// says otherwise. A group range in a user namespace is not the pod's to set.
+TEST_F(SysctlTest, PresetsGiveWayToTheRequest) {
+  const std::string show =
+      "cd /proc/sys/net/ipv4; "
+      "cat ip_unprivileged_port_start ping_group_range | tr '\\t' ' '";
+  cri::PodSandboxConfig pod = Pod("preset");
+  EXPECT_EQ(ShellOutput(Run(RunPod(pod), pod, IdleConfig("main")), show),
+            "0\n0 2147483647\n");
+  cri::PodSandboxConfig asks = Pod("asks");
+  auto& sysctls = *asks.mutable_linux()->mutable_sysctls();
+  sysctls["net.ipv4.ip_unprivileged_port_start"] = "80";
+  sysctls["net.ipv4.ping_group_range"] = "7 8";
+  EXPECT_EQ(ShellOutput(Run(RunPod(asks), asks, IdleConfig("main")), show),
+            "80\n7 8\n");
+  cri::PodSandboxConfig mapped = Pod("mapped");
+  UseUserNamespace(NamespaceOptions(&mapped), 3 * 65536);
+  cri::ContainerConfig config = IdleConfig("main");
+  UseUserNamespace(NamespaceOptions(&config), 3 * 65536);
+  EXPECT_THAT(ShellOutput(Run(RunPod(mapped), mapped, config), show),
+              testing::StartsWith("0\n"));
+}
+
 }  // namespace
 }  // namespace warren::test

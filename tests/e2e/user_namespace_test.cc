@@ -1,6 +1,7 @@
 // The user namespace: root inside, nobody outside.
 #include <ctime>
 #include <string>
+#include <utility>
 
 #include "tests/support/command.h"
 #include "tests/support/cri_test.h"
@@ -52,6 +53,28 @@ TEST_F(UserNamespaceTest, OtherUsersAreShiftedToo) {
   EXPECT_EQ(ShellOutput(id, "id -u"), "1000\n");
   EXPECT_EQ(ProcessStatus(HostPid(pod_id_, id), "Uid"),
             "197608 197608 197608 197608");
+}
+
+// Nobody is such a user: said at creation, with the id.
+TEST_F(UserNamespaceTest, IdsThatAreNotMappedAreRefused) {
+  using Security = cri::LinuxContainerSecurityContext;
+  const std::pair<const char*, void (*)(Security*)> cases[] = {
+      {"uid 65536",
+       [](Security* s) { s->mutable_run_as_user()->set_value(65536); }},
+      {"gid 70000",
+       [](Security* s) {
+         s->mutable_run_as_user()->set_value(1);
+         s->mutable_run_as_group()->set_value(70000);
+       }},
+      {"group 80000", [](Security* s) { s->add_supplemental_groups(80000); }}};
+  for (const auto& [what, change] : cases) {
+    cri::ContainerConfig config = Mapped(IdleConfig("main"));
+    change(config.mutable_linux()->mutable_security_context());
+    const absl::Status status =
+        client().CreateContainer(pod_id_, config, pod_).status();
+    EXPECT_CODE(status, kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr(what));
+  }
 }
 
 TEST_F(UserNamespaceTest, TheImageBelongsToRootInside) {

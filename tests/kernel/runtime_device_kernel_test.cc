@@ -134,11 +134,18 @@ TEST_P(RuntimeDevice, OwnerAndModeAreTheHosts) {
             "block special file 620 12:34 7:7\n"
             "block special file 600 1000:34 7:7\n");
   // Bound, it is the host's own node, whose owner must not change.
-  own.container_path = "/opt/own";
-  spec = Shell(pod, "true");
-  spec.devices = {own};
-  EXPECT_EQ(runtime().CreateContainer(spec).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+  DeviceRequest by_uid = Ask("/opt/own");
+  by_uid.uid = 1000;
+  DeviceRequest by_gid = Ask("/opt/own");
+  by_gid.gid = 1000;
+  DeviceRequest by_mode = Ask("/opt/own");
+  by_mode.mode = 0600;
+  for (const DeviceRequest& other : {by_uid, by_gid, by_mode}) {
+    spec = Shell(pod, "true");
+    spec.devices = {other};
+    EXPECT_EQ(runtime().CreateContainer(spec).status().code(),
+              absl::StatusCode::kFailedPrecondition);
+  }
 }
 
 TEST_P(RuntimeDevice, FoldersGiveAllTheirNodes) {

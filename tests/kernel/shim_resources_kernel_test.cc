@@ -15,7 +15,14 @@ namespace {
 
 constexpr uint64_t kUsual = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
-class ShimResources : public ShimTest {};
+class ShimResources : public ShimTest {
+ protected:
+  // The node's view: a container sees its own cgroup as the root anyway.
+  static std::string CgroupsOf(const runtime::Launched& launched) {
+    return Slurp(AT_FDCWD,
+                 "/proc/" + std::to_string(launched.process.pid) + "/cgroup");
+  }
+};
 
 TEST_F(ShimResources, LimitsAndOomScoreAreSetOrClamped) {
   ContainerLaunch launch = Container("cat /proc/self/oom_score_adj; ulimit -n");
@@ -27,6 +34,11 @@ TEST_F(ShimResources, LimitsAndOomScoreAreSetOrClamped) {
   limit->set_hard(456);
   EXPECT_EQ(Run(std::move(launch)).output, "321\n123\n");
 
+  // More than can be had (fs.nr_open): all there is.
+  rlimit own;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &own), 0);
+  const rlimit lower = {own.rlim_max / 2, own.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &lower), 0);
   launch = Container("ulimit -n");
   process = launch.container()->mutable_process();
   process->set_oom_score_adj(-998);
@@ -36,6 +48,8 @@ TEST_F(ShimResources, LimitsAndOomScoreAreSetOrClamped) {
   limit->set_hard(uint64_t{1} << 31);
   const ContainerEnd end = Run(std::move(launch));
   EXPECT_TRUE(end.status.ok()) << end.status;
+  EXPECT_EQ(end.output, std::to_string(own.rlim_max) + "\n");
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &own), 0);
 }
 
 TEST_F(ShimResources, EXE_10_IsInItsCgroupFromTheStart) {
@@ -45,19 +59,41 @@ TEST_F(ShimResources, EXE_10_IsInItsCgroupFromTheStart) {
   }
   for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
     Pod pod = MakePod(kUsual | extra);
-    ContainerLaunch launch = Container(
-        "grep :pids: /proc/self/cgroup; exec cat /proc/1/cgroup", &pod);
+    ContainerLaunch launch = Container("exec sleep 1000", &pod);
     launch.container()->mutable_cgroup()->add_v1_procs_fds(
         launch.fds.Add(base::UniqueFd(
             open((folder + "/cgroup.procs").c_str(), O_RDWR | O_CLOEXEC))));
-    const ContainerEnd end = Run(std::move(launch));
-    ASSERT_TRUE(end.status.ok()) << end.status;
-    // Its own cgroup namespace: what it sees is the root.
-    EXPECT_EQ(end.output.substr(end.output.find(":pids:"), 8), ":pids:/\n")
-        << end.output;
+    const runtime::Launched launched = Start(&launch);
+    EXPECT_NE(CgroupsOf(launched).find(":pids:/warren-test-shim-c\n"),
+              std::string::npos)
+        << CgroupsOf(launched);
+    FdList fds;
+    ExecPipes pipes;
+    auto request =
+        ExecRequest(launched, {"sleep", "1000"}, extra != 0, &fds, &pipes);
+    request.mutable_exec()->mutable_cgroup()->add_v1_procs_fds(
+        fds.Add(base::UniqueFd(
+            open((folder + "/cgroup.procs").c_str(), O_RDWR | O_CLOEXEC))));
+    auto session = launcher().LaunchExec(request, fds.Numbers());
+    ASSERT_TRUE(session.ok()) << session.status();
+    EXPECT_EQ(CgroupsOf(session->launched()), CgroupsOf(launched));
+    KillAndAwait(launched);
     DropPod(&pod);
   }
   EXPECT_TRUE(Eventually([&] { return rmdir(folder.c_str()) == 0; }));
+}
+
+// A list that takes a process and does not show it (here: a file): not in the
+// cgroup, so no start.
+TEST_F(ShimResources, EXE_10_ACgroupThatDoesNotTakeItEndsTheStart) {
+  ContainerLaunch launch = Container("echo it ran");
+  launch.container()->mutable_cgroup()->add_v1_procs_fds(
+      launch.fds.Add(base::UniqueFd(open((folder() + "/procs").c_str(),
+                                         O_RDWR | O_CREAT | O_CLOEXEC, 0600))));
+  const ContainerEnd end = Run(std::move(launch));
+  ASSERT_FALSE(end.status.ok());
+  EXPECT_EQ(runtime::FailedStep(end.status), "cgroup") << end.status;
+  EXPECT_EQ(end.output, "");
 }
 
 TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
@@ -67,11 +103,15 @@ TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
   }
   for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
     Pod pod = MakePod(kUsual | extra);
-    ContainerLaunch launch = Container("grep ^0: /proc/self/cgroup", &pod);
+    ContainerLaunch launch = Container("exec sleep 1000", &pod);
     launch.container()->mutable_cgroup()->set_v2_dir_fd(
         launch.fds.Add(base::UniqueFd(
             open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
-    EXPECT_EQ(Run(std::move(launch)).output, "0::/\n");
+    const runtime::Launched launched = Start(&launch);
+    EXPECT_NE(CgroupsOf(launched).find("0::/warren-test-shim-c2\n"),
+              std::string::npos)
+        << CgroupsOf(launched);
+    KillAndAwait(launched);
     DropPod(&pod);
   }
   EXPECT_TRUE(Eventually([&] { return rmdir(folder.c_str()) == 0; }));

@@ -1,6 +1,7 @@
 // The EXE rows of the security requirements that the shim holds.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -271,17 +272,31 @@ TEST_F(ShimSecurity, EXE_8_ALabelThatCannotBeAppliedEndsTheStart) {
   KillAndAwait(launched);
 }
 
+// A key that only those see who possess the session keyring the shim was
+// started with.
 TEST_F(ShimSecurity, EXE_9_SessionKeyringIsFresh) {
+  constexpr unsigned long kPossessorOnly = 0x3f000000;  // keyctl_setperm(3)
+  ASSERT_GT(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr), 0);
+  const long key = syscall(SYS_add_key, "user", "warren-outside", "x", 1,
+                           KEY_SPEC_SESSION_KEYRING);
+  ASSERT_GT(key, 0);
+  ASSERT_EQ(syscall(SYS_keyctl, KEYCTL_SETPERM, key, kPossessorOnly), 0);
+  ASSERT_NE(Slurp(AT_FDCWD, "/proc/keys").find("warren-outside"),
+            std::string::npos);
+  const std::string look = "grep -c warren-outside /proc/keys; true";
+  EXPECT_EQ(RunScript(look).output, "0\n");
   ContainerLaunch launch = Container("exec sleep 1000");
   const runtime::Launched launched = Start(&launch);
-  // Only the possessor sees a keyring's number; /proc/keys of the container
-  // shows its anonymous session keyring "_ses".
-  FdList fds;
   ExecPipes pipes;
-  auto request = ExecRequest(launched, {"grep", "-c", "_ses", "/proc/keys"},
-                             false, &fds, &pipes);
-  auto session = launcher().LaunchExec(request, fds.Numbers());
-  ASSERT_TRUE(session.ok());
+  absl::StatusOr<runtime::ExecSession> session = absl::UnknownError("");
+  {
+    FdList fds;
+    auto request =
+        ExecRequest(launched, {"sh", "-c", look}, false, &fds, &pipes);
+    session = launcher().LaunchExec(request, fds.Numbers());
+  }
+  ASSERT_TRUE(session.ok()) << session.status();
+  EXPECT_EQ(Drain(pipes.out.get()), "0\n");
   EXPECT_TRUE(session->Wait(absl::Seconds(10)).ok());
   KillAndAwait(launched);
 }

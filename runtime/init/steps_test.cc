@@ -1,0 +1,74 @@
+// Steps that are a second line of defence: as long as the first one holds, no
+// test of a whole container could tell that they are missing.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+
+#include "runtime/init/context.h"
+#include "runtime/init/init.h"
+
+namespace warren::init {
+namespace {
+
+const Step* Find(const char* name) {
+  size_t count = 0;
+  const Step* steps = Steps(&count);
+  for (size_t i = 0; i < count; ++i) {
+    if (strcmp(steps[i].name, name) == 0) return &steps[i];
+  }
+  return nullptr;
+}
+
+// What `work` returns in a process of its own.
+template <typename Work>
+int InAChild(Work work) {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(work());
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+TEST(Steps, EXE_3_WhatIsNotCloseOnExecIsClosedAsWell) {
+  EXPECT_EQ(InAChild([] {
+              int ends[2];
+              if (pipe(ends) != 0) return 1;
+              const int high = fcntl(ends[0], F_DUPFD, 500);
+              const int report = fcntl(ends[1], F_DUPFD, 100);
+              if (high < 0 || report < 0) return 2;
+              const Plan plan = {};
+              Context context = {.plan = plan, .report_fd = report};
+              if (Find("close_fds")->run(&context) != 0) return 3;
+              for (int fd = 4; fd <= high; ++fd) {
+                if (fcntl(fd, F_GETFD) >= 0) return 4;
+              }
+              return context.report_fd == 3 &&
+                             fcntl(3, F_GETFD) == FD_CLOEXEC &&
+                             fcntl(0, F_GETFD) == 0
+                         ? 0
+                         : 5;
+            }),
+            0);
+}
+
+TEST(Steps, EXE_2_NothingIsDumpableFromTheFirstStepOn) {
+  size_t count = 0;
+  EXPECT_STREQ(Steps(&count)->name, "dumpable");
+  EXPECT_EQ(InAChild([] {
+              const Plan plan = {};
+              Context context = {.plan = plan, .report_fd = -1};
+              if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return 1;
+              if (Find("dumpable")->run(&context) != 0) return 2;
+              return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : 3;
+            }),
+            0);
+}
+
+}  // namespace
+}  // namespace warren::init

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "agent/request_bounds.h"
 #include "agent/text.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
@@ -86,7 +87,9 @@ grpc::Status RunRpc(grpc::ServerContext* context, RpcCall* call,
   const base::Clock& clock = base::SystemClock();
   const int64_t start = clock.MonotonicNow();
   ++calls_under_way;
-  const absl::Status status = body(MakeCallContext(context));
+  absl::Status status =
+      call->request == nullptr ? absl::OkStatus() : CheckBounds(*call->request);
+  if (status.ok()) status = body(MakeCallContext(context));
   --calls_under_way;
   if (status.ok() && reply != nullptr) CleanStrings(reply);
   Log(*context, *call, status, absl::Nanoseconds(clock.MonotonicNow() - start));

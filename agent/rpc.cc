@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "agent/peer_acceptors.h"
 #include "agent/request_bounds.h"
 #include "agent/text.h"
 #include "runtime/base/clock.h"
@@ -62,7 +63,7 @@ void Log(const grpc::ServerContext& context, const RpcCall& call,
                   LogValue(call.object),
                   fmt::string_view(CodeName(status.code()).data(),
                                    CodeName(status.code()).size()),
-                  absl::ToDoubleMilliseconds(took), LogValue(context.peer()));
+                  absl::ToDoubleMilliseconds(took), LogValue(PeerOf(context)));
   if (!call.detail.empty()) line += " detail=" + LogValue(call.detail);
   if (!status.ok()) {
     line += " error=" + LogValue(status.message(), kMaxStatusText);

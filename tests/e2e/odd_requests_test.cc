@@ -4,6 +4,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <google/protobuf/descriptor.h>
+#include <unistd.h>
 
 #include <functional>
 #include <map>
@@ -260,7 +261,7 @@ TEST_F(OddRequestsTest, API_9_EveryMutatingCallHasOneLine) {
       continue;
     }
     ++logged[name];
-    for (const char* part : {" id=", " code=", " ms=", " peer="}) {
+    for (const char* part : {" id=", " code=", " ms=", " peer=uid:0"}) {
       EXPECT_TRUE(absl::StrContains(line, part)) << line;
     }
     if (absl::StrContains(line, "canary-of-the-command")) ++commands;
@@ -268,6 +269,10 @@ TEST_F(OddRequestsTest, API_9_EveryMutatingCallHasOneLine) {
   EXPECT_EQ(logged, made);
   EXPECT_EQ(commands, 5);
   EXPECT_FALSE(absl::StrContains(log, "canary-of-the-environment"));
+  // Which process that is, has been said when it connected.
+  EXPECT_TRUE(absl::StrContains(
+      ReadHostFile(path),
+      absl::StrCat("connection uid=0 gid=0 pid=", getpid(), "\n")));
 }
 
 }  // namespace

@@ -54,7 +54,6 @@ add_library(agent_core STATIC
   ${CORE}/sysctl_policy.cc
   ${CORE}/time_offset.cc
   ${CORE}/userns_pool.cc
-  ${CORE}/validate.cc
   ${CORE}/volume_images.cc)
 target_link_libraries(agent_core PUBLIC agent_cdi warren_build warren_base
   warren_id_map warren_proto warren_netplugin absl::status absl::statusor

@@ -69,8 +69,6 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
   RETURN_IF_ERROR(CheckName("config.metadata.name", config.metadata().name()));
   RETURN_IF_ERROR(CheckRuntimeHandler("config.image.runtime_handler",
                                       config.image().runtime_handler()));
-  RETURN_IF_ERROR(CheckKeys("config.labels", config.labels()));
-  RETURN_IF_ERROR(CheckKeys("config.annotations", config.annotations()));
   ConvertedContainer out;
   runtime::ContainerSpec& spec = out.spec;
   spec.id = inputs.id;

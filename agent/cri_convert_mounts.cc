@@ -83,6 +83,23 @@ absl::Status ConvertOwners(const std::string& field, const cri::Mount& in,
                  "is missing: both or none must be given");
 }
 
+// A pod that asked for no user namespace and was granted one sees its volumes
+// as it would without: by the pod's own mapping, where the request has none (a
+// kubelet sends mappings for the mounts of pods that it gives a user namespace
+// itself). Images as volumes are mapped so in any case.
+void MapByDefault(const ContainerInputs& inputs, runtime::MountSpec* mount) {
+  const bool asked = inputs.sandbox_config.linux()
+                         .security_context()
+                         .namespace_options()
+                         .has_userns_options();
+  if (asked || !mount->uid_mappings.empty() || !mount->image_layers.empty()) {
+    return;
+  }
+  mount->uid_mappings = inputs.sandbox.uid_mappings;
+  mount->gid_mappings = inputs.sandbox.gid_mappings;
+  mount->mapped_by_default = !mount->uid_mappings.empty();
+}
+
 absl::Status ConvertReadonly(const std::string& field, const cri::Mount& in,
                              runtime::MountSpec* out) {
   out->readonly = in.readonly();
@@ -204,6 +221,7 @@ absl::Status ConvertMounts(const ContainerInputs& inputs,
       return config.mounts(i).has_image() ? ImageVolumeError(mount.status())
                                           : mount.status();
     }
+    MapByDefault(inputs, &*mount);
     spec->mounts.push_back(*std::move(mount));
   }
   // Parents before what lies in them, else as asked.

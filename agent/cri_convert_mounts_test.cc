@@ -170,6 +170,50 @@ TEST(ConvertMounts, RecursiveReadonlyAndOwners) {
               ElementsAre(runtime::IdMapping{0, 65537, 11}));
 }
 
+TEST(ConvertMounts, WhoWasGrantedIdsHasThemOnVolumesToo) {
+  Case test = Case(
+      "mounts { container_path: '/a' image { image: 'x' } } "
+      "mounts { container_path: '/b' host_path: '/h' readonly: true } "
+      "mounts { container_path: '/c' host_path: '/h' "
+      "uidMappings { host_id: 7 length: 1 } "
+      "gidMappings { host_id: 7 length: 1 } }");
+  const std::vector<runtime::IdMapping> own = {{0, 7, 1}};
+  const std::vector<runtime::IdMapping> granted = {{0, 65536, 65536}};
+  const auto mounts = [&] {
+    const auto out = test.Convert();
+    EXPECT_TRUE(out.ok()) << out.status();
+    return out.ok() ? out->spec.mounts : std::vector<runtime::MountSpec>(3);
+  };
+  // Without a user namespace nothing but what is asked for.
+  EXPECT_THAT(mounts()[1].uid_mappings, IsEmpty());
+  EXPECT_FALSE(mounts()[1].mapped_by_default);
+  test.sandbox.uid_mappings = test.sandbox.gid_mappings = granted;
+  const auto mapped = mounts();
+  EXPECT_THAT(mapped[0].uid_mappings, IsEmpty()) << "the runtime sees to it";
+  EXPECT_EQ(mapped[1].uid_mappings, granted);
+  EXPECT_EQ(mapped[1].gid_mappings, granted);
+  EXPECT_TRUE(mapped[1].mapped_by_default);
+  EXPECT_TRUE(mapped[1].readonly);
+  EXPECT_EQ(mapped[2].uid_mappings, own);
+  EXPECT_FALSE(mapped[2].mapped_by_default);
+  // Who asks for a user namespace says what its mounts are to look like.
+  for (auto* options : {test.pod.mutable_linux()
+                            ->mutable_security_context()
+                            ->mutable_namespace_options(),
+                        test.config.mutable_linux()
+                            ->mutable_security_context()
+                            ->mutable_namespace_options()}) {
+    cri::UserNamespace* users = options->mutable_userns_options();
+    users->set_mode(cri::POD);
+    for (cri::IDMapping* m : {users->add_uids(), users->add_gids()}) {
+      m->set_host_id(65536);
+      m->set_length(65536);
+    }
+  }
+  EXPECT_THAT(mounts()[1].uid_mappings, IsEmpty());
+  EXPECT_FALSE(mounts()[1].mapped_by_default);
+}
+
 TEST(ConvertMounts, ImagesAreReadOnlyByDefinition) {
   const auto out =
       Mount("image { image: 'x' } image_sub_path: 'a//b'").Convert();

@@ -329,8 +329,6 @@ absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
     const std::string& id, const cri::PodSandboxConfig& config,
     const HostFacts& host, const std::optional<runtime::IdMapping>& granted) {
   RETURN_IF_ERROR(CheckSandboxMetadata("config.metadata", config.metadata()));
-  RETURN_IF_ERROR(CheckKeys("config.labels", config.labels()));
-  RETURN_IF_ERROR(CheckKeys("config.annotations", config.annotations()));
   runtime::SandboxSpec spec;
   spec.id = id;
   const cri::LinuxSandboxSecurityContext& security =

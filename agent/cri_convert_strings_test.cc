@@ -13,7 +13,6 @@
 
 #include "agent/cdi_name.h"
 #include "agent/cri_convert.h"
-#include "agent/validate.h"
 
 namespace warren::agent {
 namespace {
@@ -21,7 +20,8 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// Kept and shown, or handed to the program, as they are.
+// Kept and shown, or handed to the program, as they are. (How long they may
+// be is said for all requests: request_bounds.h.)
 const std::set<std::string>& Literal() {
   static const auto* fields =
       new std::set<std::string>{"labels.key",
@@ -37,12 +37,6 @@ const std::set<std::string>& Literal() {
                                 "args",
                                 "envs.value"};
   return *fields;
-}
-
-// Labels and annotations are kept as they are, up to a size (API-6).
-bool TooLarge(const std::string& path, const std::string& bytes) {
-  return bytes.size() > kMaxKeysBytes &&
-         (path.rfind("labels.", 0) == 0 || path.rfind("annotations.", 0) == 0);
 }
 
 // Without effect on Linux, or while something else is set.
@@ -112,7 +106,7 @@ TEST(ConvertStrings, STR_1_EveryStringOfAPod) {
     cri::PodSandboxConfig pod = GoodPod();
     ForEachString(&pod, &pod, "", bytes, [&](const std::string& path) {
       const auto spec = ConvertSandbox(std::string(64, 'a'), pod, HostFacts());
-      if (Literal().count(path) != 0 && !TooLarge(path, bytes)) {
+      if (Literal().count(path) != 0) {
         EXPECT_TRUE(spec.ok()) << path << ": " << spec.status();
         return;
       }
@@ -146,8 +140,7 @@ TEST(ConvertStrings, STR_1_EveryStringOfAContainer) {
         ExpectRefused(CdiNames(config).status(), path);
         return;
       }
-      if (Literal().count(path) != 0 && !(nul && program) &&
-          !TooLarge(path, bytes)) {
+      if (Literal().count(path) != 0 && !(nul && program)) {
         if (path == "envs.value") return;  // its key is missing here
         EXPECT_TRUE(spec.ok()) << path << ": " << spec.status();
         return;

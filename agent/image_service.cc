@@ -76,7 +76,8 @@ grpc::Status ImageService::RemoveImage(ServerContext* context,
                                        cri::RemoveImageResponse*) {
   RpcCall call{.name = "RemoveImage",
                .mutating = true,
-               .object = request->image().image()};
+               .object = request->image().image(),
+               .request = request};
   return RunRpc(context, &call, nullptr, [&](const CallContext&) {
     return images_->Remove(request->image());
   });

@@ -116,6 +116,16 @@ bool InGroup(uid_t uid, gid_t group) {
          groups.begin() + count;
 }
 
+// Who called connect(2).
+std::optional<ucred> Peer(int connection) {
+  ucred peer = {};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return std::nullopt;
+  }
+  return peer;
+}
+
 UniqueFd OpenSpare() {
   return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
@@ -259,19 +269,15 @@ bool Listener::AcceptWithSpare() {
   return taken && spare_.valid();
 }
 
-bool Listener::AllowedPeer(int connection) const {
-  ucred peer = {};
-  socklen_t size = sizeof(peer);
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-    return false;
-  }
+bool Listener::Allowed(const ucred& peer) const {
   if (peer.uid == 0 || peer.uid == geteuid()) return true;
   return options_.group.has_value() &&
          (peer.gid == *options_.group || InGroup(peer.uid, *options_.group));
 }
 
 void Listener::Admit(UniqueFd connection) {
-  if (!AllowedPeer(connection.get())) {
+  const std::optional<ucred> peer = Peer(connection.get());
+  if (!peer.has_value() || !Allowed(*peer)) {
     absl::MutexLock lock(&mutex_);
     ++counters_.refused_peer;
     return;
@@ -291,7 +297,7 @@ void Listener::Admit(UniqueFd connection) {
     ++counters_.accepted;
     ++counters_.open;
   }
-  sink_(std::move(connection));
+  sink_(std::move(connection), *peer);
 }
 
 // Watches a duplicate: the original is closed by somebody else, and a closed

@@ -5,6 +5,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/synchronization/mutex.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -40,9 +41,11 @@ struct ListenerOptions {
 // Thread-safe; owns one thread.
 class Listener {
  public:
-  // Takes over an accepted connection, non-blocking. Called on the listener's
-  // thread. Must shut the socket down (shutdown(2)) before it closes it.
-  using Sink = std::function<void(base::UniqueFd connection)>;
+  // Takes over an accepted connection, non-blocking, of the process that
+  // called connect(2). Called on the listener's thread. Must shut the socket
+  // down (shutdown(2)) before it closes it.
+  using Sink =
+      std::function<void(base::UniqueFd connection, const ucred& peer)>;
 
   struct Counters {
     uint64_t accepted = 0;
@@ -79,7 +82,7 @@ class Listener {
   void Admit(base::UniqueFd connection);
   bool Track(int connection);
   void Forget(int duplicate);
-  bool AllowedPeer(int connection) const;
+  bool Allowed(const ucred& peer) const;
   void Pause(bool pause);
 
   const ListenerOptions options_;

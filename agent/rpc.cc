@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 
+#include "agent/peer_acceptors.h"
+#include "agent/request_bounds.h"
 #include "agent/text.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
@@ -61,7 +63,7 @@ void Log(const grpc::ServerContext& context, const RpcCall& call,
                   LogValue(call.object),
                   fmt::string_view(CodeName(status.code()).data(),
                                    CodeName(status.code()).size()),
-                  absl::ToDoubleMilliseconds(took), LogValue(context.peer()));
+                  absl::ToDoubleMilliseconds(took), LogValue(PeerOf(context)));
   if (!call.detail.empty()) line += " detail=" + LogValue(call.detail);
   if (!status.ok()) {
     line += " error=" + LogValue(status.message(), kMaxStatusText);
@@ -86,7 +88,9 @@ grpc::Status RunRpc(grpc::ServerContext* context, RpcCall* call,
   const base::Clock& clock = base::SystemClock();
   const int64_t start = clock.MonotonicNow();
   ++calls_under_way;
-  const absl::Status status = body(MakeCallContext(context));
+  absl::Status status =
+      call->request == nullptr ? absl::OkStatus() : CheckBounds(*call->request);
+  if (status.ok()) status = body(MakeCallContext(context));
   --calls_under_way;
   if (status.ok() && reply != nullptr) CleanStrings(reply);
   Log(*context, *call, status, absl::Nanoseconds(clock.MonotonicNow() - start));

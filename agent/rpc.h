@@ -33,6 +33,8 @@ struct RpcCall {
   bool mutating = false;
   std::string object = {};  // id, or name of what is made
   std::string detail = {};  // of mutating calls: what exactly, never secrets
+  // Of calls that keep anything of it; checked before the body runs (API-6).
+  const google::protobuf::Message* request = nullptr;
 };
 
 // Runs `body` with the deadline and the cancellation of the call, logs one

@@ -26,8 +26,10 @@ grpc::Status Read(ServerContext* context, absl::string_view name,
 // A call that does, on an object that exists.
 template <class Body>
 grpc::Status Change(ServerContext* context, absl::string_view name,
-                    const std::string& object, Body body) {
-  RpcCall call{.name = name, .mutating = true, .object = object};
+                    const std::string& object,
+                    const google::protobuf::Message* request, Body body) {
+  RpcCall call{
+      .name = name, .mutating = true, .object = object, .request = request};
   return RunRpc(context, &call, nullptr, body);
 }
 
@@ -88,7 +90,7 @@ grpc::Status RuntimeService::UpdateRuntimeConfig(
   const std::string& ranges =
       request->runtime_config().network_config().pod_cidr();
   return Change(
-      context, "UpdateRuntimeConfig", ranges,
+      context, "UpdateRuntimeConfig", ranges, request,
       [&](const CallContext&) { return node_->UpdatePodRanges(ranges); });
 }
 
@@ -102,7 +104,8 @@ grpc::Status RuntimeService::RunPodSandbox(
       .name = "RunPodSandbox",
       .mutating = true,
       .detail = absl::StrCat("pod=", name.namespace_(), "/", name.name(), "/",
-                             name.uid(), "/", name.attempt())};
+                             name.uid(), "/", name.attempt()),
+      .request = request};
   return RunRpc(context, &call, nullptr,
                 [&](const CallContext& caller) -> absl::Status {
                   auto id = node_->sandboxes().Run(*request, caller);
@@ -117,16 +120,17 @@ grpc::Status RuntimeService::StopPodSandbox(
     ServerContext* context, const cri::StopPodSandboxRequest* request,
     cri::StopPodSandboxResponse*) {
   const std::string& id = request->pod_sandbox_id();
-  return Change(context, "StopPodSandbox", id, [&](const CallContext& caller) {
-    return node_->sandboxes().Stop(id, caller);
-  });
+  return Change(context, "StopPodSandbox", id, request,
+                [&](const CallContext& caller) {
+                  return node_->sandboxes().Stop(id, caller);
+                });
 }
 
 grpc::Status RuntimeService::RemovePodSandbox(
     ServerContext* context, const cri::RemovePodSandboxRequest* request,
     cri::RemovePodSandboxResponse*) {
   const std::string& id = request->pod_sandbox_id();
-  return Change(context, "RemovePodSandbox", id,
+  return Change(context, "RemovePodSandbox", id, request,
                 [&](const CallContext& caller) {
                   return node_->sandboxes().Remove(id, caller);
                 });
@@ -168,7 +172,7 @@ grpc::Status RuntimeService::UpdatePodSandboxResources(
     const cri::UpdatePodSandboxResourcesRequest* request,
     cri::UpdatePodSandboxResourcesResponse*) {
   return Change(context, "UpdatePodSandboxResources", request->pod_sandbox_id(),
-                [&](const CallContext& caller) {
+                request, [&](const CallContext& caller) {
                   return node_->sandboxes().UpdateResources(*request, caller);
                 });
 }
@@ -184,7 +188,8 @@ grpc::Status RuntimeService::CreateContainer(
                .detail = absl::StrCat("pod=", request->pod_sandbox_id(),
                                       " name=", config.metadata().name(), "/",
                                       config.metadata().attempt(),
-                                      " image=", config.image().image())};
+                                      " image=", config.image().image()),
+               .request = request};
   return RunRpc(context, &call, nullptr,
                 [&](const CallContext& caller) -> absl::Status {
                   auto id = node_->containers().Create(*request, caller);
@@ -199,27 +204,30 @@ grpc::Status RuntimeService::StartContainer(
     ServerContext* context, const cri::StartContainerRequest* request,
     cri::StartContainerResponse*) {
   const std::string& id = request->container_id();
-  return Change(context, "StartContainer", id, [&](const CallContext& caller) {
-    return node_->containers().Start(id, caller);
-  });
+  return Change(context, "StartContainer", id, request,
+                [&](const CallContext& caller) {
+                  return node_->containers().Start(id, caller);
+                });
 }
 
 grpc::Status RuntimeService::StopContainer(
     ServerContext* context, const cri::StopContainerRequest* request,
     cri::StopContainerResponse*) {
   const std::string& id = request->container_id();
-  return Change(context, "StopContainer", id, [&](const CallContext& caller) {
-    return node_->containers().Stop(id, request->timeout(), caller);
-  });
+  return Change(
+      context, "StopContainer", id, request, [&](const CallContext& caller) {
+        return node_->containers().Stop(id, request->timeout(), caller);
+      });
 }
 
 grpc::Status RuntimeService::RemoveContainer(
     ServerContext* context, const cri::RemoveContainerRequest* request,
     cri::RemoveContainerResponse*) {
   const std::string& id = request->container_id();
-  return Change(context, "RemoveContainer", id, [&](const CallContext& caller) {
-    return node_->containers().Remove(id, caller);
-  });
+  return Change(context, "RemoveContainer", id, request,
+                [&](const CallContext& caller) {
+                  return node_->containers().Remove(id, caller);
+                });
 }
 
 grpc::Status RuntimeService::ContainerStatus(
@@ -257,7 +265,7 @@ grpc::Status RuntimeService::ReopenContainerLog(
     ServerContext* context, const cri::ReopenContainerLogRequest* request,
     cri::ReopenContainerLogResponse*) {
   const std::string& id = request->container_id();
-  return Change(context, "ReopenContainerLog", id,
+  return Change(context, "ReopenContainerLog", id, request,
                 [&](const CallContext& caller) {
                   return node_->containers().ReopenLog(id, caller);
                 });
@@ -269,7 +277,8 @@ grpc::Status RuntimeService::ExecSync(ServerContext* context,
   RpcCall call{.name = "ExecSync",
                .mutating = true,
                .object = request->container_id(),
-               .detail = absl::StrJoin(request->cmd(), " ")};
+               .detail = absl::StrJoin(request->cmd(), " "),
+               .request = request};
   return RunRpc(context, &call, nullptr, [&](const CallContext& caller) {
     return Put(node_->containers().ExecSync(*request, caller), reply);
   });
@@ -279,7 +288,7 @@ grpc::Status RuntimeService::UpdateContainerResources(
     ServerContext* context, const cri::UpdateContainerResourcesRequest* request,
     cri::UpdateContainerResourcesResponse*) {
   return Change(context, "UpdateContainerResources", request->container_id(),
-                [&](const CallContext& caller) {
+                request, [&](const CallContext& caller) {
                   return node_->containers().UpdateResources(*request, caller);
                 });
 }

@@ -3,6 +3,7 @@
 #include <absl/time/clock.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <set>
@@ -41,6 +42,11 @@ void SetLimits(grpc::ServerBuilder* builder) {
   builder->SetResourceQuota(quota);
 }
 
+// Which process it was; calls only say which user (API-9).
+void LogPeer(const ucred& peer) {
+  spdlog::info("connection uid={} gid={} pid={}", peer.uid, peer.gid, peer.pid);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
@@ -50,15 +56,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   if (server->server_ == nullptr) {
     return absl::InternalError("the gRPC server did not start");
   }
-  auto* acceptor = server->acceptor_.get();
+  PeerAcceptors* acceptors = server->acceptors_.get();
   ASSIGN_OR_RETURN(
       server->listener_,
-      Listener::Start(options, [acceptor](base::UniqueFd connection) {
-        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters
-            parameters;
-        parameters.fd = connection.release();
-        acceptor->HandleNewConnection(&parameters);
-      }));
+      Listener::Start(
+          options, [acceptors](base::UniqueFd connection, const ucred& peer) {
+            LogPeer(peer);
+            acceptors->HandOver(std::move(connection), peer.uid);
+          }));
   return server;
 }
 
@@ -71,9 +76,7 @@ void Server::Serve(const std::vector<NamedService>& services) {
   (void)once;
   grpc::ServerBuilder builder;
   SetLimits(&builder);
-  acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      grpc::InsecureServerCredentials());
+  acceptors_ = std::make_unique<PeerAcceptors>(&builder);
   std::set<std::string> names;
   for (const NamedService& served : services) {
     builder.RegisterService(served.service);

@@ -12,6 +12,7 @@
 
 #include "agent/health_service.h"
 #include "agent/listener.h"
+#include "agent/peer_acceptors.h"
 
 namespace warren::agent {
 
@@ -56,7 +57,7 @@ class Server {
   void Serve(const std::vector<NamedService>& services);
 
   std::unique_ptr<HealthService> health_;
-  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
+  std::unique_ptr<PeerAcceptors> acceptors_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<Listener> listener_;
 };

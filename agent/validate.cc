@@ -134,16 +134,6 @@ absl::StatusOr<uint8_t> ParseDeviceAccess(absl::string_view field,
   return access;
 }
 
-absl::Status CheckKeys(
-    absl::string_view field,
-    const google::protobuf::Map<std::string, std::string>& keys) {
-  size_t size = 0;
-  for (const auto& [key, value] : keys) size += key.size() + value.size();
-  if (size <= kMaxKeysBytes) return absl::OkStatus();
-  return Invalid(field, absl::StrCat("has more than ", kMaxKeysBytes,
-                                     " bytes of keys and values"));
-}
-
 absl::Status CheckId(absl::string_view field, int64_t id) {
   if (id < 0 || id > INT32_MAX) {
     return Invalid(field, absl::StrCat(id, " is outside 0..", INT32_MAX));

@@ -4,7 +4,6 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
-#include <google/protobuf/map.h>
 
 #include <cstdint>
 #include <string>
@@ -17,8 +16,6 @@ namespace warren::agent {
 // Longest metadata name, uid or namespace; Kubernetes allows 253.
 inline constexpr size_t kMaxNameBytes = 1024;
 inline constexpr size_t kMaxPathBytes = 4095;  // PATH_MAX - 1
-// All labels, or all annotations, of one object; Kubernetes allows as much.
-inline constexpr size_t kMaxKeysBytes = 256 * 1024;
 
 absl::Status Invalid(absl::string_view field, absl::string_view why);
 // For what CRI allows and this build does not have; kUnimplemented.
@@ -51,12 +48,6 @@ absl::StatusOr<std::string> CheckRelativePath(absl::string_view field,
 // runtime::kDevice* bits.
 absl::StatusOr<uint8_t> ParseDeviceAccess(absl::string_view field,
                                           absl::string_view text);
-
-// Labels or annotations: stored, listed and given back as they are, so that
-// only their number of bytes, keys and values together, is bounded.
-absl::Status CheckKeys(
-    absl::string_view field,
-    const google::protobuf::Map<std::string, std::string>& keys);
 
 // A uid or gid: 0 to 2^31 - 1 (EXE-5).
 absl::Status CheckId(absl::string_view field, int64_t id);

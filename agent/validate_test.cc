@@ -64,16 +64,6 @@ TEST(Validate, EnvKeys) {
   EXPECT_FALSE(CheckEnvKey("f", "A=B").ok());
 }
 
-TEST(Validate, API_6_LabelsAreBounded) {
-  google::protobuf::Map<std::string, std::string> keys;
-  keys["a"] = std::string(kMaxKeysBytes - 3, 'x');
-  keys["b"] = "1";
-  EXPECT_TRUE(CheckKeys("labels", keys).ok());
-  keys["b"] = "12";
-  EXPECT_EQ(CheckKeys("labels", keys).message(),
-            "labels: has more than 262144 bytes of keys and values");
-}
-
 TEST(Validate, EXE_5_IdsAreInRange) {
   EXPECT_TRUE(CheckId("f", 0).ok());
   EXPECT_TRUE(CheckId("f", INT32_MAX).ok());

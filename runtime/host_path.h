@@ -23,6 +23,9 @@ struct HostPathOptions {
   MountPropagation propagation = MountPropagation::kPrivate;
   // Owners as this user namespace maps them, of the top mount; -1 = as is.
   int user_ns_fd = -1;
+  // Then device nodes and file systems in which the kernel shows itself stay
+  // as they are if they cannot be idmapped.
+  bool mapped_by_default = false;
 };
 
 struct HostTree {

@@ -124,6 +124,7 @@ class SourceOpener {
     options.make_missing = mount.make_missing;
     options.recursive = mount.recursive;
     options.propagation = mount.propagation;
+    options.mapped_by_default = mount.mapped_by_default;
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
     ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));
     ASSIGN_OR_RETURN(HostTree tree, CloneHostSource(source));

@@ -55,6 +55,7 @@ struct PlannedMount {
   // kHostPath: none = not idmapped. kImage: the pod's unless asked otherwise.
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
+  bool mapped_by_default = false;         // kHostPath: as in MountSpec
   std::vector<std::string> image_layers;  // kImage, lowest first
 };
 

@@ -71,6 +71,7 @@ absl::StatusOr<PlannedMount> PlanHostPath(const MountSpec& mount,
   m.propagation = mount.propagation;
   m.uid_mappings = mount.uid_mappings;
   m.gid_mappings = mount.gid_mappings;
+  m.mapped_by_default = mount.mapped_by_default;
   if (!mount.recursive_readonly) return m;
   if (!host.recursive_readonly) {
     return absl::FailedPreconditionError(absl::StrCat(

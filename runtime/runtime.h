@@ -138,6 +138,11 @@ struct MountSpec {
   // mount only); not necessarily the pod's mapping.
   std::vector<IdMapping> uid_mappings = {};
   std::vector<IdMapping> gid_mappings = {};
+  // The mappings are nobody's wish but follow from the pod's user namespace:
+  // device nodes and file systems in which the kernel shows itself (procfs,
+  // sysfs, …), none of which can be idmapped, stay as they are. Any other that
+  // cannot be is an error all the same.
+  bool mapped_by_default = false;
   // Instead of host_path: the layers of an image, lowest first, held by the
   // caller. Always read-only, nosuid, nodev and noexec.
   std::vector<std::string> image_layers = {};

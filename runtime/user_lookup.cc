@@ -184,22 +184,30 @@ absl::StatusOr<Choice> Choose(const UserRequest& request) {
   return choice;
 }
 
+// Links are followed inside the root: there are images (NixOS') in which all of
+// /etc is links into a store.
 absl::StatusOr<std::string> ReadDatabase(int rootfs_fd,
                                          const std::string& path) {
-  auto fd = base::OpenInRoot(rootfs_fd, path,
-                             O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+  auto fd = base::OpenInRoot(rootfs_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!fd.ok()) {
     const int error = base::GetErrno(fd.status());
-    if (error == ENOENT || error == ENOTDIR) return std::string();
-    if (error == ELOOP || error == ENXIO || error == ENODEV) {
-      return Bad(absl::StrCat("image's /", path), "not a regular file");
+    const bool missing = error == ENOENT || error == ENOTDIR;
+    // There, but a link to nowhere?
+    if (missing &&
+        !base::OpenInRoot(rootfs_fd, path, O_PATH | O_NOFOLLOW).ok()) {
+      return std::string();
+    }
+    if (missing || error == ELOOP || error == ENXIO || error == ENODEV) {
+      return Bad(absl::StrCat("image's /", path),
+                 "not a regular file of the image");
     }
     return fd.status();
   }
   struct stat st;
   if (fstat(fd->get(), &st) != 0) return base::ErrnoError(errno, path);
   if (!S_ISREG(st.st_mode)) {
-    return Bad(absl::StrCat("image's /", path), "not a regular file");
+    return Bad(absl::StrCat("image's /", path),
+               "not a regular file of the image");
   }
   auto text = base::ReadFd(fd->get(), kFileLimit);
   if (!text.ok() &&

@@ -24,9 +24,10 @@
 // each once.
 namespace warren::runtime {
 
-// Reads /etc/passwd and /etc/group below `rootfs_fd`, inside that root only,
-// and resolves. A missing file counts as empty; one that is no regular file or
-// is larger than 1 MiB is kInvalidArgument (FS-8).
+// Reads /etc/passwd and /etc/group below `rootfs_fd` and resolves. They may be
+// links; all are followed inside that root only, those of procfs never. A
+// missing file counts as empty; one that is no regular file, is larger than
+// 1 MiB or is a link to nowhere is kInvalidArgument (FS-8).
 absl::StatusOr<User> LookUpUser(const UserRequest& request, int rootfs_fd);
 
 // The same on the files' content. Pure. kInvalidArgument: unknown names,

@@ -230,7 +230,7 @@ TEST_F(UserFiles, FS_8_NothingButRegularFilesInside) {
   EXPECT_THAT(LookUp("").status().message(), HasSubstr("not a regular file"));
   ASSERT_EQ(unlink(passwd().c_str()), 0);
   ASSERT_EQ(symlink("nowhere", passwd().c_str()), 0);
-  EXPECT_EQ(Text(LookUp("")), "");
+  EXPECT_THAT(LookUp("").status().message(), HasSubstr("not a regular file"));
   ASSERT_EQ(unlink(passwd().c_str()), 0);
   ASSERT_EQ(mkdir(passwd().c_str(), 0755), 0);
   EXPECT_EQ(Text(LookUp("")), "");
@@ -246,6 +246,43 @@ TEST_F(UserFiles, FS_8_NothingButRegularFilesInside) {
 TEST_F(UserFiles, FS_8_SizeIsBounded) {
   Write(passwd(), std::string((1 << 20) + 1, '\n'));
   EXPECT_THAT(LookUp("").status().message(), HasSubstr("larger than 1 MiB"));
+}
+
+TEST_F(UserFiles, FS_8_LinksAreFollowedInsideOnly) {
+  // As in images that keep everything in a store.
+  ASSERT_TRUE(base::MakeDirs(AT_FDCWD, root() + "/nix/store/x", 0755).ok());
+  Write(root() + "/nix/store/x/passwd", kPasswd);
+  Write(root() + "/nix/store/x/group", kGroup);
+  ASSERT_EQ(symlink("/nix/store/x/passwd", passwd().c_str()), 0);
+  ASSERT_EQ(
+      symlink("../../../nix/store/x/group", (root() + "/etc/group").c_str()),
+      0);
+  const auto user = LookUp("www");
+  ASSERT_TRUE(user.ok()) << user.status();
+  EXPECT_EQ(user->uid, 33u);
+  EXPECT_THAT(user->groups, ElementsAre(34, 29));
+  // A file of the host, by any spelling, is none of the image's.
+  const std::string outside = root() + "-outside";
+  Write(outside, "host:x:0:0::/:\n");
+  for (const std::string& target : {outside, "../../../../.." + outside}) {
+    ASSERT_EQ(unlink(passwd().c_str()), 0);
+    ASSERT_EQ(symlink(target.c_str(), passwd().c_str()), 0);
+    EXPECT_THAT(LookUp("host").status().message(),
+                HasSubstr("not a regular file"))
+        << target;
+  }
+  ASSERT_EQ(unlink(outside.c_str()), 0);
+  // Nor do the bounds of what it leads to change.
+  Write(root() + "/nix/store/x/passwd", std::string((1 << 20) + 1, '\n'));
+  ASSERT_EQ(unlink(passwd().c_str()), 0);
+  ASSERT_EQ(symlink("/nix/store/x/passwd", passwd().c_str()), 0);
+  EXPECT_THAT(LookUp("").status().message(), HasSubstr("larger than 1 MiB"));
+  for (const char* odd : {"/nix/store", "/nix/fifo"}) {
+    ASSERT_EQ(unlink(passwd().c_str()), 0);
+    mkfifo((root() + "/nix/fifo").c_str(), 0644);
+    ASSERT_EQ(symlink(odd, passwd().c_str()), 0);
+    EXPECT_THAT(LookUp("").status().message(), HasSubstr("not a regular file"));
+  }
 }
 
 TEST_F(UserFiles, FS_8_FolderLinkStaysInside) {

@@ -43,6 +43,11 @@ warren_e2e_test(devices ${E}/devices_test.cc ${E}/cdi_test.cc)
 warren_e2e_test(security ${E}/entering_test.cc ${E}/exec_bounds_test.cc
   ${E}/host_view_test.cc ${E}/inert_keys_test.cc
   ${E}/odd_requests_test.cc ${E}/other_user_test.cc)
+# EXE-1, EXE-2: exec sessions that are hunted in each; a sanitized daemon takes
+# several times as long for one.
+target_compile_definitions(e2e_security_test PRIVATE
+  WARREN_HUNTED_EXECS=$<IF:$<BOOL:${WARREN_SANITIZE}>,500,10000>)
+set_tests_properties(e2e_security_test PROPERTIES TIMEOUT 600)
 warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
 
 # Debian's programs in images that the fixture makes (../support/images).

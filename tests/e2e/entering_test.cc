@@ -19,11 +19,13 @@
 namespace warren::test {
 namespace {
 
-// Exec sessions of one test; WARREN_TEST_EXECS=10000 is the nightly figure.
+// Exec sessions of one test, unless the environment says how many.
 int Execs() {
   const char* text = std::getenv("WARREN_TEST_EXECS");
   int count = 0;
-  return text != nullptr && absl::SimpleAtoi(text, &count) ? count : 500;
+  return text != nullptr && absl::SimpleAtoi(text, &count)
+             ? count
+             : WARREN_HUNTED_EXECS;
 }
 
 constexpr int kThreads = 4;

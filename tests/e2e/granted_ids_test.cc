@@ -1,11 +1,14 @@
 // What an operator can switch on: a user namespace for pods that ask for none,
 // ambient capabilities.
 #include <absl/strings/str_cat.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <set>
 #include <string>
 #include <vector>
 
+#include "tests/support/command.h"
 #include "tests/support/cri_test.h"
 #include "tests/support/oci_image.h"
 
@@ -140,6 +143,126 @@ TEST_F(GrantedIdsTest, RangesOfAKubeletAreLeftAloneAndIdsSurviveARestart) {
   EXPECT_NE(RootOf(b.pod, b.container), root);
   EXPECT_NE(RootOf(b.pod, b.container), kStart + kRange);
   EXPECT_CODE(client().RunPodSandbox(Pod("c")).status(), kResourceExhausted);
+}
+
+class GrantedVolumesTest : public GrantedIdsTest {
+ protected:
+  void SetUp() override {
+    GrantedIdsTest::SetUp();
+    if (HasFatalFailure()) return;
+    host_ = daemon().folder() + "/host";
+    ASSERT_EQ(RunCommand({"mkdir", "-p", host_ + "/fs"}).exit_code, 0);
+    ASSERT_TRUE(WriteHostFile(host_ + "/roots", "root's\n", 0600));
+    ASSERT_TRUE(WriteHostFile(host_ + "/apps", "app's\n", 0600));
+    ASSERT_EQ(chown((host_ + "/apps").c_str(), 1000, 1001), 0);
+  }
+  void TearDown() override {
+    RemoveAllPods();
+    RunCommand({"umount", "-R", host_ + "/fs"});
+    RunCommand({"rm", "-rf", host_});
+    GrantedIdsTest::TearDown();
+  }
+  void MountFs(const std::string& type) {
+    ASSERT_EQ(RunCommand({"mount", "-t", type, type, host_ + "/fs"}).exit_code,
+              0);
+    ASSERT_EQ(RunCommand({"mount", "--make-shared", host_ + "/fs"}).exit_code,
+              0);
+    ASSERT_TRUE(WriteHostFile(host_ + "/fs/roots", "root's\n", 0600));
+  }
+
+  std::string host_;
+};
+
+// The same as in the node's user namespace: who does not ask for one of his
+// own shall not need to know. Also for a container that was made by a daemon
+// that is no more.
+TEST_F(GrantedVolumesTest, FilesOfTheNodeAreWhoseTheyAre) {
+  cri::PodSandboxConfig pod = Pod("pod");
+  const std::string pod_id = RunPod(pod);
+  cri::ContainerConfig config = IdleConfig("main");
+  AddMount(&config, host_, "/rw", false);
+  AddMount(&config, host_, "/ro", true);
+  AddMount(&config, host_, "/rro", true);
+  config.mutable_mounts(2)->set_recursive_read_only(true);
+  AddMount(&config, host_ + "/apps", "/file", true);
+  cri::Mount* image = config.add_mounts();
+  image->set_container_path("/image");
+  image->mutable_image()->set_image(config.image().image());
+  const auto id = client().CreateContainer(pod_id, config, pod);
+  ASSERT_TRUE(id.ok()) << id.status();
+  KillDaemon();
+  StartDaemon();
+  ASSERT_TRUE(client().StartContainer(*id).ok());
+  EXPECT_NE(RootOf(pod_id, *id), 0u);
+  EXPECT_EQ(ShellOutput(*id,
+                        "stat -c %u:%g /rw/roots /ro/apps /rro/roots /file "
+                        "/image/bin; cat /rw/roots /ro/apps; "
+                        "touch /rw/new && chown 5:6 /rw/new; "
+                        "for f in /ro/x /rro/x /file; do "
+                        "touch $f 2>/dev/null && echo $f; done; true"),
+            "0:0\n1000:1001\n0:0\n1000:1001\n0:0\nroot's\napp's\n");
+  struct stat st;
+  ASSERT_EQ(stat((host_ + "/new").c_str(), &st), 0);
+  EXPECT_EQ(absl::StrCat(st.st_uid, ":", st.st_gid), "5:6");
+  // The status shows what was asked for.
+  EXPECT_EQ(StatusOf(*id).mounts(0).uidmappings_size(), 0);
+}
+
+TEST_F(GrantedVolumesTest, WhatIsMountedLaterComesAsItIs) {
+  MountFs("tmpfs");
+  ASSERT_EQ(RunCommand({"mkdir", host_ + "/fs/later"}).exit_code, 0);
+  cri::PodSandboxConfig pod = Pod("pod");
+  const std::string pod_id = RunPod(pod);
+  cri::ContainerConfig config = IdleConfig("main");
+  AddMount(&config, host_ + "/fs", "/v", false);
+  config.mutable_mounts(0)->set_propagation(cri::PROPAGATION_HOST_TO_CONTAINER);
+  const auto made = client().CreateContainer(pod_id, config, pod);
+  if (absl::IsFailedPrecondition(made.status())) {
+    GTEST_SKIP() << "tmpfs has idmapped mounts since Linux 6.3: "
+                 << made.status();
+  }
+  ASSERT_TRUE(made.ok()) << made.status();
+  ASSERT_TRUE(client().StartContainer(*made).ok());
+  ASSERT_EQ(
+      RunCommand({"mount", "-t", "tmpfs", "x", host_ + "/fs/later"}).exit_code,
+      0);
+  EXPECT_EQ(ShellOutput(*made, "stat -c %u /v /v/roots /v/later"),
+            "0\n0\n65534\n");
+}
+
+// Mounts that cannot be mapped: refused for data, which could not be used as
+// expected; as they are for the kernel's own files, which are nobody's data.
+TEST_F(GrantedVolumesTest, WhatCannotBeMappedIsRefusedUnlessItIsTheKernels) {
+  MountFs("ramfs");
+  cri::PodSandboxConfig pod = Pod("pod");
+  const std::string pod_id = RunPod(pod);
+  cri::ContainerConfig bad = IdleConfig("bad");
+  AddMount(&bad, host_ + "/fs", "/data", true);
+  const auto refused = client().CreateContainer(pod_id, bad, pod).status();
+  EXPECT_CODE(refused, kFailedPrecondition);
+  for (const char* part : {"mount /data", "idmapped", "(type ramfs)"}) {
+    EXPECT_THAT(std::string(refused.message()), testing::HasSubstr(part));
+  }
+  cri::ContainerConfig config = IdleConfig("main");
+  AddMount(&config, "/proc", "/host/proc", true);
+  AddMount(&config, "/sys", "/host/sys", true);
+  AddMount(&config, "/dev/zero", "/host/zero", false);
+  const std::string id = Run(pod_id, pod, config);
+  EXPECT_EQ(ShellOutput(id,
+                        "test -d /host/sys/kernel && "
+                        "cut -d' ' -f1 /host/proc/version; "
+                        "head -c3 /host/zero | wc -c"),
+            "Linux\n3\n");
+  // Who asks for mappings gets them or an error, whatever it is.
+  cri::ContainerConfig asked = IdleConfig("asked");
+  AddMount(&asked, "/sys", "/host/sys", true);
+  for (cri::IDMapping* m : {asked.mutable_mounts(0)->add_uidmappings(),
+                            asked.mutable_mounts(0)->add_gidmappings()}) {
+    m->set_host_id(kStart);
+    m->set_length(kRange);
+  }
+  EXPECT_CODE(client().CreateContainer(pod_id, asked, pod).status(),
+              kFailedPrecondition);
 }
 
 TEST_F(GrantedIdsTest, EXE_6_AmbientCapabilitiesWhereAllowed) {

@@ -308,5 +308,34 @@ TEST_F(HostViewTest, FS_8_LinksOfTheImageAreNotWrittenThrough) {
   EXPECT_TRUE(client().Call<cri::RemoveImageResponse>(remove).ok());
 }
 
+// As in images of NixOS: what a link leads to counts, within the image.
+TEST_F(HostViewTest, FS_8_UsersAreFoundThroughLinksInsideTheImage) {
+  OciImage image;
+  image.layers = {BusyboxLayer(
+      {"sh", "id"},
+      {{.name = "etc", .type = '5'},
+       {.name = "etc/passwd", .type = '2', .link = "/store/passwd"},
+       {.name = "etc/group", .type = '2', .link = "../store/group"},
+       {.name = "store", .type = '5'},
+       {.name = "store/passwd", .content = "app:x:1000:1001::/:\n"},
+       {.name = "store/group", .content = "more:x:1002:app\n"}})};
+  ASSERT_TRUE(
+      client().ImportImage("warren.test/store:1", OciArchive(image)).ok());
+  cri::PodSandboxConfig pod = Pod("pod");
+  cri::ContainerConfig config =
+      ShellConfig("main", "echo $(id -u) $(id -g) $(id -G)");
+  config.mutable_image()->set_image("warren.test/store:1");
+  config.mutable_linux()->mutable_security_context()->set_run_as_username(
+      "app");
+  WaitExited(Run(RunPod(pod), pod, config));
+  EXPECT_THAT(
+      ReadHostFile(absl::StrCat(pod.log_directory(), "/", config.log_path())),
+      testing::HasSubstr("1000 1001 1001 1002\n"));
+  RemoveAllPods();
+  cri::RemoveImageRequest remove;
+  remove.mutable_image()->set_image("warren.test/store:1");
+  EXPECT_TRUE(client().Call<cri::RemoveImageResponse>(remove).ok());
+}
+
 }  // namespace
 }  // namespace warren::test

@@ -226,7 +226,7 @@ TEST_F(IdentityTest, FS_8_PasswdAndGroupThatAreNoFiles) {
         {"folder", {.name = name, .type = '5'}},
         {"dangling link", {.name = name, .type = '2', .link = "nowhere"}},
         {"link to the node",
-         {.name = name, .type = '2', .link = "/etc/passwd"}},
+         {.name = name, .type = '2', .link = "/usr/bin/env"}},
         {"fifo", {.name = name, .type = '6'}},
         {"character device", {.name = name, .type = '3'}, false},
         {"block device", {.name = name, .type = '4'}, false},

@@ -1,15 +1,22 @@
 // Another user of the node: uid 1000 reaches nothing of ours, by name or by
 // socket.
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/support/command.h"
 #include "tests/support/cri_test.h"
@@ -46,6 +53,37 @@ class OtherUserTest : public CriTest {
     return RunCommand(all);
   }
 
+  // "device:inode" and path of all that find shows; the stranger's own walk
+  // if `who` is AsStranger.
+  using Walk = std::map<std::string, std::string>;
+  static Walk Found(CommandResult (*who)(std::vector<std::string>),
+                    std::vector<std::string> where) {
+    where.insert(where.begin(), "find");
+    // What other programs keep is of no interest, and processes come and go.
+    for (const char* word : {"(", "-path", "/proc", "-o", "-path", "/sys", ")",
+                             "-prune", "-o", "-printf", "%D:%i %p\\0"}) {
+      where.push_back(word);
+    }
+    Walk walk;
+    const std::string out = who(where).out;
+    for (const auto& line : absl::StrSplit(out, '\0', absl::SkipEmpty())) {
+      walk.insert(std::pair<std::string, std::string>(
+          absl::StrSplit(line, absl::MaxSplits(' ', 1))));
+    }
+    return walk;
+  }
+  // Below the folders that the daemon has for itself.
+  Walk Ours() {
+    Walk ours = Found([](auto command) { return RunCommand(command); },
+                      {daemon().state_dir(), daemon().run_dir()});
+    for (auto i = ours.begin(); i != ours.end();) {
+      const bool top =
+          i->second == daemon().state_dir() || i->second == daemon().run_dir();
+      i = top ? ours.erase(i) : std::next(i);
+    }
+    return ours;
+  }
+
   std::vector<std::pair<std::string, mode_t>> closed_;
 };
 
@@ -53,6 +91,10 @@ TEST_F(OtherUserTest, FS_9_NothingOfOursIsReached) {
   const std::string control = daemon().folder() + "/control";
   ASSERT_TRUE(WriteHostFile(control, "for everybody", 0644));
   ASSERT_EQ(AsStranger({"cat", control}).out, "for everybody");
+  // What a start leaves behind counts too; others use the machine's /tmp, so
+  // that it is looked at for as short a time as can be.
+  KillDaemon();
+  StartDaemon();
   cri::PodSandboxConfig pod = Pod("pod");
   Run(RunPod(pod), pod, IdleConfig("main"));
   cri::PodSandboxConfig mapped = Pod("mapped");
@@ -60,6 +102,11 @@ TEST_F(OtherUserTest, FS_9_NothingOfOursIsReached) {
   cri::ContainerConfig config = IdleConfig("main");
   UseUserNamespace(NamespaceOptions(&config), kStart);
   Run(RunPod(mapped), mapped, config);
+  const std::string strays =
+      RunCommand({"find", "/tmp", "/var/tmp", "/dev/shm", "-maxdepth", "1",
+                  "-name", "*warren*", "-newer", control})
+          .out;
+  EXPECT_EQ(strays, "") << "nothing in folders that everybody may write to";
   for (const std::string& top : {daemon().state_dir(), daemon().run_dir()}) {
     const std::string all = RunCommand({"find", top, "-mindepth", "1"}).out;
     ASSERT_NE(all, "");
@@ -78,11 +125,37 @@ TEST_F(OtherUserTest, FS_9_NothingOfOursIsReached) {
           << path;
     }
   }
-  const std::string strays =
-      RunCommand({"find", "/tmp", "/var/tmp", "/dev/shm", "-maxdepth", "1",
-                  "-name", "*warren*", "-newer", daemon().config_file()})
-          .out;
-  EXPECT_EQ(strays, "") << "nothing in folders that everybody may write to";
+}
+
+// All that a user of the node can see of it, whatever the way there: nothing is
+// a file of ours, by another name or in another place either, and nothing is
+// named after a pod or a container.
+TEST_F(OtherUserTest, FS_9_AWalkThroughTheNodeMeetsNothingOfOurs) {
+  cri::PodSandboxConfig pod = Pod("pod");
+  const std::string pod_id = RunPod(pod);
+  const std::string id = Run(pod_id, pod, IdleConfig("main"));
+  const std::string control = daemon().folder() + "/second-name";
+  ASSERT_EQ(link((daemon().state_dir() + "/lock").c_str(), control.c_str()), 0);
+  const Walk before = Ours();
+  const Walk seen = Found(AsStranger, {"/"});
+  const Walk after = Ours();
+  ASSERT_EQ(unlink(control.c_str()), 0);
+  EXPECT_GT(before.size(), 20u);
+  EXPECT_GT(seen.size(), 1000u);
+  std::vector<std::string> reached;
+  for (const auto& [inode, path] : seen) {
+    // Numbers of files that are gone are used again at once.
+    const auto was = before.find(inode);
+    const auto is = after.find(inode);
+    if (was != before.end() && is != after.end() && was->second == is->second) {
+      reached.push_back(path);
+    }
+    for (const std::string& name : {pod_id, id}) {
+      EXPECT_FALSE(absl::StrContains(path, name)) << path;
+    }
+  }
+  EXPECT_EQ(reached, std::vector<std::string>{control})
+      << "a second name in an open folder is all that is to be found";
 }
 
 TEST_F(OtherUserTest, API_1_TheSocketIsClosedToOthers) {

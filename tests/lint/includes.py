@@ -55,7 +55,8 @@ TABLE = [
     Row(r"agent/ctl/",
         ("agent/ctl/", "agent/cri.h", "runtime/base/", PROTO_NODE),
         GRPC + KERNEL),
-    Row(r"agent/(rpc|server|listener|main|fake_[a-z_]*|[a-z_]+_service)"
+    Row(r"agent/(rpc|server|listener|main|peer_acceptors|fake_[a-z_]*|"
+        r"[a-z_]+_service)"
         r"(_test)?\.(h|cc)$",
         ("agent/", "runtime/*", "runtime/base/", "runtime/image/",
          "netplugin/", "tests/fakes/", "tests/support/", PROTO_CRI,

@@ -56,6 +56,10 @@ struct PlannedMount {
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
   std::vector<std::string> image_layers;  // kImage, lowest first
+  // SELinux label of its files, "" = as they are. kHostPath: it is given to
+  // what is there (CRI's selinux_relabel); kPodFile, kShm: to the file or root
+  // itself; the others are made with it.
+  std::string label;
 };
 
 struct MountPlan {

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <utility>
+#include <cstring>
+#include <vector>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
@@ -27,12 +28,13 @@ constexpr size_t kMaxLabel = 4096;
 
 // Never as a whole; what is below them may well be a volume.
 constexpr const char* kNodeFolders[] = {
-    "/",        "/bin",     "/etc",     "/home",      "/lib",    "/lib32",
-    "/lib64",   "/libx32",  "/media",   "/mnt",       "/opt",    "/root",
-    "/run",     "/sbin",    "/srv",     "/tmp",       "/var",    "/var/cache",
-    "/var/lib", "/var/log", "/var/run", "/var/spool", "/var/tmp"};
+    "/",        "/home",    "/media",     "/mnt",    "/opt",       "/root",
+    "/run",     "/srv",     "/tmp",       "/var",    "/var/cache", "/var/lib",
+    "/var/log", "/var/run", "/var/spool", "/var/tmp"};
 // Nor anything in these.
-constexpr const char* kNodeTrees[] = {"/boot", "/dev", "/proc", "/sys", "/usr"};
+constexpr const char* kNodeTrees[] = {"/bin",  "/boot",  "/dev",   "/etc",
+                                      "/lib",  "/lib32", "/lib64", "/libx32",
+                                      "/proc", "/sbin",  "/sys",   "/usr"};
 
 // An O_PATH descriptor cannot be asked by itself. Of a symlink this is the
 // symlink: nothing is followed behind the descriptor.
@@ -42,7 +44,8 @@ bool HasLabel(const std::string& path, const std::string& label) {
   char now[kMaxLabel];
   const ssize_t n = getxattr(path.c_str(), kAttribute, now, sizeof(now));
   // With or without a NUL at the end.
-  return n >= 0 && absl::string_view(now, strnlen(now, n)) == label;
+  return n >= 0 &&
+         absl::string_view(now, strnlen(now, static_cast<size_t>(n))) == label;
 }
 
 // ENOTSUP included.

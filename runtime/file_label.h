@@ -37,9 +37,9 @@ absl::Status LabelTree(int place, const std::string& label,
                        int max_depth = kMaxLabelDepth);
 
 // kInvalidArgument when `place` is a folder that the node needs as it is ("/",
-// /etc, /var, …, by whatever name it was found) or lies in one with nothing
-// but the node's own (/usr, /dev, …): labelled for a container, it would be
-// lost to everybody else.
+// /home, /var, …, by whatever name it was found) or lies in one with nothing
+// but the node's own (/etc, /usr, /dev, …): labelled for a container, it would
+// be lost to everybody else.
 absl::Status CheckMayLabel(int place);
 
 }  // namespace warren::runtime

@@ -66,11 +66,11 @@ class SelinuxTest : public CriTest {
               0);
     OciImage image;
     image.config_json = R"({"Env":["PATH=/bin"],"Volumes":{"/data":{}}})";
-    image.layers = {BusyboxLayer(
-        {"sh", "sleep", "cat", "ls", "touch", "rm", "head", "tty", "chmod"},
-        {{.name = "data", .type = '5'},
-         {.name = "data/seed", .content = "seed"},
-         {.name = "etc", .type = '5'}})};
+    image.layers = {BusyboxLayer({"sh", "sleep", "cat", "ls", "touch", "rm",
+                                  "head", "tty", "chmod", "grep"},
+                                 {{.name = "data", .type = '5'},
+                                  {.name = "data/seed", .content = "seed"},
+                                  {.name = "etc", .type = '5'}})};
     ASSERT_TRUE(client().ImportImage(kImage, OciArchive(image)).ok());
   }
   void TearDown() override {
@@ -199,8 +199,10 @@ TEST_F(SelinuxTest, EXE_8_AConfinedContainerCanUseWhatIsItsOwn) {
       "rm /dev/shm/$1; cat /data/seed; echo x >/data/seed; ls /img/bin "
       ">/dev/null; ls /sys >/dev/null; head -c 1 /dev/urandom >/dev/null; "
       "ls /proc/irq; cat /bin/busybox >/busybox; chmod 755 /busybox; "
-      "/busybox true; ";
+      "/busybox true; cat /proc/keys >/keys; ";
   const std::string queue = "touch /dev/mqueue/$1; rm /dev/mqueue/$1; ";
+  // Of the keys that exist this shows those it may see: its session's keyring.
+  const std::string keys = "grep -q _ses /keys; ";
   for (const bool mapped : {false, true}) {
     SCOPED_TRACE(mapped ? "mapped" : "plain");
     cri::PodSandboxConfig pod = Pod(mapped ? "mapped" : "plain");
@@ -212,7 +214,7 @@ TEST_F(SelinuxTest, EXE_8_AConfinedContainerCanUseWhatIsItsOwn) {
       Options(&pod)->set_level("s0:c2");
     }
     // A queue's file system in a user namespace takes no labels.
-    const std::string script = absl::StrCat(work, mapped ? "" : queue);
+    const std::string script = absl::StrCat(work, mapped ? "" : queue + keys);
     config.clear_command();
     for (const char* word : {"/bin/sh", "-c"}) config.add_command(word);
     config.add_args(absl::StrCat("(set -- program; ", script,
@@ -371,7 +373,7 @@ TEST_F(SelinuxTest, FS_10_WhatIsSharedWithTheHostKeepsItsLabel) {
   const std::string pod_id = RunPod(pod);
   const std::string id = Run(pod_id, pod, config);
   const std::string root = absl::StrCat("/proc/", HostPid(pod_id, id), "/root");
-  EXPECT_EQ(LabelOf(root), kFiles);
+  EXPECT_EQ(LabelOf(root + "/."), kFiles);
   EXPECT_EQ(LabelOf(root + "/dev"), kFiles);
   EXPECT_NE(LabelOf(root + "/dev/mqueue"), "");
   EXPECT_EQ(LabelOf(root + "/dev/mqueue").find("container_file_t"),

@@ -13,9 +13,6 @@
 #include "runtime/id_map.h"
 
 // What a container sees of the node's files.
-//
-// selinux_relabel has nothing to do here: a mount is relabelled to the label
-// of its container, and no container has one.
 namespace warren::agent {
 namespace {
 
@@ -150,6 +147,7 @@ absl::Status ConvertHostPath(const std::string& field, const cri::Mount& in,
   ASSIGN_OR_RETURN(out->propagation,
                    Propagation(absl::StrCat(field, ".propagation"),
                                in.propagation(), user_namespace));
+  out->selinux_relabel = in.selinux_relabel();
   return absl::OkStatus();
 }
 

@@ -164,6 +164,7 @@ TEST(ConvertMounts, RecursiveReadonlyAndOwners) {
   ASSERT_TRUE(out.ok()) << out.status();
   const runtime::MountSpec& mount = out->spec.mounts[0];
   EXPECT_TRUE(mount.recursive_readonly);
+  EXPECT_TRUE(mount.selinux_relabel);
   EXPECT_THAT(mount.uid_mappings,
               ElementsAre(runtime::IdMapping{0, 65536, 10}));
   EXPECT_THAT(mount.gid_mappings,

@@ -185,6 +185,10 @@ absl::Status ConvertLabels(const ContainerInputs& inputs,
   ASSIGN_OR_RETURN(spec->selinux_label,
                    SelinuxLabel(InSecurity("selinux_options"),
                                 SelinuxOptions(inputs), modules));
+  spec->selinux_pod_level = inputs.sandbox_config.linux()
+                                .security_context()
+                                .selinux_options()
+                                .level();
   return absl::OkStatus();
 }
 

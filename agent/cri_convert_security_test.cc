@@ -75,6 +75,7 @@ TEST(ConvertSecurity, EXE_8_LabelsOfTheContainerElseOfThePod) {
   out = test.Convert();
   ASSERT_TRUE(out.ok()) << out.status();
   EXPECT_EQ(out->spec.selinux_label, "system_u:system_r:own_t:s0");
+  EXPECT_EQ(out->spec.selinux_pod_level, "s0:c1");
   // A privileged one has no label, and needs no host that could apply it.
   security->set_privileged(true);
   test.pod.mutable_linux()->mutable_security_context()->set_privileged(true);

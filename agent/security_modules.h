@@ -58,6 +58,8 @@ absl::StatusOr<std::string> AppArmorProfile(absl::string_view field,
 // The label "user:role:type:level" to enter; "" = none was asked for. What the
 // options leave out is that of an ordinary container:
 // system_u:system_r:container_t:s0. Levels are sN[-sN][:cA[.cB][,cC…]].
+// Categories, which tell containers apart, are never made up: who shares the
+// host's pid or ipc namespace has those of its request or none.
 absl::StatusOr<std::string> SelinuxLabel(absl::string_view field,
                                          const cri::SELinuxOption& options,
                                          const SecurityModules& modules);

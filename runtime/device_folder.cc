@@ -64,14 +64,15 @@ absl::Status MakeNode(int folder, const std::string& name,
 
 absl::StatusOr<base::UniqueFd> MakeDeviceFolder(
     const std::string& path, const std::vector<DeviceNode>& nodes,
-    uint32_t root_uid, uint32_t root_gid, uint64_t attributes) {
+    uint32_t root_uid, uint32_t root_gid, uint64_t attributes,
+    const std::string& label) {
+  std::vector<FsParameter> parameters = {{"mode", "0755"},
+                                         {"size", "65536k"},
+                                         {"uid", absl::StrCat(root_uid)},
+                                         {"gid", absl::StrCat(root_gid)}};
+  if (!label.empty()) parameters.push_back({"context", label});
   ASSIGN_OR_RETURN(base::UniqueFd root,
-                   NewFileSystem("tmpfs",
-                                 {{"mode", "0755"},
-                                  {"size", "65536k"},
-                                  {"uid", absl::StrCat(root_uid)},
-                                  {"gid", absl::StrCat(root_gid)}},
-                                 attributes));
+                   NewFileSystem("tmpfs", parameters, attributes));
   for (const DeviceNode& node : nodes) {
     const std::string below = node.container_path.substr(path.size());
     std::string name;

@@ -15,14 +15,16 @@ namespace warren::runtime {
 
 // A container's /dev, detached: a tmpfs of 64 MiB, mode 0755, owned by the
 // given ids of the host, with all `nodes` in it; their container_path is below
-// `path`. Folders on the way are made alike.
+// `path`. Folders on the way are made alike. `label`: SELinux label of all of
+// it, "" = as the policy says.
 //
 // Made by the agent and not by the container's init because a user namespace
 // can neither mknod(2) nor open a node on a file system that it owns; the
 // tmpfs belongs to the host's. What it takes is one mount, however many nodes.
 absl::StatusOr<base::UniqueFd> MakeDeviceFolder(
     const std::string& path, const std::vector<DeviceNode>& nodes,
-    uint32_t root_uid, uint32_t root_gid, uint64_t attributes);
+    uint32_t root_uid, uint32_t root_gid, uint64_t attributes,
+    const std::string& label = "");
 
 // A detached bind of the host's node at node.host_path, for where a node
 // cannot be made. The path is only how to get there: kFailedPrecondition

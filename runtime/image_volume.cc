@@ -11,6 +11,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/file_label.h"
 #include "runtime/mount_calls.h"
 #include "runtime/overlay.h"
 #include "runtime/rootfs.h"
@@ -50,6 +51,7 @@ absl::StatusOr<HostTree> OpenImageVolume(const ImageVolumeOptions& o) {
   overlay.dir = o.rootfs_dir;
   overlay.attributes = o.attributes;
   overlay.user_ns_fd = o.user_ns_fd;
+  overlay.label = o.label;
   ASSIGN_OR_RETURN(Overlay whole, MakeOverlay(overlay));
   if (o.user_ns_fd >= 0 && !whole.idmapped) {
     return absl::FailedPreconditionError(
@@ -76,6 +78,7 @@ absl::StatusOr<base::UniqueFd> MakeOwnVolume(const OwnVolumeOptions& o,
   } else if (fchown(folder.get(), o.root_uid, o.root_gid) != 0) {
     return base::ErrnoError(errno, "chown");
   }
+  if (!o.label.empty()) RETURN_IF_ERROR(LabelTree(folder.get(), o.label));
   ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(folder.get(), "", false));
   RETURN_IF_ERROR(ChangeMount(
       tree.get(), {.set = o.attributes, .propagation = MS_PRIVATE}));

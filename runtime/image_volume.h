@@ -20,6 +20,7 @@ struct ImageVolumeOptions {
   std::string sub_path;                 // relative; "" = the whole tree
   uint64_t attributes = 0;              // MOUNT_ATTR_*
   int user_ns_fd = -1;                  // who its owners are; -1 = as is
+  std::string label;                    // SELinux, see overlay.h
   std::string rootfs_dir;               // of the container, see rootfs.h
   MountNamespaces* mount_namespaces = nullptr;
 };
@@ -38,6 +39,7 @@ struct OwnVolumeOptions {
   uint64_t attributes = 0;  // MOUNT_ATTR_*
   uint32_t root_uid = 0;    // owner when the image has nothing there
   uint32_t root_gid = 0;
+  std::string label;  // SELinux label of all of it, "" = none
 };
 
 // Makes <rootfs_dir>/volumes/<name> with what the rootfs has at `path`

@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/devices.h"
+#include "runtime/file_label.h"
 #include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/mounts.h"
@@ -92,6 +93,7 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
                             spec.layer_dirs.end());
   options.dir = RootfsDir(spec.id);
   options.attributes = plan.rootfs_attributes;
+  options.label = FileLabel(spec.selinux_label);
   base::UniqueFd user_ns;
   if (HasUserNamespace(spec.sandbox)) {
     ASSIGN_OR_RETURN(user_ns, mount_namespaces_->OpenPin(spec.sandbox.id,

@@ -13,6 +13,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/device_folder.h"
+#include "runtime/file_label.h"
 #include "runtime/id_map.h"
 #include "runtime/image_volume.h"
 #include "runtime/mount_calls.h"
@@ -23,10 +24,12 @@ namespace {
 // Read-only tmpfs with a mount point for each hierarchy. A hierarchy of
 // several controllers ("cpu,cpuacct") is also found under each one's name.
 absl::StatusOr<base::UniqueFd> MakeCgroupFolder(
-    const std::vector<CgroupMount>& cgroups) {
+    const std::vector<CgroupMount>& cgroups, const std::string& label) {
+  std::vector<FsParameter> parameters = {{"mode", "0755"}, {"size", "64k"}};
+  if (!label.empty()) parameters.push_back({"context", label});
   ASSIGN_OR_RETURN(
       base::UniqueFd folder,
-      NewFileSystem("tmpfs", {{"mode", "0755"}, {"size", "64k"}},
+      NewFileSystem("tmpfs", parameters,
                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   for (const CgroupMount& c : cgroups) {
     if (mkdirat(folder.get(), c.name.c_str(), 0755) != 0) {
@@ -49,6 +52,19 @@ absl::StatusOr<base::UniqueFd> OpenPodFile(const MountPlaces& places,
                                             places.sandbox_id, mount.path));
   RETURN_IF_ERROR(ChangeMount(
       tree.get(), {.set = mount.attributes, .propagation = MS_PRIVATE}));
+  if (!mount.label.empty()) {
+    RETURN_IF_ERROR(LabelFile(tree.get(), mount.label));
+  }
+  return tree;
+}
+
+absl::StatusOr<base::UniqueFd> OpenShm(const MountPlaces& places,
+                                       const PlannedMount& mount) {
+  ASSIGN_OR_RETURN(base::UniqueFd tree,
+                   places.mount_namespaces->CloneShm(places.sandbox_id));
+  if (!mount.label.empty()) {
+    RETURN_IF_ERROR(LabelFile(tree.get(), mount.label));
+  }
   return tree;
 }
 
@@ -81,7 +97,7 @@ class SourceOpener {
         ASSIGN_OR_RETURN(
             o.source,
             MakeDeviceFolder(o.op.target(), mount.devices, places_.root_uid,
-                             places_.root_gid, mount.attributes));
+                             places_.root_gid, mount.attributes, mount.label));
         break;
       }
       case MountSource::kHostDevice: {
@@ -93,12 +109,12 @@ class SourceOpener {
         break;
       }
       case MountSource::kShm: {
-        ASSIGN_OR_RETURN(
-            o.source, places_.mount_namespaces->CloneShm(places_.sandbox_id));
+        ASSIGN_OR_RETURN(o.source, OpenShm(places_, mount));
         break;
       }
       case MountSource::kCgroupFolder: {
-        ASSIGN_OR_RETURN(o.source, MakeCgroupFolder(*places_.cgroups));
+        ASSIGN_OR_RETURN(o.source,
+                         MakeCgroupFolder(*places_.cgroups, mount.label));
         break;
       }
     }
@@ -127,6 +143,11 @@ class SourceOpener {
     options.mapped_by_default = mount.mapped_by_default;
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
     ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));
+    if (!mount.label.empty()) {
+      RETURN_IF_ERROR(CheckMayLabel(source.place.get()));
+      RETURN_IF_ERROR_IN(LabelTree(source.place.get(), mount.label),
+                         mount.path);
+    }
     ASSIGN_OR_RETURN(HostTree tree, CloneHostSource(source));
     Take(std::move(tree), o);
     if (mount.propagation != MountPropagation::kPrivate) {
@@ -140,6 +161,7 @@ class SourceOpener {
     options.layer_dirs = mount.image_layers;
     options.sub_path = mount.path;
     options.attributes = mount.attributes;
+    options.label = mount.label;
     options.rootfs_dir = places_.rootfs_dir;
     options.mount_namespaces = places_.mount_namespaces;
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
@@ -155,6 +177,7 @@ class SourceOpener {
     options.rootfs_dir = places_.rootfs_dir;
     options.name = absl::StrCat(volumes_++);
     options.attributes = mount.attributes;
+    options.label = mount.label;
     const SandboxSpec& pod = *places_.sandbox;
     options.root_uid = ToHostId(pod.uid_mappings, 0).value_or(0);
     options.root_gid = ToHostId(pod.gid_mappings, 0).value_or(0);

@@ -12,6 +12,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/devices.h"
+#include "runtime/file_label.h"
 #include "runtime/id_map.h"
 #include "runtime/namespaces.h"
 #include "runtime/requested_mounts.h"
@@ -222,6 +223,40 @@ absl::StatusOr<std::vector<DeviceNode>> NotCovered(
   return free_devices;
 }
 
+// What a confined process needs to use its own file systems. The kernel gives
+// procfs, sysfs and cgroups labels by policy, and what is the host's keeps its
+// own. A queue of an IPC namespace takes no label when it is mounted, as it
+// has been there from the start.
+void AddLabels(const ContainerSpec& spec, std::vector<PlannedMount>* mounts) {
+  if (spec.selinux_label.empty()) return;
+  const std::string own = FileLabel(spec.selinux_label);
+  const std::string& level = spec.selinux_pod_level;
+  const std::string shared =
+      FileLabelAt(spec.selinux_label, level.empty() ? "s0" : level);
+  for (PlannedMount& m : *mounts) {
+    const std::string& type = m.op.fs_type();
+    switch (m.source) {
+      case MountSource::kHostPath:
+      case MountSource::kHostDevice:
+        break;
+      case MountSource::kPodFile:
+      case MountSource::kShm:
+        m.label = shared;
+        break;
+      case MountSource::kNone:
+        if (m.op.kind() == MountOp::MASK || type == "devpts") {
+          m.op.add_fs_options(absl::StrCat("context=", own));
+        } else if (type == "mqueue" &&
+                   spec.sandbox.ipc != NamespaceMode::kHost) {
+          m.op.set_root_label(shared);
+        }
+        break;
+      default:
+        m.label = own;
+    }
+  }
+}
+
 absl::Status AddCovers(const std::vector<std::string>& paths,
                        MountOp::Kind kind, const char* field,
                        std::vector<PlannedMount>* mounts) {
@@ -301,6 +336,7 @@ absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
                             &plan.mounts));
   RETURN_IF_ERROR(AddCovers(spec.readonly_paths, MountOp::READONLY,
                             "readonly_paths", &plan.mounts));
+  AddLabels(spec, &plan.mounts);
   return plan;
 }
 

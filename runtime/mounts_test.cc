@@ -287,5 +287,58 @@ TEST(Mounts, CleanPaths) {
   EXPECT_FALSE(CleanPath("/" + std::string(4096, 'a')).ok());
 }
 
+// What each mount of a labelled container is told.
+std::string LabelAt(const MountPlan& plan, const std::string& target) {
+  const PlannedMount* m = At(plan, target);
+  if (m == nullptr) return "missing";
+  for (const std::string& option : m->op.fs_options()) {
+    if (option.substr(0, 8) == "context=") return option;
+  }
+  return m->op.root_label().empty() ? m->label : "root " + m->op.root_label();
+}
+
+TEST(Mounts, EXE_8_LabelsOfWhatIsTheContainersOwn) {
+  const std::string files = "u:object_r:container_file_t:";
+  ContainerSpec spec;
+  spec.selinux_label = "u:r:t:s0:c1,c2";
+  spec.volumes = {"/data"};
+  spec.mounts = {
+      {.container_path = "/asked", .host_path = "/h"},
+      {.container_path = "/plain", .host_path = "/h"},
+      {.container_path = "/image", .host_path = "", .image_layers = {"/l"}}};
+  spec.mounts[0].selinux_relabel = true;
+  spec.masked_paths = {"/proc/acpi"};
+  MountPlan plan = Plan(spec);
+  for (const char* target :
+       {"/dev", "/data", "/asked", "/image", "/sys/fs/cgroup"}) {
+    EXPECT_EQ(LabelAt(plan, target), files + "s0:c1,c2") << target;
+  }
+  for (const char* target : {"/dev/pts", "/proc/acpi"}) {
+    EXPECT_EQ(LabelAt(plan, target), "context=" + files + "s0:c1,c2") << target;
+  }
+  for (const char* target :
+       {"/proc", "/sys", "/sys/fs/cgroup/systemd", "/plain", "/dev/fd"}) {
+    EXPECT_EQ(LabelAt(plan, target), "") << target;
+  }
+  EXPECT_EQ(LabelAt(plan, "/dev/mqueue"), "root " + files + "s0");
+  spec.selinux_pod_level = "s0:c1";
+  plan = Plan(spec);
+  EXPECT_EQ(LabelAt(plan, "/dev/mqueue"), "root " + files + "s0:c1");
+  for (const char* target : {"/dev/shm", "/etc/hosts"}) {
+    EXPECT_EQ(LabelAt(plan, target), files + "s0:c1") << target;
+  }
+  // FS-10: what is the host's keeps its own.
+  spec.sandbox.ipc = NamespaceMode::kHost;
+  plan = Plan(spec);
+  EXPECT_EQ(LabelAt(plan, "/dev/shm"), "");
+  EXPECT_EQ(LabelAt(plan, "/dev/mqueue"), "");
+  // Without a label nobody gives any.
+  spec.selinux_label.clear();
+  const MountPlan none = Plan(spec);
+  for (const PlannedMount& m : none.mounts) {
+    EXPECT_EQ(LabelAt(none, m.op.target()), "") << m.op.target();
+  }
+}
+
 }  // namespace
 }  // namespace warren::runtime

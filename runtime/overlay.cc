@@ -21,13 +21,15 @@ namespace {
 std::string FdPath(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
 
 // Redirects and metacopy are attributes that a layer could bring (IMG-2).
-std::vector<FsParameter> CommonParameters(const UpperDirs& dirs) {
+std::vector<FsParameter> CommonParameters(const OverlayOptions& o,
+                                          const UpperDirs& dirs) {
   std::vector<FsParameter> parameters = {
       {"redirect_dir", "nofollow"},
       {"metacopy", "off"},
       // Layers mark opaque folders with user.overlay.opaque
       // (runtime/image/README.md).
       {"userxattr", ""}};
+  if (!o.label.empty()) parameters.push_back({"context", o.label});
   if (!dirs.upper.valid()) return parameters;
   parameters.push_back({"upperdir", FdPath(dirs.upper.get())});
   parameters.push_back({"workdir", FdPath(dirs.work.get())});
@@ -39,7 +41,7 @@ std::vector<FsParameter> CommonParameters(const UpperDirs& dirs) {
 absl::StatusOr<base::UniqueFd> Mount(const OverlayOptions& o,
                                      const UpperDirs& dirs,
                                      std::vector<FsParameter> layers) {
-  std::vector<FsParameter> parameters = CommonParameters(dirs);
+  std::vector<FsParameter> parameters = CommonParameters(o, dirs);
   for (FsParameter& p : layers) parameters.push_back(std::move(p));
   return NewFileSystem("overlay", parameters, o.attributes);
 }
@@ -114,8 +116,11 @@ absl::StatusOr<base::UniqueFd> MountInPrivate(const OverlayOptions& o,
                                              O_PATH | O_DIRECTORY));
   }
   std::string options = absl::StrCat("lowerdir=", lower);
-  for (const FsParameter& p : CommonParameters(dirs)) {
-    absl::StrAppend(&options, ",", p.key, p.value.empty() ? "" : "=", p.value);
+  for (const FsParameter& p : CommonParameters(o, dirs)) {
+    // A label may hold commas.
+    const char* quote = p.key == "context" ? "\"" : "";
+    absl::StrAppend(&options, ",", p.key, p.value.empty() ? "" : "=", quote,
+                    p.value, quote);
   }
   if (options.size() >= 4096) {
     return absl::FailedPreconditionError(

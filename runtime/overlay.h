@@ -33,6 +33,8 @@ struct OverlayOptions {
   uint64_t attributes = 0;  // MOUNT_ATTR_*
   // Shows the layers' owners as this user namespace maps them; -1 = as is.
   int user_ns_fd = -1;
+  // SELinux label that all files show, whatever the layers' are; "" = theirs.
+  std::string label;
   // As on a kernel before 6.7, for tests.
   bool old_kernel = false;
 };

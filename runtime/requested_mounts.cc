@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/base/status.h"
+#include "runtime/file_label.h"
 #include "runtime/id_map.h"
 
 namespace warren::runtime {
@@ -54,7 +55,8 @@ PlannedMount PlanImage(const ContainerSpec& spec, const MountSpec& mount) {
   return m;
 }
 
-absl::StatusOr<PlannedMount> PlanHostPath(const MountSpec& mount,
+absl::StatusOr<PlannedMount> PlanHostPath(const ContainerSpec& spec,
+                                          const MountSpec& mount,
                                           const MountHost& host,
                                           uint64_t guard) {
   RETURN_IF_ERROR_IN(CleanPath(mount.host_path).status(), "mounts: host_path");
@@ -72,6 +74,7 @@ absl::StatusOr<PlannedMount> PlanHostPath(const MountSpec& mount,
   m.uid_mappings = mount.uid_mappings;
   m.gid_mappings = mount.gid_mappings;
   m.mapped_by_default = mount.mapped_by_default;
+  if (mount.selinux_relabel) m.label = FileLabel(spec.selinux_label);
   if (!mount.recursive_readonly) return m;
   if (!host.recursive_readonly) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -102,7 +105,7 @@ absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
   }
   PlannedMount planned;
   if (mount.image_layers.empty()) {
-    ASSIGN_OR_RETURN(planned, PlanHostPath(mount, host, guard));
+    ASSIGN_OR_RETURN(planned, PlanHostPath(spec, mount, host, guard));
   } else {
     planned = PlanImage(spec, mount);
   }

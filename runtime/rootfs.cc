@@ -58,6 +58,7 @@ absl::StatusOr<Rootfs> MakeRootfs(const RootfsOptions& options) {
   overlay.make_upper = [&] { return MakeUpper(options); };
   overlay.attributes = options.attributes;
   overlay.user_ns_fd = options.user_ns_fd;
+  overlay.label = options.label;
   overlay.old_kernel = options.old_kernel;
   auto made = MakeOverlay(overlay);
   if (!made.ok()) {

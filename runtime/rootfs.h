@@ -33,6 +33,7 @@ struct RootfsOptions {
   int user_ns_fd = -1;
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;
+  std::string label;  // SELinux, see overlay.h
   // As on a kernel before 6.7, for tests.
   bool old_kernel = false;
 };

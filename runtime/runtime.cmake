@@ -17,6 +17,7 @@ add_library(warren_runtime STATIC
   device_rules.cc
   devices.cc
   exit_watcher.cc
+  file_label.cc
   host_path.cc
   image_volume.cc
   launch_request.cc
@@ -54,6 +55,7 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_update_test.cc
   device_rules_test.cc
   devices_test.cc
+  file_label_test.cc
   id_map_test.cc
   mountinfo_test.cc
   mounts_test.cc

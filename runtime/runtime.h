@@ -151,6 +151,9 @@ struct MountSpec {
   bool nodev = false;
   bool noexec = false;
   bool recursive = true;  // with all mounts below host_path
+  // What is at host_path, and all below it, gets the label of the container's
+  // files; without an effect when the container has no label.
+  bool selinux_relabel = false;
 };
 
 struct ContainerSpec {
@@ -180,7 +183,9 @@ struct ContainerSpec {
   // error of the start. Empty = none.
   std::string apparmor_profile;
   std::string selinux_label;  // user:role:type:level
-  bool privileged = false;    // has every device of the host's /dev as well
+  // Level of what the pod's containers share; empty = s0, open to all of them.
+  std::string selinux_pod_level;
+  bool privileged = false;  // has every device of the host's /dev as well
   bool no_new_privs = false;
   // A Localhost profile is read by CreateContainer and never again.
   SeccompChoice seccomp;

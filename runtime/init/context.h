@@ -43,6 +43,8 @@ int OpenStdio(Context* c);
 int PlaceStdio(Context* c);
 
 // identity.cc
+// One write to a file of `proc_fd`, as the kernel takes it (proc_pid_attr(5)).
+int WriteAttribute(int proc_fd, const char* name, const char* text);
 int SetLimits(Context* c);
 int SetSecurityLabels(Context* c);
 int DropBounding(Context* c);

@@ -47,15 +47,6 @@ int SetCaps(const CapSets& sets) {
   return syscall(SYS_capset, &header, data) == 0 ? 0 : errno;
 }
 
-// One write, as the kernel takes it (proc_pid_attr(5)).
-int WriteAttribute(int proc_fd, const char* name, const char* text) {
-  const int fd = openat(proc_fd, name, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  const int error = write(fd, text, strlen(text)) < 0 ? errno : 0;
-  close(fd);
-  return error;
-}
-
 // Without no_new_privs a filter needs CAP_SYS_ADMIN (seccomp(2)).
 uint64_t NeededForFilter(const ProgramPlan& program) {
   const bool needed = program.seccomp.len != 0 && !program.no_new_privs;
@@ -63,6 +54,14 @@ uint64_t NeededForFilter(const ProgramPlan& program) {
 }
 
 }  // namespace
+
+int WriteAttribute(int proc_fd, const char* name, const char* text) {
+  const int fd = openat(proc_fd, name, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  const int error = write(fd, text, strlen(text)) < 0 ? errno : 0;
+  close(fd);
+  return error;
+}
 
 // A limit above the current hard one needs CAP_SYS_RESOURCE; without it the
 // nearest allowed value is taken.

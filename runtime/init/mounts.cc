@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -100,6 +101,18 @@ int Attach(int root, const MountStep& step) {
   return SetAttributes(step.fd, step.attributes, step.propagation);
 }
 
+// ENOTSUP: there are no labels, or (in a user namespace) not on this.
+int LabelRoot(int mount_fd, const char* label) {
+  const int fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  int error = 0;
+  if (fsetxattr(fd, "security.selinux", label, strlen(label) + 1, 0) != 0) {
+    error = errno == ENOTSUP ? 0 : errno;
+  }
+  close(fd);
+  return error;
+}
+
 // Our own file systems sit on real folders, never behind a link that the
 // image brought (FS-2).
 int MountNewFs(int root, const MountStep& step) {
@@ -110,6 +123,9 @@ int MountNewFs(int root, const MountStep& step) {
   if (fd < 0) return errno;
   int error = AttachAt(root, step, fd, true);
   if (error == 0) error = SetAttributes(fd, 0, step.propagation);
+  if (error == 0 && step.root_label != nullptr) {
+    error = LabelRoot(fd, step.root_label);
+  }
   if (!given) close(fd);
   return error;
 }
@@ -156,13 +172,14 @@ int MakeSymlink(int root, const MountStep& step) {
 
 // A file is covered by the host's own /dev/null (FS-4), a folder by one empty
 // read-only tmpfs that all masked folders share.
-int CoverWith(Context* c, int target, bool folder) {
+int CoverWith(Context* c, const MountStep& step, int target, bool folder) {
   int& tree = folder ? c->empty_dir : c->null_tree;
   if (tree < 0 && !folder) return EBADF;
   if (tree < 0) {
-    const FsOption options[] = {
-        {"mode", "0555"}, {"size", "0"}, {"nr_inodes", "1"}};
-    tree = NewFs("tmpfs", options, 3,
+    FsOption options[] = {
+        {"mode", "0555"}, {"size", "0"}, {"nr_inodes", "1"}, {}};
+    if (step.option_count == 1) options[3] = step.options[0];
+    tree = NewFs("tmpfs", options, 3 + step.option_count,
                  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                      MOUNT_ATTR_NOEXEC);
     return tree < 0 ? errno : MoveTo(tree, target);
@@ -184,8 +201,9 @@ int Mask(Context* c, const MountStep& step) {
   if (error == ENOENT || error == ENOTDIR) return 0;
   if (error != 0) return error;
   struct stat st;
-  error = fstat(target, &st) == 0 ? CoverWith(c, target, S_ISDIR(st.st_mode))
-                                  : errno;
+  error = fstat(target, &st) == 0
+              ? CoverWith(c, step, target, S_ISDIR(st.st_mode))
+              : errno;
   close(target);
   return error;
 }

@@ -89,7 +89,14 @@ int HideFromTracers(Context*) {
 
 // EXE-9. Before the user namespace, so that the keyring counts against the
 // host root's quota and not against the 200 keys of a mapped user.
-int NewKeyring(Context*) {
+// SELinux gives a key the label of who makes it, unless told otherwise (until
+// execve): the program could not use its own. What is wrong with a label is
+// said by the step that is there for it.
+int NewKeyring(Context* c) {
+  const char* label = c->plan.program.selinux_exec;
+  if (label != nullptr) {
+    WriteAttribute(c->plan.proc_fd, "thread-self/attr/keycreate", label);
+  }
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0) return 0;
   return errno == ENOSYS ? 0 : errno;
 }

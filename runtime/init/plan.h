@@ -39,7 +39,7 @@ struct MountStep {
   const char* target;  // absolute, inside the root
   int fd;              // detached mount; -1: kDevice: mknod, kNewFs: fsopen
   const char* fs_type;
-  const FsOption* options;
+  const FsOption* options;  // kNewFs; kMask: at most one
   size_t option_count;
   uint64_t attributes;   // MOUNT_ATTR_*
   uint64_t propagation;  // MS_PRIVATE, MS_SLAVE, MS_SHARED; 0 = keep
@@ -47,6 +47,7 @@ struct MountStep {
   mode_t mode;
   dev_t device;
   int peer_fd;  // kAttach: whose peer group it joins at the end; -1 = none
+  const char* root_label;  // kNewFs: SELinux label of its root; nullptr = none
 };
 
 struct Limit {

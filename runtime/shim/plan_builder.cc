@@ -197,6 +197,9 @@ void PlanBuilder::AddMount(const v1::MountOp& op) {
       step.kind = init::MountStep::kNewFs;
       step.fs_type = Text(op.fs_type(), "fs_type");
       AddMountOptions(op, &step);
+      if (!op.root_label().empty()) {
+        step.root_label = Text(op.root_label(), "root_label");
+      }
       break;
     case v1::MountOp::DEVICE:
       step.kind = init::MountStep::kDevice;
@@ -210,6 +213,8 @@ void PlanBuilder::AddMount(const v1::MountOp& op) {
       break;
     case v1::MountOp::MASK:
       step.kind = init::MountStep::kMask;
+      if (op.fs_options_size() > 1) Refuse("mount option", EINVAL);
+      AddMountOptions(op, &step);
       break;
     case v1::MountOp::READONLY:
       step.kind = init::MountStep::kReadonly;

@@ -125,6 +125,30 @@ TEST_F(PlanBuilderTest, EXE_8_LabelsInTheKernelsWords) {
   EXPECT_EQ(BuildError(), EINVAL);
 }
 
+TEST_F(PlanBuilderTest, EXE_8_LabelsOfFileSystems) {
+  v1::MountOp* op = container()->add_mounts();
+  op->set_kind(v1::MountOp::NEW_FS);
+  op->set_target("/dev/mqueue");
+  op->set_fs_type("mqueue");
+  op->set_root_label("u:r:t:s0");
+  op = container()->add_mounts();
+  op->set_kind(v1::MountOp::MASK);
+  op->set_target("/proc/acpi");
+  op->add_fs_options("context=u:r:t:s0:c1,c2");
+  {
+    PlanBuilder builder(input_);
+    ASSERT_FALSE(builder.BuildContainer().failed());
+    const init::MountStep* mounts = builder.plan().mounts;
+    EXPECT_STREQ(mounts[0].root_label, "u:r:t:s0");
+    EXPECT_EQ(mounts[1].root_label, nullptr);
+    ASSERT_EQ(mounts[1].option_count, 1u);
+    EXPECT_STREQ(mounts[1].options[0].key, "context");
+    EXPECT_STREQ(mounts[1].options[0].value, "u:r:t:s0:c1,c2");
+  }
+  op->add_fs_options("size=1");
+  EXPECT_EQ(BuildError(), EINVAL) << "there is room for one";
+}
+
 TEST_F(PlanBuilderTest, DefaultsOfAnEmptyProgram) {
   PlanBuilder builder(input_);
   ASSERT_FALSE(builder.BuildContainer().failed());

@@ -27,8 +27,9 @@ warren_e2e_test(containers ${E}/container_lifecycle_test.cc
 warren_e2e_test(mounts ${E}/mount_propagation_test.cc
   ${E}/mount_attributes_test.cc ${E}/mount_targets_test.cc
   ${E}/image_volume_test.cc)
-warren_e2e_test(process ${E}/identity_test.cc ${E}/program_test.cc
-  ${E}/granted_ids_test.cc ${E}/process_restart_test.cc)
+warren_e2e_test(process ${E}/apparmor_test.cc ${E}/identity_test.cc
+  ${E}/program_test.cc ${E}/granted_ids_test.cc ${E}/process_restart_test.cc
+  ${E}/selinux_test.cc)
 warren_e2e_test(resources ${E}/resources_test.cc ${E}/resources_fixture.cc
   ${E}/oom_test.cc ${E}/pod_cgroup_test.cc)
 warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc

@@ -13,11 +13,12 @@ foreach(part sandbox container process adopt exec device)
     SOURCES ${RUNTIME_DIR}/runtime_${part}_kernel_test.cc)
 endforeach()
 
-# Mounts without a container: against an attacker who exchanges paths, and
-# overlays.
+# Mounts without a container: against an attacker who exchanges paths,
+# overlays, labels of volumes.
 warren_test(NAME mount_calls_kernel_test LABEL kernel
   LIBS warren_runtime warren_init
-  SOURCES ${RUNTIME_DIR}/mount_race_kernel_test.cc
+  SOURCES ${RUNTIME_DIR}/file_label_kernel_test.cc
+  ${RUNTIME_DIR}/mount_race_kernel_test.cc
   ${RUNTIME_DIR}/overlay_kernel_test.cc)
 target_sources(runtime_container_kernel_test PRIVATE
   ${RUNTIME_DIR}/runtime_resources_kernel_test.cc)

@@ -4,12 +4,16 @@
 #
 #   sudo tests/vm/run.sh COMMAND...
 #   sudo tests/vm/run.sh build/release/tests/e2e_containers_test
+#   sudo WARREN_VM_LSM=selinux tests/vm/run.sh COMMAND...
 #
 # The root file system is this machine's, shared read-only, under a layer of
 # memory that is gone at the end; /tmp and /var/lib are a scratch disk (ext4).
 # Needs qemu-system-x86 and a kernel package, which it downloads; emulated
 # unless WARREN_VM_ACCEL=kvm, and 7 to 40 times slower then. Ends with the
 # command's exit code. By hand: nothing in tests/run.sh calls it.
+#
+# WARREN_VM_LSM=selinux: SELinux instead of AppArmor, enforcing the policy of
+# selinux.conf. Needs checkpolicy.
 set -euo pipefail
 
 HERE=$(dirname "$(readlink -f "$0")")
@@ -18,12 +22,19 @@ readonly HERE TREE
 readonly CACHE=$TREE/build/vm
 readonly ACCEL=${WARREN_VM_ACCEL:-tcg,thread=multi}  # kvm, where it works
 readonly MEMORY=${WARREN_VM_MEMORY:-3G}
+readonly MODULE=${WARREN_VM_LSM:-apparmor}
 
 die() { echo "vm: $*" >&2; exit 2; }
 (($#)) || die "usage: tests/vm/run.sh COMMAND..."
 ((EUID == 0)) || die "run as root"
 command -v qemu-system-x86_64 >/dev/null || die "install qemu-system-x86"
 virtiofsd=$(command -v /usr/lib/qemu/virtiofsd /usr/libexec/virtiofsd | head -n 1)
+
+case $MODULE in
+  apparmor) lsm= ;;  # the kernel's own choice
+  selinux) lsm="lsm=capability,yama,selinux,bpf enforcing=1" ;;
+  *) die "WARREN_VM_LSM is apparmor or selinux" ;;
+esac
 
 # Downloads and unpacks the kernel once; prints nothing.
 fetch_kernel() {
@@ -45,6 +56,9 @@ make_initramfs() {
   mkdir -p "$root"/{bin,dev,proc,sys,modules,lower,upper,root}
   cp /usr/bin/busybox "$root/bin/busybox"
   cp "$HERE/init" "$root/init"
+  if [[ $MODULE == selinux ]]; then
+    checkpolicy -M -U allow -o "$root/policy" "$HERE/selinux.conf"
+  fi
   for module in $(modprobe -d "$CACHE/kernel" -S "$release" -a \
     --show-depends virtio_pci virtiofs overlay virtio_blk ext4 |
     awk '$1 == "insmod" && !seen[$2]++ {print $2}'); do
@@ -77,7 +91,7 @@ while [[ ! -S $work/fs.sock ]] && kill -0 "$fs_pid"; do sleep 0.05; done
 timeout "${WARREN_VM_SECONDS:-3000}" qemu-system-x86_64 \
   -accel "$ACCEL" -cpu max -smp 2 -m "$MEMORY" -nographic -no-reboot \
   -kernel "$CACHE"/kernel/boot/vmlinuz-* -initrd "$CACHE/initramfs.cpio" \
-  -append "console=ttyS0 quiet panic=-1 warren.work=$work warren.modules=$CACHE/kernel/lib/modules/$release" \
+  -append "console=ttyS0 quiet panic=-1 $lsm warren.work=$work warren.modules=$CACHE/kernel/lib/modules/$release" \
   -object "memory-backend-memfd,id=mem,size=$MEMORY,share=on" \
   -numa node,memdev=mem \
   -chardev "socket,id=fs,path=$work/fs.sock" \

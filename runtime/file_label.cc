@@ -1,0 +1,178 @@
+#include "runtime/file_label.h"
+
+#include <absl/status/statusor.h>
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+#include "runtime/base/unique_fd.h"
+
+namespace warren::runtime {
+namespace {
+
+constexpr char kAttribute[] = "security.selinux";
+constexpr size_t kMaxLabel = 4096;
+
+// Never as a whole; what is below them may well be a volume.
+constexpr const char* kNodeFolders[] = {
+    "/",        "/home",    "/media",     "/mnt",    "/opt",       "/root",
+    "/run",     "/srv",     "/tmp",       "/var",    "/var/cache", "/var/lib",
+    "/var/log", "/var/run", "/var/spool", "/var/tmp"};
+// Nor anything in these.
+constexpr const char* kNodeTrees[] = {"/bin",  "/boot",  "/dev",   "/etc",
+                                      "/lib",  "/lib32", "/lib64", "/libx32",
+                                      "/proc", "/sbin",  "/sys",   "/usr"};
+
+// An O_PATH descriptor cannot be asked by itself. Of a symlink this is the
+// symlink: nothing is followed behind the descriptor.
+std::string PathOf(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
+
+bool HasLabel(const std::string& path, const std::string& label) {
+  char now[kMaxLabel];
+  const ssize_t n = getxattr(path.c_str(), kAttribute, now, sizeof(now));
+  // With or without a NUL at the end.
+  return n >= 0 &&
+         absl::string_view(now, strnlen(now, static_cast<size_t>(n))) == label;
+}
+
+// ENOTSUP included.
+int SetLabel(int fd, const std::string& label) {
+  const std::string path = PathOf(fd);
+  if (HasLabel(path, label)) return 0;
+  return setxattr(path.c_str(), kAttribute, label.c_str(), label.size() + 1,
+                  0) == 0
+             ? 0
+             : errno;
+}
+
+absl::Status LabelError(int error) {
+  if (error == 0 || error == ENOTSUP) return absl::OkStatus();
+  if (error == EROFS) {
+    return absl::FailedPreconditionError(
+        "SELinux label: the file system is read-only");
+  }
+  return base::ErrnoError(error, "set the SELinux label");
+}
+
+// dirfd/name itself, on the same mount.
+absl::StatusOr<base::UniqueFd> OpenEntry(int dirfd, const std::string& name) {
+  open_how how = {};
+  how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV;
+  const long fd = syscall(SYS_openat2, dirfd, name.c_str(), &how, sizeof(how));
+  if (fd < 0) return base::ErrnoError(errno, "open");
+  return base::UniqueFd(static_cast<int>(fd));
+}
+
+absl::StatusOr<bool> IsFolder(int fd) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) return base::ErrnoError(errno, "stat");
+  return S_ISDIR(st.st_mode);
+}
+
+class Labeller {
+ public:
+  Labeller(const std::string& label, int max_depth)
+      : label_(label), max_depth_(max_depth) {}
+
+  absl::Status LabelContents(int folder, int depth) const {
+    if (depth > max_depth_) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("SELinux label: there are more than ", max_depth_,
+                       " folders in each other"));
+    }
+    auto names = base::ListDir(folder, ".");
+    if (!names.ok()) {
+      return base::GetErrno(names.status()) == ENOENT ? absl::OkStatus()
+                                                      : names.status();
+    }
+    for (const std::string& name : *names) {
+      RETURN_IF_ERROR_IN(LabelEntry(folder, name, depth), name);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status LabelEntry(int folder, const std::string& name,
+                          int depth) const {
+    const auto entry = OpenEntry(folder, name);
+    const int error = base::GetErrno(entry.status());
+    // Gone, or another mount.
+    if (error == ENOENT || error == EXDEV) return absl::OkStatus();
+    RETURN_IF_ERROR(entry.status());
+    RETURN_IF_ERROR(LabelError(SetLabel(entry->get(), label_)));
+    ASSIGN_OR_RETURN(const bool is_folder, IsFolder(entry->get()));
+    return is_folder ? LabelContents(entry->get(), depth + 1)
+                     : absl::OkStatus();
+  }
+
+  const std::string& label_;
+  const int max_depth_;
+};
+
+bool SameFile(int fd, const char* path) {
+  struct stat here, there;
+  return fstat(fd, &here) == 0 && stat(path, &there) == 0 &&
+         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+}  // namespace
+
+std::string FileLabelAt(absl::string_view process_label,
+                        absl::string_view level) {
+  if (process_label.empty()) return "";
+  const absl::string_view user =
+      process_label.substr(0, process_label.find(':'));
+  return absl::StrCat(user, ":object_r:container_file_t:", level);
+}
+
+std::string FileLabel(absl::string_view process_label) {
+  // The level has colons of its own.
+  const std::vector<absl::string_view> parts =
+      absl::StrSplit(process_label, absl::MaxSplits(':', 3));
+  return FileLabelAt(process_label, parts.size() == 4 ? parts[3] : "s0");
+}
+
+absl::Status LabelFile(int fd, const std::string& label) {
+  return LabelError(SetLabel(fd, label));
+}
+
+absl::Status LabelTree(int place, const std::string& label, int max_depth) {
+  const int error = SetLabel(place, label);
+  if (error == ENOTSUP) return absl::OkStatus();  // nor has what is in it
+  RETURN_IF_ERROR(LabelError(error));
+  ASSIGN_OR_RETURN(const bool is_folder, IsFolder(place));
+  if (!is_folder) return absl::OkStatus();
+  return Labeller(label, max_depth).LabelContents(place, 1);
+}
+
+absl::Status CheckMayLabel(int place) {
+  char path[PATH_MAX];
+  const ssize_t n = readlink(PathOf(place).c_str(), path, sizeof(path));
+  if (n < 0) return base::ErrnoError(errno, "readlink");
+  const absl::string_view found(path, static_cast<size_t>(n));
+  bool of_node = false;
+  for (const char* folder : kNodeFolders) of_node |= SameFile(place, folder);
+  for (const char* tree : kNodeTrees) {
+    of_node |= SameFile(place, tree) ||
+               absl::StartsWith(found, absl::StrCat(tree, "/"));
+  }
+  if (!of_node) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "selinux_relabel: \"", found, "\" belongs to the node itself"));
+}
+
+}  // namespace warren::runtime

@@ -1,0 +1,47 @@
+#ifndef WARREN_RUNTIME_FILE_LABEL_H_
+#define WARREN_RUNTIME_FILE_LABEL_H_
+
+#include <absl/status/status.h>
+#include <absl/strings/string_view.h>
+
+#include <string>
+
+// Labels of files for SELinux: what a container's processes may use. Labels
+// are user:role:type:level; a file's is kept in the extended attribute
+// security.selinux (selinux(8), xattr(7)). Thread-safe.
+namespace warren::runtime {
+
+// The label of the files of a container whose processes have `process_label`:
+// its user, object_r, the type container_file_t, which policies have for this,
+// and its level, so that containers of different categories cannot use each
+// other's. "" of "".
+std::string FileLabel(absl::string_view process_label);
+// The same at another level.
+std::string FileLabelAt(absl::string_view process_label,
+                        absl::string_view level);
+
+// Gives one file of any kind the label; `fd` may be O_PATH, also of a symlink.
+// OK without an effect where the file system has no labels (ENOTSUP).
+absl::Status LabelFile(int fd, const std::string& label);
+
+// More than a path can hold, one descriptor each.
+inline constexpr int kMaxLabelDepth = 256;
+
+// Labels the file at `place` (O_PATH), or the folder and everything below it
+// but other mounts. Whoever may write there may try to lead it elsewhere: it
+// goes down by descriptors, from name to name, and follows no link. What has
+// the label is not written to; what vanishes meanwhile is passed over.
+// kFailedPrecondition: a read-only file system, or folders deeper than
+// `max_depth`. On failure what was labelled so far stays.
+absl::Status LabelTree(int place, const std::string& label,
+                       int max_depth = kMaxLabelDepth);
+
+// kInvalidArgument when `place` is a folder that the node needs as it is ("/",
+// /home, /var, …, by whatever name it was found) or lies in one with nothing
+// but the node's own (/etc, /usr, /dev, …): labelled for a container, it would
+// be lost to everybody else.
+absl::Status CheckMayLabel(int place);
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_FILE_LABEL_H_

@@ -204,6 +204,7 @@ TEST(ConvertMounts, WhoWasGrantedIdsHasThemOnVolumesToo) {
                         test.config.mutable_linux()
                             ->mutable_security_context()
                             ->mutable_namespace_options()}) {
+    options->set_pid(cri::CONTAINER);
     cri::UserNamespace* users = options->mutable_userns_options();
     users->set_mode(cri::POD);
     for (cri::IDMapping* m : {users->add_uids(), users->add_gids()}) {

@@ -1,5 +1,6 @@
 #include "runtime/cgroup_update.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -159,6 +161,23 @@ void OrderV1(int64_t memsw, int64_t period_us,
       PutFirst(cpu.second, cpu.first);
     }
   }
+}
+
+std::optional<int64_t> MemoryBytes(absl::string_view text) {
+  constexpr absl::string_view kUnits = "kmgtpe";
+  const std::string trimmed(absl::StripAsciiWhitespace(text));
+  if (trimmed.empty() || !absl::ascii_isdigit(trimmed[0])) return std::nullopt;
+  errno = 0;
+  char* end = nullptr;
+  uint64_t bytes = std::strtoull(trimmed.c_str(), &end, 0);
+  if (errno != 0) bytes = UINT64_MAX;
+  if (*end != '\0') {
+    const size_t unit = kUnits.find(absl::ascii_tolower(*end));
+    if (unit == absl::string_view::npos || end[1] != '\0') return std::nullopt;
+    const unsigned shift = 10 * (static_cast<unsigned>(unit) + 1);
+    bytes = bytes > (UINT64_MAX >> shift) ? UINT64_MAX : bytes << shift;
+  }
+  return static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX));
 }
 
 absl::Status WriteValue(const ControlWrite& write, ControlWriter writer) {

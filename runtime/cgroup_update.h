@@ -7,6 +7,7 @@
 #include <absl/strings/string_view.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ absl::StatusOr<std::vector<ControlValue>> ChangedValues(
 // `memsw` and `period_us`: what the leaf has now, in bytes and microseconds.
 void OrderV1(int64_t memsw, int64_t period_us,
              std::vector<ControlValue>* values);
+
+// Bytes in one of the spellings that the kernel's memory files take (memparse()
+// of lib/cmdline.c): decimal, octal, 0x, and one of kKmMgGtTpPeE behind it.
+// nullopt for "max" and whatever else is no number of bytes.
+std::optional<int64_t> MemoryBytes(absl::string_view text);
 
 // ---- Applied --------------------------------------------------------------
 

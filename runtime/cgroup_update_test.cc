@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/file.h"
@@ -51,6 +52,30 @@ TEST(ChangedValues, OnlyWhatDiffersAndDefaultsForWhatIsGone) {
   const auto lost = ChangedValues({Value("io.max", "8:0 rbps=1")}, {});
   EXPECT_EQ(lost.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(lost.status().message(), HasSubstr("io.max"));
+}
+
+TEST(MemoryBytes, AsTheKernelReadsThem) {
+  const std::map<std::string, std::optional<int64_t>> cases = {
+      {"4096", 4096},
+      {"4k", 4096},
+      {"2M", 2 << 20},
+      {" 1g\n", 1 << 30},
+      {"0x10", 16},
+      {"010", 8},
+      {"0", 0},
+      {"1T", int64_t{1} << 40},
+      {"8P", int64_t{8} << 50},
+      {"16E", INT64_MAX},
+      {"18446744073709551616", INT64_MAX},
+      {"max", std::nullopt},
+      {"", std::nullopt},
+      {"-1", std::nullopt},
+      {"4kB", std::nullopt},
+      {"4 k", std::nullopt},
+      {"4x", std::nullopt}};
+  for (const auto& [text, bytes] : cases) {
+    EXPECT_EQ(MemoryBytes(text), bytes) << text;
+  }
 }
 
 TEST(OrderV1, MemoryNeverPassesMemoryPlusSwap) {
@@ -314,6 +339,12 @@ TEST_F(UpdateV2Test, NeverBelowWhatIsInUse) {
   EXPECT_EQ(Read("leaf/memory.reclaim"), "4904") << "it was tried";
   EXPECT_EQ(Read("leaf/memory.max"), "max");
   EXPECT_EQ(Read("leaf/cpu.weight"), "100") << "nothing was written";
+  // By the name of the file and in a spelling of the kernel's, too.
+  Resources named;
+  named.unified["memory.max"] = "4k";
+  EXPECT_EQ(Driver().Update("/leaf", from, named).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Read("leaf/memory.max"), "max");
   to.memory_limit_bytes = 9000;
   EXPECT_TRUE(Driver().Update("/leaf", from, to).ok());
 }

@@ -1,11 +1,11 @@
 #include "runtime/cgroup_v2.h"
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/file.h"
@@ -103,9 +103,9 @@ absl::Status CgroupV2::Update(const std::string& path, const Resources& from,
   ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
   std::vector<ControlWrite> writes;
   for (ControlValue& value : changed) {
-    int64_t limit = 0;
-    if (value.file == "memory.max" && absl::SimpleAtoi(value.value, &limit)) {
-      RETURN_IF_ERROR(MakeRoomV2(leaf.get(), limit));
+    if (value.file == "memory.max") {
+      const std::optional<int64_t> limit = MemoryBytes(value.value);
+      if (limit.has_value()) RETURN_IF_ERROR(MakeRoomV2(leaf.get(), *limit));
     }
     writes.push_back({leaf.get(), std::move(value)});
   }

@@ -59,7 +59,9 @@ using ControlWriter = absl::FunctionRef<absl::Status(
 absl::Status WriteValue(const ControlWrite& write, ControlWriter writer);
 
 // All of them in order. When one fails, those before it get back the values
-// they had, in reverse order; the error says so if that is not possible.
+// they had, in reverse order; the error says so if that is not possible. An
+// empty cpuset of v2 that the kernel does not empty again, because processes
+// are in it, gets the parent's list, which is what it stood for.
 // The first form writes with base::WriteControlAt.
 absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes);
 absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,

@@ -27,9 +27,12 @@ class RuntimeResources : public RuntimeTest {
   }
   std::vector<std::string> All(const ContainerSpec& spec) {
     const std::vector<const char*> files =
-        v2_ ? std::vector<const char*>{"cpu.weight",  "cpu.max",
-                                       "cpuset.cpus", "cpuset.mems",
-                                       "memory.max",  "memory.swap.max",
+        v2_ ? std::vector<const char*>{"cpu.weight",
+                                       "cpu.max",
+                                       "cpuset.cpus.effective",
+                                       "cpuset.mems.effective",
+                                       "memory.max",
+                                       "memory.swap.max",
                                        "pids.max"}
             : std::vector<const char*>{"cpu.shares",
                                        "cpu.cfs_quota_us",
@@ -45,8 +48,9 @@ class RuntimeResources : public RuntimeTest {
   }
   // What All() is with Full().
   std::vector<std::string> FullValues() const {
-    if (v2_)
+    if (v2_) {
       return {"59", "5000 10000", "0", "0", "67108864", "67108864", "30"};
+    }
     return {"512", "5000", "10000", "0", "0", "67108864", "134217728", "30"};
   }
   static Resources Full() {

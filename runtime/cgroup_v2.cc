@@ -1,5 +1,6 @@
 #include "runtime/cgroup_v2.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
@@ -117,6 +118,17 @@ absl::StatusOr<CgroupPlacement> CgroupV2::OpenPlacement(
   CgroupPlacement placement;
   ASSIGN_OR_RETURN(placement.v2_dir, tree_.Open(path));
   return placement;
+}
+
+absl::StatusOr<std::string> CgroupV2::JoiningPath(const std::string& path,
+                                                  pid_t first) {
+  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
+  ASSIGN_OR_RETURN(const std::string passed_on,
+                   base::ReadFileAt(leaf.get(), "cgroup.subtree_control"));
+  if (absl::StripAsciiWhitespace(passed_on).empty()) return path;
+  // One that has left the leaf altogether is no guide.
+  ASSIGN_OR_RETURN(const auto found, tree_.FolderOf(path, first));
+  return found.value_or(path);
 }
 
 absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const std::string& path) {

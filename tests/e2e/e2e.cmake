@@ -30,7 +30,7 @@ warren_e2e_test(mounts ${E}/mount_propagation_test.cc
 warren_e2e_test(process ${E}/identity_test.cc ${E}/program_test.cc
   ${E}/granted_ids_test.cc)
 warren_e2e_test(resources ${E}/resources_test.cc ${E}/resources_fixture.cc
-  ${E}/oom_test.cc ${E}/pod_cgroup_test.cc ${E}/unified_test.cc)
+  ${E}/oom_test.cc ${E}/pod_cgroup_test.cc ${E}/cgroup_v2_test.cc)
 warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc
   ${E}/seccomp_test.cc)
 warren_e2e_test(namespaces ${E}/pid_namespace_test.cc

@@ -1,5 +1,5 @@
-// LinuxContainerResources.unified by UpdateContainerResources, and the size of
-// huge pages: what only cgroup v2, or only some nodes, have.
+// What only cgroup v2, or only some nodes, have: `unified`, huge pages, cgroups
+// that a container arranges below its own.
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
@@ -9,13 +9,13 @@
 namespace warren::test {
 namespace {
 
-class UnifiedTest : public ResourcesTest {
+class CgroupV2Test : public ResourcesTest {
  protected:
   void SetUp() override {
     ResourcesTest::SetUp();
     if (HasFatalFailure()) return;
     if (!HostFileExists("/sys/fs/cgroup/cgroup.controllers")) {
-      GTEST_SKIP() << "cgroup v1, on which `unified` is refused";
+      GTEST_SKIP() << "cgroup v1";
     }
   }
   std::vector<std::string> Controls(const std::string& id,
@@ -32,7 +32,7 @@ constexpr char kSome[] =
     "unified { key: 'memory.high' value: '50331648' } "
     "unified { key: 'memory.oom.group' value: '1' }";
 
-TEST_F(UnifiedTest, IsObeyedLiveAndAfterARestart) {
+TEST_F(CgroupV2Test, UnifiedIsObeyedLiveAndAfterARestart) {
   const std::vector<const char*> files = {"pids.max", "memory.high",
                                           "memory.oom.group", "cpu.weight"};
   const std::string id = Start(IdleConfig("main"));
@@ -57,10 +57,10 @@ TEST_F(UnifiedTest, IsObeyedLiveAndAfterARestart) {
   EXPECT_EQ(ShellOutput(id, "cat /sys/fs/cgroup/pids.max"), "55\n");
 }
 
-TEST_F(UnifiedTest, WhatTheKernelRefusesChangesNothing) {
+TEST_F(CgroupV2Test, WhatTheKernelRefusesChangesNothing) {
   const std::vector<const char*> files = {
-      "pids.max",   "memory.high", "memory.oom.group", "memory.max",
-      "cpu.weight", "cpu.max",     "cpuset.cpus",      "memory.swap.max"};
+      "pids.max",   "memory.high", "memory.oom.group",      "memory.max",
+      "cpu.weight", "cpu.max",     "cpuset.cpus.effective", "memory.swap.max"};
   const std::string id = Start(IdleConfig("main"));
   ASSERT_TRUE(Update(id, ParseResources(kSome)).ok());
   const std::vector<std::string> before = Controls(id, files);
@@ -97,7 +97,7 @@ TEST_F(UnifiedTest, WhatTheKernelRefusesChangesNothing) {
 
 // memory.max by its own name, in any spelling that the kernel takes, is no way
 // round the promise that an update never kills.
-TEST_F(UnifiedTest, ALimitBelowWhatIsInUseIsRefused) {
+TEST_F(CgroupV2Test, ALimitBelowWhatIsInUseIsRefused) {
   cri::ContainerConfig config =
       ContainerConfig("eater", {"/probe", "eat", "40"});
   AddProbe(&config);
@@ -113,6 +113,50 @@ TEST_F(UnifiedTest, ALimitBelowWhatIsInUseIsRefused) {
     EXPECT_EQ(Control(id, "memory.max"), "100663296") << value;
     EXPECT_EQ(StatusOf(id).state(), cri::CONTAINER_RUNNING) << value;
   }
+}
+
+// As systemd or another runtime inside does: all processes one level down, the
+// controllers passed on. The leaf itself takes no processes from then on.
+TEST_F(CgroupV2Test, APrivilegedContainerMayArrangeCgroupsOfItsOwn) {
+  cri::PodSandboxConfig pod = Pod("arranged");
+  pod.mutable_linux()->mutable_security_context()->set_privileged(true);
+  const std::string pod_id = RunPod(pod);
+  cri::ContainerConfig config = ShellConfig(
+      "main",
+      "d=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup); "
+      "mkdir $d/init && echo 0 >$d/init/cgroup.procs && "
+      "echo '+memory +pids' >$d/cgroup.subtree_control && echo ready; "
+      "while :; do sleep 0.1; done");
+  config.mutable_linux()->mutable_security_context()->set_privileged(true);
+  const std::string id = Run(pod_id, pod, config);
+  ASSERT_TRUE(Eventually([&] {
+    return absl::StrContains(ReadHostFile(StatusOf(id).log_path()), "ready");
+  }));
+  EXPECT_EQ(Control(id, "cgroup.subtree_control"), "memory pids");
+  for (const bool adopted : {false, true}) {
+    if (adopted) {
+      KillDaemon();
+      StartDaemon();
+    }
+    EXPECT_THAT(ShellOutput(id, "cat /proc/self/cgroup"),
+                testing::EndsWith("/" + id + "/init\n"));
+    // What is killed with a session is found there, too.
+    EXPECT_CODE(
+        client()
+            .ExecSync(
+                id, {"sh", "-c", "sleep 7171 & setsid sleep 7171 & sleep 7171"},
+                1)
+            .status(),
+        kDeadlineExceeded);
+    EXPECT_NE(ExitCodeOf(id, {"sh", "-c", "ps | grep -q '[s]leep 7171'"}), 0);
+    EXPECT_TRUE(
+        Update(id, ParseResources(adopted ? "memory_limit_in_bytes: 67108864"
+                                          : "memory_limit_in_bytes: 33554432"))
+            .ok());
+  }
+  EXPECT_EQ(Control(id, "memory.max"), "67108864");
+  EXPECT_TRUE(client().StopContainer(id, 0).ok());
+  EXPECT_EQ(WaitExited(id).exit_code(), 137);
 }
 
 TEST_F(ResourcesTest, HugePagesAreLimitedWhereTheNodeHasThem) {

@@ -24,6 +24,8 @@ class CgroupV2Test : public ResourcesTest {
     for (const char* file : files) values.push_back(Control(id, file));
     return values;
   }
+
+  uint32_t attempt_ = 0;
 };
 
 constexpr char kSome[] =
@@ -113,6 +115,34 @@ TEST_F(CgroupV2Test, ALimitBelowWhatIsInUseIsRefused) {
     EXPECT_EQ(Control(id, "memory.max"), "100663296") << value;
     EXPECT_EQ(StatusOf(id).state(), cri::CONTAINER_RUNNING) << value;
   }
+}
+
+// In force, not only written: 32 MiB of memory and as much swap.
+TEST_F(CgroupV2Test, SwapIsGivenUpToItsLimit) {
+  if (absl::StrContains(ReadHostFile("/proc/meminfo"),
+                        "SwapTotal:             0 kB")) {
+    GTEST_SKIP() << "this node has no swap";
+  }
+  const auto eater = [this](const char* mib, const char* resources) {
+    cri::ContainerConfig config =
+        ContainerConfig(std::string("eater-") + mib, {"/probe", "eat", mib});
+    AddProbe(&config);
+    *Resources(&config) = ParseResources(resources);
+    config.mutable_metadata()->set_attempt(attempt_++);
+    return Start(config);
+  };
+  const char* both =
+      "memory_limit_in_bytes: 33554432 memory_swap_limit_in_bytes: 67108864";
+  const std::string id = eater("48", both);
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StrContains(ReadHostFile(StatusOf(id).log_path()), "full");
+  }));
+  EXPECT_EQ(StatusOf(id).state(), cri::CONTAINER_RUNNING);
+  EXPECT_NE(Control(id, "memory.swap.current"), "0");
+  EXPECT_TRUE(client().StopContainer(id, 0).ok());
+  EXPECT_EQ(WaitExited(eater("100", both)).reason(), "OOMKilled");
+  EXPECT_EQ(WaitExited(eater("48", "memory_limit_in_bytes: 33554432")).reason(),
+            "OOMKilled");
 }
 
 // As systemd or another runtime inside does: all processes one level down, the

@@ -88,6 +88,10 @@ TEST_F(ShimResources, OomKillIsReported) {
   const base::UniqueFd limit =
       cgroup.Open(v2 ? "memory.max" : "memory.limit_in_bytes", O_WRONLY);
   ASSERT_EQ(write(limit.get(), "16M", 3), 3);
+  if (v2) {  // counted apart from memory
+    const base::UniqueFd swap = cgroup.Open("memory.swap.max", O_WRONLY);
+    ASSERT_EQ(write(swap.get(), "0", 1), 1);
+  }
   // First one that stays below the limit, then one that does not.
   for (const bool greedy : {false, true}) {
     // One call that fills a large buffer: soon over on an emulated machine,

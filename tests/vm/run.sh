@@ -69,6 +69,8 @@ mkswap "$work/swap" >/dev/null 2>&1
 {
   printf 'cd %q\n' "$PWD"
   printf 'export WARREN_VM=1\n'
+  # How much longer tests wait; tests/support/ledger.h.
+  [[ $ACCEL == kvm ]] || printf 'export WARREN_TEST_SLOWNESS=8\n'
   printf '%q ' "$@"
   echo
 } >"$work/command"

@@ -64,9 +64,12 @@ absl::Status Within(absl::string_view field, int64_t value, int64_t low,
 
 absl::Status CheckUnified(absl::string_view field, absl::string_view file,
                           absl::string_view value) {
-  // A file of the container's own cgroup and nothing else: no path.
+  // A file of the container's own cgroup and nothing else: no path. Capitals
+  // are in hugetlb.2MB.max.
   if (file.empty() || file.size() > 128 || file.front() == '.' ||
-      !OnlyOf(file, "abcdefghijklmnopqrstuvwxyz0123456789._") ||
+      !OnlyOf(file,
+              "abcdefghijklmnopqrstuvwxyz"
+              "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._") ||
       !absl::StrContains(file, ".") || absl::StrContains(file, "..") ||
       absl::StartsWith(file, "cgroup.")) {
     return Invalid(

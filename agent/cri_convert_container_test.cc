@@ -217,6 +217,7 @@ TEST(ConvertContainer, Resources) {
           "cpu_period: 100000 memory_limit_in_bytes: 1048576 "
           "cpuset_cpus: '0-1,3' cpuset_mems: '0,2' oom_score_adj: -500 "
           "hugepage_limits { page_size: '2MB' limit: 0 } "
+          "unified { key: 'hugetlb.2MB.max' value: '0' } "
           "unified { key: 'memory.high' value: 'max' } } }")
           .Convert();
   ASSERT_TRUE(out.ok()) << out.status();
@@ -228,6 +229,7 @@ TEST(ConvertContainer, Resources) {
   EXPECT_EQ(r.oom_score_adj, -500);
   EXPECT_EQ(out->spec.oom_score_adj, -500);
   EXPECT_EQ(r.unified.at("memory.high"), "max");
+  EXPECT_EQ(r.unified.at("hugetlb.2MB.max"), "0");
   EXPECT_EQ(r.hugepage_limits.at("2MB"), 0u);
   for (const char* bad :
        {"cpu_shares: -1", "cpu_quota: 500", "cpu_quota: -2", "cpu_period: 10",

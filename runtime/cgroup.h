@@ -67,6 +67,12 @@ class CgroupDriver {
                               const Resources& to) = 0;
   virtual absl::StatusOr<CgroupPlacement> OpenPlacement(
       const std::string& path) = 0;
+  // Where a program is to be born that joins the container whose first process
+  // is `first`: the leaf; on v2 the cgroup below it that `first` is in, when
+  // the leaf passes controllers on. Such a cgroup takes no processes (EBUSY),
+  // and a container that is privileged may arrange itself so.
+  virtual absl::StatusOr<std::string> JoiningPath(const std::string& path,
+                                                  pid_t first) = 0;
   // v2 memory.events, v1 memory.oom_control; an invalid descriptor when there
   // is no memory controller.
   virtual absl::StatusOr<base::UniqueFd> OpenOomFile(

@@ -256,6 +256,19 @@ TEST_F(FakeTree, V2KillsAndWaits) {
   EXPECT_TRUE(V2().KillAll("/nosuch", absl::Milliseconds(10)).ok());
 }
 
+TEST_F(FakeTree, V2JoinsTheFirstProcessWhereTheLeafTakesNone) {
+  MakeFile("/leaf/cgroup.subtree_control", "\n");
+  MakeFile("/leaf/cgroup.procs", "");
+  MakeFile("/leaf/a/cgroup.procs", "41\n");
+  MakeFile("/leaf/a/b/cgroup.procs", "42\n43\n");
+  EXPECT_EQ(V2().JoiningPath("/leaf", 42).value_or(""), "/leaf");
+  MakeFile("/leaf/cgroup.subtree_control", "memory pids\n");
+  EXPECT_EQ(V2().JoiningPath("/leaf", 41).value_or(""), "/leaf/a");
+  EXPECT_EQ(V2().JoiningPath("/leaf", 42).value_or(""), "/leaf/a/b");
+  EXPECT_EQ(V2().JoiningPath("/leaf", 44).value_or(""), "/leaf");
+  EXPECT_FALSE(V2().JoiningPath("/nosuch", 41).ok());
+}
+
 TEST_F(FakeTree, ProcessesOfNestedCgroups) {
   MakeFile("/leaf/cgroup.procs", "10\n11\n");
   MakeFile("/leaf/a/cgroup.procs", "12\n");

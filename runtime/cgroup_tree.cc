@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
@@ -49,19 +50,27 @@ absl::StatusOr<std::vector<std::string>> SubFolders(int folder) {
   return result;
 }
 
-absl::Status CollectProcesses(int folder, std::vector<pid_t>* pids) {
+// Those of the folder itself.
+absl::StatusOr<std::vector<pid_t>> ReadProcesses(int folder) {
+  std::vector<pid_t> pids;
   auto text = base::ReadFileAt(folder, "cgroup.procs", kProcsLimit);
   if (!text.ok()) {
     // ENODEV: the cgroup was removed while its folder is still open.
     const int error = base::GetErrno(text.status());
-    return error == ENOENT || error == ENODEV ? absl::OkStatus()
-                                              : text.status();
+    if (error == ENOENT || error == ENODEV) return pids;
+    return text.status();
   }
   for (absl::string_view line :
        absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
     pid_t pid = 0;
-    if (absl::SimpleAtoi(line, &pid) && pid > 0) pids->push_back(pid);
+    if (absl::SimpleAtoi(line, &pid) && pid > 0) pids.push_back(pid);
   }
+  return pids;
+}
+
+absl::Status CollectProcesses(int folder, std::vector<pid_t>* pids) {
+  ASSIGN_OR_RETURN(const std::vector<pid_t> own, ReadProcesses(folder));
+  pids->insert(pids->end(), own.begin(), own.end());
   ASSIGN_OR_RETURN(const auto names, SubFolders(folder));
   for (const std::string& name : names) {
     auto sub = OpenFolder(folder, name);
@@ -146,6 +155,21 @@ absl::StatusOr<std::vector<pid_t>> CgroupTree::Processes(
   }
   RETURN_IF_ERROR(CollectProcesses(folder->get(), &pids));
   return pids;
+}
+
+absl::StatusOr<std::optional<std::string>> CgroupTree::FolderOf(
+    const std::string& path, pid_t pid) const {
+  auto folder = Open(path);
+  // Cgroups come and go while this looks.
+  if (!folder.ok()) return std::nullopt;
+  ASSIGN_OR_RETURN(const std::vector<pid_t> own, ReadProcesses(folder->get()));
+  if (std::find(own.begin(), own.end(), pid) != own.end()) return path;
+  ASSIGN_OR_RETURN(const auto names, SubFolders(folder->get()));
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(auto found, FolderOf(absl::StrCat(path, "/", name), pid));
+    if (found.has_value()) return found;
+  }
+  return std::nullopt;
 }
 
 absl::Status CgroupTree::Remove(const std::string& path) const {

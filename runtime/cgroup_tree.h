@@ -8,6 +8,7 @@
 #include <absl/time/time.h>
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,6 +38,10 @@ class CgroupTree {
 
   // cgroup.procs of `path` and of all below it; empty when it is gone.
   absl::StatusOr<std::vector<pid_t>> Processes(const std::string& path) const;
+  // The path of the cgroup, `path` or one below it, whose cgroup.procs lists
+  // `pid`; nullopt when there is none.
+  absl::StatusOr<std::optional<std::string>> FolderOf(const std::string& path,
+                                                      pid_t pid) const;
   // rmdir of all below `path` and of itself; missing is OK. The kernel lets
   // go of a cgroup a moment after its last process was reaped: waits for
   // that, at most two seconds.

@@ -1,5 +1,6 @@
 #include "runtime/cgroup_update.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -90,14 +92,27 @@ absl::string_view Shown(const std::string& value) {
   return absl::string_view(value).substr(0, 64);
 }
 
+// A list of processors or memory nodes that is empty is the parent's, on v2. It
+// cannot become empty again while processes are in it (ENOSPC, validate_change
+// of kernel/cgroup/cpuset.c): then it gets what the parent has now.
+absl::Status WriteNothing(int folder, const std::string& file,
+                          ControlWriter writer) {
+  // An empty write is none at all; a line feed empties a list.
+  const absl::Status emptied = writer(folder, file, "\n");
+  if (base::GetErrno(emptied) != ENOSPC) return emptied;
+  const auto above =
+      base::ReadFileAt(folder, absl::StrCat("../", file, ".effective"));
+  if (!above.ok()) return emptied;
+  return writer(folder, file, absl::StripAsciiWhitespace(*above));
+}
+
 // What was read from a control file, as it takes it back: some files hold a
 // line for each device and take one line at a time.
 absl::Status PutBack(int folder, const std::string& file,
                      const std::string& before, ControlWriter writer) {
   const std::vector<absl::string_view> lines =
       absl::StrSplit(before, '\n', absl::SkipEmpty());
-  // An empty write is none at all; a line feed empties a list of processors.
-  if (lines.empty()) return writer(folder, file, "\n");
+  if (lines.empty()) return WriteNothing(folder, file, writer);
   absl::Status result;
   for (absl::string_view line : lines) {
     base::Update(&result, writer(folder, file, line));
@@ -161,11 +176,28 @@ void OrderV1(int64_t memsw, int64_t period_us,
   }
 }
 
+std::optional<int64_t> MemoryBytes(absl::string_view text) {
+  constexpr absl::string_view kUnits = "kmgtpe";
+  const std::string trimmed(absl::StripAsciiWhitespace(text));
+  if (trimmed.empty() || !absl::ascii_isdigit(trimmed[0])) return std::nullopt;
+  errno = 0;
+  char* end = nullptr;
+  uint64_t bytes = std::strtoull(trimmed.c_str(), &end, 0);
+  if (errno != 0) bytes = UINT64_MAX;
+  if (*end != '\0') {
+    const size_t unit = kUnits.find(absl::ascii_tolower(*end));
+    if (unit == absl::string_view::npos || end[1] != '\0') return std::nullopt;
+    const unsigned shift = 10 * (static_cast<unsigned>(unit) + 1);
+    bytes = bytes > (UINT64_MAX >> shift) ? UINT64_MAX : bytes << shift;
+  }
+  return static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX));
+}
+
 absl::Status WriteValue(const ControlWrite& write, ControlWriter writer) {
   const ControlValue& v = write.value;
-  // Writing nothing at all would be no write.
-  const absl::Status status =
-      writer(write.folder, v.file, v.value.empty() ? "\n" : v.value);
+  const absl::Status status = v.value.empty()
+                                  ? WriteNothing(write.folder, v.file, writer)
+                                  : writer(write.folder, v.file, v.value);
   switch (base::GetErrno(status)) {
     case 0:
       return status;

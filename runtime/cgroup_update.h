@@ -7,6 +7,7 @@
 #include <absl/strings/string_view.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,11 @@ absl::StatusOr<std::vector<ControlValue>> ChangedValues(
 void OrderV1(int64_t memsw, int64_t period_us,
              std::vector<ControlValue>* values);
 
+// Bytes in one of the spellings that the kernel's memory files take (memparse()
+// of lib/cmdline.c): decimal, octal, 0x, and one of kKmMgGtTpPeE behind it.
+// nullopt for "max" and whatever else is no number of bytes.
+std::optional<int64_t> MemoryBytes(absl::string_view text);
+
 // ---- Applied --------------------------------------------------------------
 
 struct ControlWrite {
@@ -53,7 +59,9 @@ using ControlWriter = absl::FunctionRef<absl::Status(
 absl::Status WriteValue(const ControlWrite& write, ControlWriter writer);
 
 // All of them in order. When one fails, those before it get back the values
-// they had, in reverse order; the error says so if that is not possible.
+// they had, in reverse order; the error says so if that is not possible. An
+// empty cpuset of v2 that the kernel does not empty again, because processes
+// are in it, gets the parent's list, which is what it stood for.
 // The first form writes with base::WriteControlAt.
 absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes);
 absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/file.h"
@@ -23,6 +24,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 ControlValue Value(const std::string& file, const std::string& value) {
@@ -51,6 +53,26 @@ TEST(ChangedValues, OnlyWhatDiffersAndDefaultsForWhatIsGone) {
   const auto lost = ChangedValues({Value("io.max", "8:0 rbps=1")}, {});
   EXPECT_EQ(lost.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(lost.status().message(), HasSubstr("io.max"));
+}
+
+TEST(MemoryBytes, AsTheKernelReadsThem) {
+  const std::map<std::string, std::optional<int64_t>> cases = {
+      {"4096", 4096},
+      {"4k", 4096},
+      {" 1g\n", 1 << 30},
+      {"0x10", 16},
+      {"010", 8},
+      {"1T", int64_t{1} << 40},
+      {"16E", INT64_MAX},
+      {"18446744073709551616", INT64_MAX},
+      {"max", std::nullopt},
+      {"", std::nullopt},
+      {"-1", std::nullopt},
+      {"4kB", std::nullopt},
+      {"4x", std::nullopt}};
+  for (const auto& [text, bytes] : cases) {
+    EXPECT_EQ(MemoryBytes(text), bytes) << text;
+  }
 }
 
 TEST(OrderV1, MemoryNeverPassesMemoryPlusSwap) {
@@ -203,6 +225,23 @@ TEST_F(UpdateTest, FilesWithALineForEachDeviceGoBackLineByLine) {
                                 "io.max=8:0 rbps=1", "io.max=8:16 rbps=2"));
 }
 
+TEST_F(UpdateTest, ACpusetThatCannotBeEmptyAgainGetsTheParents) {
+  Make("cpuset.cpus.effective", "0-3\n");
+  Make("leaf/cpuset.cpus", "\n");
+  const auto leaf = base::OpenAt(AT_FDCWD, root() + "/leaf", O_RDONLY);
+  const absl::Status refused = WriteAllOrNone(
+      {{leaf->get(), Value("cpuset.cpus", "0")},
+       {leaf->get(), Value("pids.max", "x")}},
+      [&](int, const std::string& file, absl::string_view value) {
+        log_.push_back(file + "=" + std::string(value));
+        const int error = value == "\n" ? ENOSPC : value == "x" ? EINVAL : 0;
+        return error == 0 ? absl::OkStatus() : base::ErrnoError(error, file);
+      });
+  EXPECT_THAT(std::string(refused.message()), Not(HasSubstr("put back")));
+  EXPECT_THAT(log_, ElementsAre("cpuset.cpus=0", "pids.max=x", "cpuset.cpus=\n",
+                                "cpuset.cpus=0-3"));
+}
+
 TEST_F(UpdateTest, SaysWhatCouldNotBePutBack) {
   Make("memory.max", "50");
   Make("pids.max", "max");
@@ -314,6 +353,12 @@ TEST_F(UpdateV2Test, NeverBelowWhatIsInUse) {
   EXPECT_EQ(Read("leaf/memory.reclaim"), "4904") << "it was tried";
   EXPECT_EQ(Read("leaf/memory.max"), "max");
   EXPECT_EQ(Read("leaf/cpu.weight"), "100") << "nothing was written";
+  // By the name of the file and in a spelling of the kernel's, too.
+  Resources named;
+  named.unified["memory.max"] = "4k";
+  EXPECT_EQ(Driver().Update("/leaf", from, named).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Read("leaf/memory.max"), "max");
   to.memory_limit_bytes = 9000;
   EXPECT_TRUE(Driver().Update("/leaf", from, to).ok());
 }

@@ -251,6 +251,11 @@ absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(
   return placement;
 }
 
+absl::StatusOr<std::string> CgroupV1::JoiningPath(const std::string& path,
+                                                  pid_t /*first*/) {
+  return path;
+}
+
 absl::StatusOr<base::UniqueFd> CgroupV1::OpenOomFile(const std::string& path) {
   const V1Hierarchy* memory = Find("memory");
   if (memory == nullptr) return base::UniqueFd();

@@ -1,11 +1,12 @@
 #include "runtime/cgroup_v2.h"
 
-#include <absl/strings/numbers.h>
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/file.h"
@@ -103,9 +104,9 @@ absl::Status CgroupV2::Update(const std::string& path, const Resources& from,
   ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
   std::vector<ControlWrite> writes;
   for (ControlValue& value : changed) {
-    int64_t limit = 0;
-    if (value.file == "memory.max" && absl::SimpleAtoi(value.value, &limit)) {
-      RETURN_IF_ERROR(MakeRoomV2(leaf.get(), limit));
+    if (value.file == "memory.max") {
+      const std::optional<int64_t> limit = MemoryBytes(value.value);
+      if (limit.has_value()) RETURN_IF_ERROR(MakeRoomV2(leaf.get(), *limit));
     }
     writes.push_back({leaf.get(), std::move(value)});
   }
@@ -117,6 +118,17 @@ absl::StatusOr<CgroupPlacement> CgroupV2::OpenPlacement(
   CgroupPlacement placement;
   ASSIGN_OR_RETURN(placement.v2_dir, tree_.Open(path));
   return placement;
+}
+
+absl::StatusOr<std::string> CgroupV2::JoiningPath(const std::string& path,
+                                                  pid_t first) {
+  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
+  ASSIGN_OR_RETURN(const std::string passed_on,
+                   base::ReadFileAt(leaf.get(), "cgroup.subtree_control"));
+  if (absl::StripAsciiWhitespace(passed_on).empty()) return path;
+  // One that has left the leaf altogether is no guide.
+  ASSIGN_OR_RETURN(const auto found, tree_.FolderOf(path, first));
+  return found.value_or(path);
 }
 
 absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const std::string& path) {

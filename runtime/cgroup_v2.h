@@ -30,6 +30,8 @@ class CgroupV2 : public CgroupDriver {
                       const Resources& to) override;
   absl::StatusOr<CgroupPlacement> OpenPlacement(
       const std::string& path) override;
+  absl::StatusOr<std::string> JoiningPath(const std::string& path,
+                                          pid_t first) override;
   absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;
   absl::StatusOr<base::UniqueFd> OpenProcsFile(
       const std::string& path) override;

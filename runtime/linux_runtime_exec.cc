@@ -127,9 +127,11 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
   User user;
   seccomp::ProgramPtr filter;
   std::shared_ptr<base::UniqueFd> target;
+  pid_t first = 0;
   {
     absl::MutexLock lock(&container->mutex);
     if (container->running) target = container->pidfd;
+    first = container->process.pid;
     user = container->user;
     ASSIGN_OR_RETURN(filter, container->filter);
   }
@@ -149,8 +151,10 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
   parts.args = &request.args;
   parts.target_pidfd = target->get();
   parts.setns_flags = ExecSetnsFlags(container->spec, time_namespaces_);
-  ASSIGN_OR_RETURN(parts.placement, cgroups_->OpenPlacement(container->cgroup));
-  ASSIGN_OR_RETURN(parts.procs, cgroups_->OpenProcsFile(container->cgroup));
+  ASSIGN_OR_RETURN(const std::string cgroup,
+                   cgroups_->JoiningPath(container->cgroup, first));
+  ASSIGN_OR_RETURN(parts.placement, cgroups_->OpenPlacement(cgroup));
+  ASSIGN_OR_RETURN(parts.procs, cgroups_->OpenProcsFile(cgroup));
   parts.stdout_fd = std::move(out.write);
   parts.stderr_fd = std::move(err.write);
   auto session = [&]() -> absl::StatusOr<ExecSession> {

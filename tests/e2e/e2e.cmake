@@ -31,7 +31,7 @@ warren_e2e_test(process ${E}/apparmor_test.cc ${E}/identity_test.cc
   ${E}/program_test.cc ${E}/granted_ids_test.cc ${E}/process_restart_test.cc
   ${E}/selinux_test.cc)
 warren_e2e_test(resources ${E}/resources_test.cc ${E}/resources_fixture.cc
-  ${E}/oom_test.cc ${E}/pod_cgroup_test.cc)
+  ${E}/oom_test.cc ${E}/pod_cgroup_test.cc ${E}/cgroup_v2_test.cc)
 warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc
   ${E}/seccomp_test.cc)
 warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
@@ -46,8 +46,13 @@ warren_e2e_test(security ${E}/entering_test.cc ${E}/exec_bounds_test.cc
   ${E}/odd_requests_test.cc ${E}/other_user_test.cc)
 # EXE-1, EXE-2: exec sessions that are hunted in each; a sanitized daemon takes
 # several times as long for one.
+if(WARREN_SANITIZE)
+  set(HUNTED_EXECS 500)
+else()
+  set(HUNTED_EXECS 10000)
+endif()
 target_compile_definitions(e2e_security_test PRIVATE
-  WARREN_HUNTED_EXECS=$<IF:$<BOOL:${WARREN_SANITIZE}>,500,10000>)
+  WARREN_HUNTED_EXECS=${HUNTED_EXECS})
 set_tests_properties(e2e_security_test PROPERTIES TIMEOUT 600)
 warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
 

@@ -31,7 +31,8 @@ class ExecBoundsTest : public CriTest {
     for (int i = 0; i < kParallel; ++i) {
       threads.emplace_back([&] {
         CriClient own(daemon().socket());
-        check(own.ExecSync(id, {"sh", "-c", script}, timeout));
+        check(own.ExecSync(id, {"sh", "-c", script}, timeout,
+                           Patience(kCallTimeout)));
       });
     }
     for (std::thread& thread : threads) thread.join();
@@ -102,7 +103,9 @@ TEST_F(ExecBoundsTest, STR_3_ManyFloodsAtOnceStayWithinBounds) {
   const std::string id = RunAlone(IdleConfig("main"));
   const long before = daemon().StatusValue("VmRSS");
   std::atomic<int> bad = 0;
-  Parallel(id, "head -c 40000000 /dev/zero; exit 7", 60,
+  // Long enough to be no part of the test.
+  const int64_t timeout = absl::ToInt64Seconds(Patience(kCallTimeout));
+  Parallel(id, "head -c 40000000 /dev/zero; exit 7", timeout,
            [&](const auto& reply) {
              if (!reply.ok() || reply->exit_code() != 7 ||
                  reply->stdout().size() < 1000) {

@@ -1,53 +1,17 @@
 // The pod cgroup, which a kubelet makes, limits and removes itself.
-#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/e2e/kubelet_pod.h"
 #include "tests/support/host_file.h"
 #include "tests/support/ledger.h"
 #include "tests/support/node_namespace.h"
+#include "tests/support/parent_cgroup.h"
 
 namespace warren::test {
 namespace {
-
-void WriteValue(const std::string& path, const std::string& value) {
-  if (HostFileExists(path)) WriteHostFile(path, value);
-}
-
-// A new cpuset of cgroup v1 has no processors, and nothing can run in it.
-void InheritCpuset(const std::string& parent, const std::string& folder) {
-  for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
-    if (absl::StripAsciiWhitespace(ReadHostFile(folder + file)).empty()) {
-      WriteValue(folder + file, ReadHostFile(parent + file));
-    }
-  }
-}
-
-// Children may be limited in what the parent is: cgroup v2.
-void PassControllersOn(const std::string& folder) {
-  const std::string names = ReadHostFile(folder + "/cgroup.controllers");
-  for (absl::string_view name :
-       absl::StrSplit(names, absl::ByAnyChar(" \n"), absl::SkipEmpty())) {
-    WriteValue(folder + "/cgroup.subtree_control", absl::StrCat("+", name));
-  }
-}
-
-void MakeCgroup(const std::string& mount, const std::string& path) {
-  std::string folder = mount;
-  for (absl::string_view name : absl::StrSplit(path, '/', absl::SkipEmpty())) {
-    const std::string parent = folder;
-    absl::StrAppend(&folder, "/", name);
-    PassControllersOn(parent);
-    mkdir(folder.c_str(), 0755);
-    InheritCpuset(parent, folder);
-  }
-  PassControllersOn(folder);
-}
 
 std::string ControllerFolder(const std::string& controller, bool unified) {
   return unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controller;
@@ -57,9 +21,7 @@ std::string ControllerFolder(const std::string& controller, bool unified) {
 
 void KubeletPod::MakePodCgroup() {
   const auto& linux = requests_.sandbox.linux();
-  for (const std::string& mount : CgroupMounts()) {
-    MakeCgroup(mount, linux.cgroup_parent());
-  }
+  MakeParentCgroup(linux.cgroup_parent());
   const auto& sum = linux.resources();
   if (unified()) {
     if (sum.memory_limit_in_bytes() != 0) {

@@ -120,6 +120,10 @@ TEST_F(OomTest, CPP_4_PodOomKeepsLogAndExit) {
       ASSERT_TRUE(WriteHostFile(memory + file, "50331648"));
     }
   }
+  // v2 counts swap apart from memory.
+  if (HostFileExists(memory + "/memory.swap.max")) {
+    ASSERT_TRUE(WriteHostFile(memory + "/memory.swap.max", "0"));
+  }
   cri::PodSandboxConfig pod = Pod("oom");
   pod.mutable_linux()->set_cgroup_parent(kubelet.path());
   const std::string pod_id = RunPod(pod);

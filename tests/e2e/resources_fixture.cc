@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "tests/e2e/resources_test.h"
-#include "tests/support/command.h"
 #include "tests/support/ledger_probes.h"
 #include "tests/support/node_namespace.h"
+#include "tests/support/parent_cgroup.h"
 
 namespace warren::test {
 
@@ -73,20 +73,7 @@ void AddProbe(cri::ContainerConfig* config) {
 
 KubeletCgroup::KubeletCgroup(const std::string& name)
     : path_(CgroupParent() + "/" + name) {
-  for (const std::string& mount : CgroupMounts()) {
-    const CommandResult made = RunCommand({"mkdir", "-p", mount + path_});
-    EXPECT_EQ(made.exit_code, 0) << made.err;
-    // Nothing can enter an empty set of processors, or one below it.
-    for (size_t end = path_.find('/', 1);; end = path_.find('/', end + 1)) {
-      for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
-        const std::string own = mount + path_.substr(0, end) + file;
-        if (ReadHostFile(own) == "\n") {
-          EXPECT_TRUE(WriteHostFile(own, ReadHostFile(mount + file)));
-        }
-      }
-      if (end == std::string::npos) break;
-    }
-  }
+  MakeParentCgroup(path_);
 }
 
 KubeletCgroup::~KubeletCgroup() {

@@ -47,8 +47,8 @@ cri::LinuxContainerResources ParseResources(const std::string& text);
 // A container that can eat memory: /probe eat MIB.
 void AddProbe(cri::ContainerConfig* config);
 
-// A pod's cgroup as a kubelet makes it: the folder <CgroupParent()>/<name> in
-// every hierarchy, removed at the end.
+// A pod's cgroup as a kubelet makes it (parent_cgroup.h): the folder
+// <CgroupParent()>/<name> in every hierarchy, removed at the end.
 class KubeletCgroup {
  public:
   explicit KubeletCgroup(const std::string& name);
@@ -57,7 +57,7 @@ class KubeletCgroup {
   KubeletCgroup& operator=(const KubeletCgroup&) = delete;
 
   const std::string& path() const { return path_; }  // for cgroup_parent
-  // The folder in a v1 controller's hierarchy; "" when there is none.
+  // The folder in which a controller has its files; "" when there is none.
   std::string FolderOf(const std::string& controller) const;
   bool Exists() const;  // in every hierarchy
   // Every limit of it: "file=value" of all control files that hold one.

@@ -65,26 +65,30 @@ TEST_F(RuntimeContainer, BaseTreeIsThere) {
 TEST_F(RuntimeContainer, FS_7_CgroupsAreReadOnlyAndRootIsHidden) {
   const SandboxSpec pod = Pod();
   Create(pod);
-  const std::string out = Run(
-      Shell(pod,
-            "cat /proc/self/cgroup; grep -v 'ro,' /proc/self/mountinfo | "
-            "grep /sys/fs/cgroup; for f in /sys/fs/cgroup/*/cgroup.procs; do "
-            "echo 1 2>/dev/null > $f && echo WROTE $f; done; "
-            "cat /sys/fs/cgroup/memory/cgroup.procs | wc -l; true"));
+  const std::string out =
+      Run(Shell(pod,
+                "cat /proc/self/cgroup; grep -v 'ro,' /proc/self/mountinfo | "
+                "grep /sys/fs/cgroup; for f in /sys/fs/cgroup/cgroup.procs "
+                "/sys/fs/cgroup/*/cgroup.procs; do "
+                "echo 1 2>/dev/null > $f && echo WROTE $f; done; "
+                "cat /sys/fs/cgroup/memory/cgroup.procs | wc -l; true"));
   EXPECT_THAT(out, Not(HasSubstr("warren")));
   EXPECT_THAT(out, Not(HasSubstr("/sys/fs/cgroup")));
   EXPECT_THAT(out, Not(HasSubstr("WROTE")));
 }
 
+// Read from inside, where the container's cgroup is the root.
 TEST_F(RuntimeContainer, LimitsAreInItsCgroup) {
   const SandboxSpec pod = Pod();
   Create(pod);
-  ContainerSpec spec =
-      Shell(pod,
-            "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes "
-            "memory/memory.memsw.limit_in_bytes cpu/cpu.shares "
-            "cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us pids/pids.max "
-            "cpuset/cpuset.cpus; cat /proc/self/oom_score_adj");
+  const bool v2 = runtime().GetFeatures().cgroup_v2;
+  ContainerSpec spec = Shell(
+      pod, v2 ? "cd /sys/fs/cgroup; cat memory.max memory.swap.max cpu.weight "
+                "cpu.max pids.max cpuset.cpus; cat /proc/self/oom_score_adj"
+              : "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes "
+                "memory/memory.memsw.limit_in_bytes cpu/cpu.shares "
+                "cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us pids/pids.max "
+                "cpuset/cpuset.cpus; cat /proc/self/oom_score_adj");
   spec.resources.memory_limit_bytes = 64 << 20;
   spec.resources.cpu_shares = 512;
   spec.resources.cpu_quota_us = 50000;
@@ -92,8 +96,9 @@ TEST_F(RuntimeContainer, LimitsAreInItsCgroup) {
   spec.resources.pids_limit = 30;
   spec.resources.cpuset_cpus = "0";
   spec.oom_score_adj = 500;
-  if (runtime().GetFeatures().cgroup_v2) GTEST_SKIP() << "reads v1 files";
-  EXPECT_EQ(Run(spec), "67108864\n67108864\n512\n50000\n100000\n30\n0\n500\n");
+  EXPECT_EQ(Run(spec),
+            v2 ? "67108864\n0\n59\n50000 100000\n30\n0\n500\n"
+               : "67108864\n67108864\n512\n50000\n100000\n30\n0\n500\n");
 }
 
 TEST_F(RuntimeContainer, DevicesBeyondTheStandardOnesAreShut) {

@@ -23,7 +23,7 @@ namespace {
 constexpr char kBusybox[] = "/bin/busybox";
 constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr uint64_t kDefaultCapabilities = 0xa80425fb;
-constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
+constexpr char kCgroupRoot[] = "/sys/fs/cgroup";  // of all hierarchies
 
 class Namespaces : public ::testing::Environment {
  public:
@@ -69,6 +69,16 @@ int CountEntries(const char* path) {
   while (readdir(dir) != nullptr) ++count;
   closedir(dir);
   return count;
+}
+
+// Every folder that may be the root of a hierarchy: of the unified tree, or of
+// a controller's.
+std::vector<std::string> CgroupRoots() {
+  std::vector<std::string> roots = {kCgroupRoot};
+  for (const auto& entry : std::filesystem::directory_iterator(kCgroupRoot)) {
+    if (entry.is_directory()) roots.push_back(entry.path());
+  }
+  return roots;
 }
 
 void ListTree(const std::string& root, std::vector<std::string>* out) {
@@ -125,8 +135,8 @@ void RuntimeTest::TearDown() {
     EXPECT_TRUE(removed.ok()) << removed;
   }
   // The parent of our parent stays ours to remove.
-  for (const auto& entry : std::filesystem::directory_iterator(kCgroupRoot)) {
-    rmdir((entry.path().string() + "/warren-test").c_str());
+  for (const std::string& root : CgroupRoots()) {
+    rmdir((root + "/warren-test").c_str());
   }
 }
 
@@ -200,6 +210,20 @@ ExitRecord RuntimeTest::WaitExit(const ContainerSpec& spec) {
   return exits_[spec.id];
 }
 
+std::string RuntimeTest::Control(const ContainerSpec& spec,
+                                 const std::string& v1_file,
+                                 const std::string& v2_file) {
+  const bool v2 = runtime().GetFeatures().cgroup_v2;
+  const std::string& file = v2 ? v2_file : v1_file;
+  const std::string hierarchy =
+      v2 ? "" : absl::StrCat("/", file.substr(0, file.find('.')));
+  auto text = base::ReadFileAt(
+      AT_FDCWD, absl::StrCat(kCgroupRoot, hierarchy, kCgroupParent, "/",
+                             spec.id, "/", file));
+  if (!text.ok()) return "missing";
+  return text->substr(0, text->find('\n'));
+}
+
 std::string RuntimeTest::log_text(const ContainerSpec& spec) const {
   auto text = base::ReadFileAt(
       AT_FDCWD, spec.log_directory + "/" + spec.log_path, 64 << 20);
@@ -256,8 +280,8 @@ Ledger Ledger::Read(const std::string& dir) {
   if (mounts.ok()) {
     ledger.mounts = absl::StrSplit(*mounts, '\n', absl::SkipEmpty());
   }
-  for (const auto& entry : std::filesystem::directory_iterator(kCgroupRoot)) {
-    const std::string own = entry.path().string() + kCgroupParent;
+  for (const std::string& root : CgroupRoots()) {
+    const std::string own = root + kCgroupParent;
     if (access(own.c_str(), F_OK) == 0) {
       ledger.cgroups.push_back(own);
       std::error_code error;

@@ -54,6 +54,13 @@ class RuntimeTest : public ::testing::Test {
   std::string Run(const ContainerSpec& spec, int expected_exit_code = 0);
   // ExecSync of a shell script.
   std::string Exec(const ContainerSpec& spec, const std::string& script);
+  // First line of a control file of its cgroup, "missing" when it is not
+  // there. The name of the file is `v2_file` on cgroup v2.
+  std::string Control(const ContainerSpec& spec, const std::string& v1_file,
+                      const std::string& v2_file);
+  std::string Control(const ContainerSpec& spec, const std::string& file) {
+    return Control(spec, file, file);
+  }
   // Waits until the container's log holds `text`.
   void WaitLog(const ContainerSpec& spec, const std::string& text);
   void Remove(const ContainerSpec& spec);

@@ -1,4 +1,5 @@
 // UpdateResources against the kernel's own cgroups.
+#include <absl/strings/match.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -16,27 +17,41 @@ class RuntimeResources : public RuntimeTest {
   void SetUp() override {
     RuntimeTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    if (access("/sys/fs/cgroup/memory/memory.limit_in_bytes", F_OK) != 0) {
-      GTEST_SKIP() << "no cgroup v1 with a memory controller";
+    v2_ = runtime().GetFeatures().cgroup_v2;
+    const char* limit = v2_ ? "/sys/fs/cgroup/cgroup.controllers"
+                            : "/sys/fs/cgroup/memory/memory.limit_in_bytes";
+    const auto text = base::ReadFileAt(AT_FDCWD, limit);
+    if (!text.ok() || (v2_ && !absl::StrContains(*text, "memory"))) {
+      GTEST_SKIP() << "no cgroups with a memory controller";
     }
-  }
-  // "512" of cpu.shares; the hierarchy is named by the file.
-  std::string Control(const ContainerSpec& spec, const std::string& file) {
-    auto text = base::ReadFileAt(
-        AT_FDCWD, "/sys/fs/cgroup/" + file.substr(0, file.find('.')) +
-                      kCgroupParent + "/" + spec.id + "/" + file);
-    if (!text.ok()) return "missing";
-    return text->substr(0, text->find('\n'));
   }
   std::vector<std::string> All(const ContainerSpec& spec) {
+    const std::vector<const char*> files =
+        v2_ ? std::vector<const char*>{"cpu.weight",
+                                       "cpu.max",
+                                       "cpuset.cpus.effective",
+                                       "cpuset.mems.effective",
+                                       "memory.max",
+                                       "memory.swap.max",
+                                       "pids.max"}
+            : std::vector<const char*>{"cpu.shares",
+                                       "cpu.cfs_quota_us",
+                                       "cpu.cfs_period_us",
+                                       "cpuset.cpus",
+                                       "cpuset.mems",
+                                       "memory.limit_in_bytes",
+                                       "memory.memsw.limit_in_bytes",
+                                       "pids.max"};
     std::vector<std::string> values;
-    for (const char* file :
-         {"cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpuset.cpus",
-          "cpuset.mems", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes",
-          "pids.max"}) {
-      values.push_back(Control(spec, file));
-    }
+    for (const char* file : files) values.push_back(Control(spec, file));
     return values;
+  }
+  // What All() is with Full().
+  std::vector<std::string> FullValues() const {
+    if (v2_) {
+      return {"59", "5000 10000", "0", "0", "67108864", "67108864", "30"};
+    }
+    return {"512", "5000", "10000", "0", "0", "67108864", "134217728", "30"};
   }
   static Resources Full() {
     Resources r;
@@ -50,6 +65,8 @@ class RuntimeResources : public RuntimeTest {
     r.pids_limit = 30;
     return r;
   }
+
+  bool v2_ = false;
 };
 
 TEST_F(RuntimeResources, ThereAndBackAgain) {
@@ -58,14 +75,12 @@ TEST_F(RuntimeResources, ThereAndBackAgain) {
   const ContainerSpec spec = Shell(pod, "while :; do sleep 0.1; done");
   Create(spec);
   const std::vector<std::string> untouched = All(spec);
-  const auto full = testing::ElementsAre("512", "5000", "10000", "0", "0",
-                                         "67108864", "134217728", "30");
   // Once while it is created, once while it runs.
   for (const bool running : {false, true}) {
     if (running) Start(spec);
     absl::Status updated = runtime().UpdateResources(spec.id, {}, Full());
     ASSERT_TRUE(updated.ok()) << updated;
-    EXPECT_THAT(All(spec), full);
+    EXPECT_EQ(All(spec), FullValues());
     // What only `from` has goes back to the kernel's defaults.
     updated = runtime().UpdateResources(spec.id, Full(), {});
     ASSERT_TRUE(updated.ok()) << updated;
@@ -74,7 +89,7 @@ TEST_F(RuntimeResources, ThereAndBackAgain) {
   Resources same = Full();
   EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, Full()).ok());
   EXPECT_TRUE(runtime().UpdateResources(spec.id, Full(), same).ok());
-  EXPECT_THAT(All(spec), full);
+  EXPECT_EQ(All(spec), FullValues());
 }
 
 TEST_F(RuntimeResources, WhatTheKernelRefusesUndoesTheRest) {
@@ -108,7 +123,7 @@ TEST_F(RuntimeResources, AnAdoptedContainerIsUpdatedAsBefore) {
   ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
   ASSERT_TRUE(runtime().AdoptContainer(spec, facts).ok());
   EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, Full()).ok());
-  EXPECT_EQ(Control(spec, "memory.limit_in_bytes"), "67108864");
+  EXPECT_EQ(Control(spec, "memory.limit_in_bytes", "memory.max"), "67108864");
 }
 
 TEST_F(RuntimeResources, TheOperatorsPidsLimitIsForThoseWithoutTheirOwn) {

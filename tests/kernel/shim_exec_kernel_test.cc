@@ -10,6 +10,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "tests/kernel/shim_cgroup.h"
 #include "tests/kernel/shim_host.h"
 
 namespace warren::test {
@@ -147,18 +148,12 @@ TEST_F(ShimExec, EndsShortlyAfterItsProgramWhateverHoldsThePipes) {
 }
 
 TEST_F(ShimExec, STR_3_KillEndsAllThatWasForked) {
-  const std::string folder = "/sys/fs/cgroup/pids/warren-test-shim-x";
-  if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
-    GTEST_SKIP() << "no v1 pids hierarchy to write to";
-  }
-  const auto procs = [&] {
-    return base::UniqueFd(
-        open((folder + "/cgroup.procs").c_str(), O_RDWR | O_CLOEXEC));
-  };
+  const TestCgroup cgroup("pids", "warren-test-shim-x");
+  if (!cgroup.missing().empty()) GTEST_SKIP() << cgroup.missing();
   for (const bool by_closing : {false, true}) {
     target_launch_ = Container("exec sleep 1000");
-    target_launch_.container()->mutable_cgroup()->add_v1_procs_fds(
-        target_launch_.fds.Add(procs()));
+    cgroup.Place(target_launch_.container()->mutable_cgroup(),
+                 &target_launch_.fds);
     target_ = Start(&target_launch_);
     FdList fds;
     ExecPipes pipes;
@@ -170,8 +165,8 @@ TEST_F(ShimExec, STR_3_KillEndsAllThatWasForked) {
                      "trap '' TERM; echo up; sleep 1002"},
                     false, &fds, &pipes);
     shim::v1::ExecLaunch* exec = request.mutable_exec();
-    exec->mutable_cgroup()->add_v1_procs_fds(fds.Add(procs()));
-    exec->set_cgroup_procs_fd(fds.Add(procs()));
+    cgroup.Place(exec->mutable_cgroup(), &fds);
+    exec->set_cgroup_procs_fd(fds.Add(cgroup.Open("cgroup.procs", O_RDONLY)));
     auto session = launcher().LaunchExec(request, fds.Numbers());
     ASSERT_TRUE(session.ok()) << session.status();
     EXPECT_EQ(session->Wait(absl::ZeroDuration()).status().code(),
@@ -193,7 +188,6 @@ TEST_F(ShimExec, STR_3_KillEndsAllThatWasForked) {
     EXPECT_EQ(Find("1000").size(), 1u);
     EndTarget();
   }
-  EXPECT_TRUE(Eventually([&] { return rmdir(folder.c_str()) == 0; }));
 }
 
 TEST_F(ShimExec, SignalReachesTheProgramOnly) {

@@ -15,6 +15,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "tests/kernel/shim_cgroup.h"
 #include "tests/kernel/shim_host.h"
 
 namespace warren::test {
@@ -215,24 +216,19 @@ TEST_F(ShimSandbox, FailureAfterPinsUnmountsThem) {
 }
 
 TEST_F(ShimSandbox, HolderEntersItsCgroup) {
-  const std::string parent = "/sys/fs/cgroup/pids/warren-test-shim";
-  if (mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) {
-    GTEST_SKIP() << "no v1 pids hierarchy to write to";
-  }
+  const TestCgroup cgroup("pids", "warren-test-shim");
+  if (!cgroup.missing().empty()) GTEST_SKIP() << cgroup.missing();
   FdList fds;
   base::UniqueFd dir;
   auto request =
       SandboxRequest(kUsual | CLONE_NEWPID | CLONE_NEWUSER, &fds, &dir);
-  request.mutable_sandbox()->mutable_holder_cgroup()->add_v1_procs_fds(
-      fds.Add(base::UniqueFd(
-          open((parent + "/cgroup.procs").c_str(), O_RDWR | O_CLOEXEC))));
+  cgroup.Place(request.mutable_sandbox()->mutable_holder_cgroup(), &fds);
   auto launched = launcher().LaunchSandbox(request, fds.Numbers());
   ASSERT_TRUE(launched.ok()) << launched.status();
-  EXPECT_EQ(Slurp(AT_FDCWD, parent + "/cgroup.procs"),
+  EXPECT_EQ(cgroup.Read("cgroup.procs"),
             std::to_string(launched->process.pid) + "\n");
   auto pidfd = base::OpenProcess(launched->process);
   ASSERT_TRUE(base::SendSignal(pidfd->get(), SIGKILL).ok());
-  EXPECT_TRUE(Eventually([&] { return rmdir(parent.c_str()) == 0; }));
 }
 
 }  // namespace

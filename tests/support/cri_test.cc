@@ -82,7 +82,7 @@ void CriTest::TearDown() {
   if (!shared.daemon->running()) StartDaemon();
   if (!shared.daemon->running()) return;
   const absl::Status answers =
-      shared.client->channel().WaitConnected(absl::Seconds(10));
+      shared.client->channel().WaitConnected(Patience(absl::Seconds(10)));
   if (!answers.ok()) {
     ADD_FAILURE() << "the daemon does not answer: " << shared.daemon->Log();
     shared.daemon->Kill();

@@ -48,6 +48,11 @@ std::string LedgerDiff(const Ledger& before, const Ledger& after);
 std::string SettledDiff(const Ledger& before, const LedgerScope& scope,
                         absl::Duration patience = absl::Seconds(10));
 
+// How long a test waits here for what it waits `patience` for on an ordinary
+// machine: so many times longer as WARREN_TEST_SLOWNESS says (1 when it is not
+// set; tests/vm sets it). Never for a limit that the daemon must keep.
+absl::Duration Patience(absl::Duration patience);
+
 // Polls `done` until it is true or `patience` is over; returns done().
 bool Eventually(const std::function<bool()>& done,
                 absl::Duration patience = absl::Seconds(10));

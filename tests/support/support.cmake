@@ -36,7 +36,8 @@ set_tests_properties(software_images PROPERTIES LABELS e2e TIMEOUT 600
 # The real daemon, odd images, HTTP.
 find_package(OpenSSL REQUIRED)
 add_library(warren_e2e_support STATIC ${S}/cri_test.cc ${S}/http_fetch.cc
-  ${S}/oci_image.cc ${S}/software_images.cc ${S}/warrend_process.cc)
+  ${S}/oci_image.cc ${S}/parent_cgroup.cc ${S}/software_images.cc
+  ${S}/warrend_process.cc)
 target_link_libraries(warren_e2e_support PUBLIC warren_cri_client
   warren_test_support GTest::gtest PRIVATE OpenSSL::Crypto)
 target_compile_definitions(warren_e2e_support PRIVATE

@@ -125,7 +125,7 @@ absl::Status WarrendProcess::Start(absl::Duration patience) {
   const absl::Time begin = absl::Now();
   ASSIGN_OR_RETURN(child_, Spawn({}));
   const absl::Status ready =
-      WaitReady(notify.get(), child_.pidfd.get(), begin + patience);
+      WaitReady(notify.get(), child_.pidfd.get(), begin + Patience(patience));
   start_time_ = absl::Now() - begin;
   if (ready.ok()) return ready;
   Kill();

@@ -7,7 +7,9 @@
 #   sudo WARREN_VM_LSM=selinux tests/vm/run.sh COMMAND...
 #
 # The root file system is this machine's, shared read-only, under a layer of
-# memory that is gone at the end; /tmp and /var/lib are a scratch disk (ext4).
+# memory that is gone at the end; /tmp and /var/lib are a scratch disk (ext4), a
+# second one is swap. Build nothing that the command runs meanwhile: a file that
+# is replaced outside is stale inside (ESTALE).
 # Needs qemu-system-x86 and a kernel package, which it downloads; emulated
 # unless WARREN_VM_ACCEL=kvm, and 7 to 40 times slower then. Ends with the
 # command's exit code. By hand: nothing in tests/run.sh calls it.
@@ -76,9 +78,13 @@ trap '[[ -z $fs_pid ]] || kill "$fs_pid" 2>/dev/null || true; rm -rf "$work"' EX
 make_initramfs
 truncate -s 4G "$work/disk"
 mkfs.ext4 -q -F "$work/disk"
+truncate -s 256M "$work/swap"
+mkswap "$work/swap" >/dev/null 2>&1
 {
   printf 'cd %q\n' "$PWD"
   printf 'export WARREN_VM=1\n'
+  # How much longer tests wait; tests/support/ledger.h.
+  [[ $ACCEL == kvm ]] || printf 'export WARREN_TEST_SLOWNESS=8\n'
   printf '%q ' "$@"
   echo
 } >"$work/command"
@@ -97,6 +103,7 @@ timeout "${WARREN_VM_SECONDS:-3000}" qemu-system-x86_64 \
   -chardev "socket,id=fs,path=$work/fs.sock" \
   -device vhost-user-fs-pci,queue-size=1024,chardev=fs,tag=host \
   -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
+  -drive "file=$work/swap,format=raw,if=virtio,cache=unsafe" \
   -nic none </dev/null | tee "$work/console" | sed '/^vm-exit:/d'
 code=$(sed -n 's/^vm-exit:\([0-9]*\).*/\1/p' "$work/console")
 exit "${code:-1}"

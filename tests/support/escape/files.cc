@@ -28,6 +28,7 @@ int InEveryCgroup(const char* name, Try try_it) {
     if (entry->d_name[0] == '.') continue;
     snprintf(path, sizeof(path), "%s/%s/%s", kCgroups, entry->d_name, name);
     const int other = try_it(path);
+    if (other == ENOTDIR) continue;  // a control file of cgroup v2's root
     if (other == 0 || error == ENOENT) error = other;
     if (error == 0) break;
   }

@@ -56,10 +56,18 @@ int UnmaskedTimers(const Target&) {
 }
 int WritableCgroup(const Target&) {
   if (const int error = Uncover("/sys/fs/cgroup"); error != 0) return error;
-  if (mount("none", "/sys/fs/cgroup", "cgroup", 0, "devices") != 0) {
+  if (mount("none", "/sys/fs/cgroup", "cgroup", 0, "devices") == 0) {
+    return TryWrite("/sys/fs/cgroup/devices.allow", "a\n");
+  }
+  // cgroup v2: a user namespace may mount it, but the files are the node's.
+  if (mount("none", "/sys/fs/cgroup", "cgroup2", 0, nullptr) != 0) {
     return errno;
   }
-  return TryWrite("/sys/fs/cgroup/devices.allow", "a\n");
+  if (mkdir("/sys/fs/cgroup/made", 0755) == 0 ||
+      TryWrite("/sys/fs/cgroup/cgroup.max.depth", "9\n") == 0) {
+    return 0;
+  }
+  return TryWrite("/sys/fs/cgroup/cgroup.procs", "0\n");
 }
 int PivotRoot(const Target&) {
   return Refusal(syscall(SYS_pivot_root, ".", "."));

@@ -109,6 +109,7 @@ absl::StatusOr<std::string> ContainerManager::Create(
   intent.record.set_boot_id(store_->boot_id());
   intent.record.set_created_at_ns(clock_->RealNow());
   *intent.record.mutable_config() = request.config();
+  intent.record.mutable_config()->DiscardUnknownFields();  // of any size
   runtime::ContainerSpec bare;  // until the request is resolved
   bare.id = id;
   bare.sandbox = *pod->Get()->spec;
@@ -284,7 +285,7 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
   // Whatever came up of it must not stay.
   store_->Problem("kill after a failed start",
                   runtime_->KillContainer(container->id()));
-  return base::Annotate(started.status(), "start container");
+  return started.status();
 }
 
 }  // namespace warren::agent

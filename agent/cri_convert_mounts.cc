@@ -16,6 +16,8 @@
 namespace warren::agent {
 namespace {
 
+// Each is a descriptor or two of the 4096 that a shim takes.
+constexpr int kMaxMounts = 1024;
 constexpr size_t kMaxImageVolumes = 128;
 // As many as a user namespace can have (user_namespaces(7)).
 constexpr int kMaxMappings = 340;
@@ -209,6 +211,10 @@ absl::Status ConvertMounts(const ContainerInputs& inputs,
                            runtime::ContainerSpec* spec) {
   const cri::ContainerConfig& config = inputs.config;
   const bool user_namespace = !inputs.sandbox.uid_mappings.empty();
+  if (config.mounts_size() > kMaxMounts) {
+    return Invalid("config.mounts",
+                   absl::StrCat("has more than ", kMaxMounts, " entries"));
+  }
   for (int i = 0; i < config.mounts_size(); ++i) {
     const auto image = inputs.volume_images.find(i);
     auto mount = ConvertMount(

@@ -149,9 +149,8 @@ absl::Status ConvertSandboxSecurity(
       return Invalid(in("run_as_group"), "needs run_as_user");
     }
   }
-  for (int64_t group : security.supplemental_groups()) {
-    RETURN_IF_ERROR(CheckId(in("supplemental_groups"), group));
-  }
+  RETURN_IF_ERROR(
+      CheckGroups(in("supplemental_groups"), security.supplemental_groups()));
   if (!cri::SupplementalGroupsPolicy_IsValid(
           security.supplemental_groups_policy())) {
     return Invalid(in("supplemental_groups_policy"), "is unknown");

@@ -142,10 +142,10 @@ absl::Status ConvertUser(const cri::LinuxContainerSecurityContext& security,
                      "needs run_as_user or run_as_username");
     }
   }
-  for (int64_t group : security.supplemental_groups()) {
-    RETURN_IF_ERROR(CheckId(InSecurity("supplemental_groups"), group));
-    user->supplemental_groups.push_back(group);
-  }
+  RETURN_IF_ERROR(CheckGroups(InSecurity("supplemental_groups"),
+                              security.supplemental_groups()));
+  user->supplemental_groups.assign(security.supplemental_groups().begin(),
+                                   security.supplemental_groups().end());
   switch (security.supplemental_groups_policy()) {
     case cri::Merge:
       break;

@@ -27,6 +27,7 @@ PodSandboxState IntentOf(const cri::RunPodSandboxRequest& request,
   state.record.set_created_at_ns(now_ns);
   state.record.set_runtime_handler(request.runtime_handler());
   *state.record.mutable_config() = request.config();
+  state.record.mutable_config()->DiscardUnknownFields();  // of any size
   const cri::LinuxPodSandboxConfig& linux_config = request.config().linux();
   if (linux_config.has_overhead()) {
     *state.record.mutable_overhead() = linux_config.overhead();

@@ -3,6 +3,7 @@
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <limits.h>
 
 #include <algorithm>
 #include <cctype>
@@ -138,6 +139,16 @@ absl::Status CheckId(absl::string_view field, int64_t id) {
   if (id < 0 || id > INT32_MAX) {
     return Invalid(field, absl::StrCat(id, " is outside 0..", INT32_MAX));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckGroups(absl::string_view field,
+                         const google::protobuf::RepeatedField<int64_t>& ids) {
+  if (ids.size() > NGROUPS_MAX) {
+    return Invalid(field,
+                   absl::StrCat("has more than ", NGROUPS_MAX, " entries"));
+  }
+  for (const int64_t id : ids) RETURN_IF_ERROR(CheckId(field, id));
   return absl::OkStatus();
 }
 

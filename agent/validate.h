@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
+#include <google/protobuf/repeated_field.h>
 
 #include <cstdint>
 #include <string>
@@ -51,6 +52,10 @@ absl::StatusOr<uint8_t> ParseDeviceAccess(absl::string_view field,
 
 // A uid or gid: 0 to 2^31 - 1 (EXE-5).
 absl::Status CheckId(absl::string_view field, int64_t id);
+
+// The same of each, and no more of them than setgroups(2) takes.
+absl::Status CheckGroups(absl::string_view field,
+                         const google::protobuf::RepeatedField<int64_t>& ids);
 
 }  // namespace warren::agent
 

@@ -62,35 +62,18 @@ absl::Status SetAttributes(const HostPathOptions& options, int tree) {
       absl::StrCat("RROUnsupported: ", status.message()));
 }
 
-// File systems whose files are no data but the kernel itself (filesystems(5)
-// and Documentation/filesystems). None of them has idmapped mounts.
-constexpr absl::string_view kOfTheKernel[] = {
-    "binfmt_misc", "bpf",       "cgroup",   "cgroup2",  "configfs",
-    "debugfs",     "devpts",    "devtmpfs", "efivarfs", "fusectl",
-    "mqueue",      "nsfs",      "proc",     "pstore",   "rpc_pipefs",
-    "securityfs",  "selinuxfs", "smackfs",  "sysfs",    "tracefs"};
-
-bool IsOfTheKernel(const struct stat& st, absl::string_view fs_type) {
-  return S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) ||
-         std::find(std::begin(kOfTheKernel), std::end(kOfTheKernel), fs_type) !=
-             std::end(kOfTheKernel);
-}
-
 // mount_setattr(2): EINVAL when the file system has no idmapped mounts, EPERM
 // when the mount is idmapped already.
-absl::Status MapOwners(const HostSource& source, const struct stat& st,
-                       int tree) {
+absl::Status MapOwners(const HostSource& source, int tree) {
   const int user_ns_fd = source.options.user_ns_fd;
   if (user_ns_fd < 0) return absl::OkStatus();
   const absl::Status status =
       ChangeMount(tree, {.set = MOUNT_ATTR_IDMAP, .user_ns_fd = user_ns_fd});
   const int error = base::GetErrno(status);
   if (error != EINVAL && error != EPERM) return status;
+  if (source.options.mapped_by_default) return absl::OkStatus();
   const auto mount = MountOf(source.place.get());
   const std::string fs_type = mount.ok() ? mount->fs_type : "unknown";
-  if (source.options.mapped_by_default && IsOfTheKernel(st, fs_type)) {
-    return absl::OkStatus();
-  }
   return absl::FailedPreconditionError(absl::StrCat(
       "owners cannot be mapped (by uidMappings and gidMappings, or those of "
       "the pod's user namespace): ",
@@ -163,7 +146,7 @@ absl::StatusOr<HostTree> CloneHostSource(const HostSource& source) {
   tree.is_file = !S_ISDIR(st.st_mode);
   ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place, "", options.recursive),
                       path);
-  RETURN_IF_ERROR_IN(MapOwners(source, st, tree.mount.get()), path);
+  RETURN_IF_ERROR_IN(MapOwners(source, tree.mount.get()), path);
   RETURN_IF_ERROR(SetAttributes(options, tree.mount.get()));
   RETURN_IF_ERROR_IN(SetPropagation(place, options.propagation, &tree), path);
   return tree;

@@ -23,8 +23,7 @@ struct HostPathOptions {
   MountPropagation propagation = MountPropagation::kPrivate;
   // Owners as this user namespace maps them, of the top mount; -1 = as is.
   int user_ns_fd = -1;
-  // Then device nodes and file systems in which the kernel shows itself stay
-  // as they are if they cannot be idmapped.
+  // What cannot be idmapped stays as it is, instead of an error.
   bool mapped_by_default = false;
 };
 

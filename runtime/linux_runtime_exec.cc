@@ -1,6 +1,7 @@
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +14,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
+#include "runtime/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/namespaces.h"
 #include "runtime/output_collector.h"
@@ -112,6 +114,16 @@ class Collection {
   int64_t drained_ = 0;
 };
 
+// A program may open its own output again (/dev/stderr), whoever it runs as.
+// Here, as a program cannot give anything away from within a user namespace.
+absl::Status GiveTo(const User& user, const SandboxSpec& sandbox, int fd) {
+  const auto uid = ToHostId(sandbox.uid_mappings, user.uid);
+  const auto gid = ToHostId(sandbox.gid_mappings, user.gid);
+  if (!uid.has_value() || !gid.has_value()) return absl::OkStatus();
+  if (fchown(fd, *uid, *gid) == 0) return absl::OkStatus();
+  return base::ErrnoError(errno, "chown the program's output");
+}
+
 }  // namespace
 
 absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
@@ -140,6 +152,9 @@ absl::StatusOr<ExecResult> LinuxRuntime::ExecSync(
   }
   ASSIGN_OR_RETURN(base::Pipe out, base::MakePipe());
   ASSIGN_OR_RETURN(base::Pipe err, base::MakePipe());
+  for (const base::Pipe* pipe : {&out, &err}) {
+    RETURN_IF_ERROR(GiveTo(user, container->spec.sandbox, pipe->write.get()));
+  }
   ASSIGN_OR_RETURN(
       const std::unique_ptr<OutputCollector> output,
       OutputCollector::Make(std::move(out.read), std::move(err.read),

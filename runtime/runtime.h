@@ -139,9 +139,8 @@ struct MountSpec {
   std::vector<IdMapping> uid_mappings = {};
   std::vector<IdMapping> gid_mappings = {};
   // The mappings are nobody's wish but follow from the pod's user namespace:
-  // device nodes and file systems in which the kernel shows itself (procfs,
-  // sysfs, …), none of which can be idmapped, stay as they are. Any other that
-  // cannot be is an error all the same.
+  // what cannot be idmapped (device nodes, procfs, NFS, before Linux 6.3 tmpfs)
+  // stays as it is, its files owned by nobody inside.
   bool mapped_by_default = false;
   // Instead of host_path: the layers of an image, lowest first, held by the
   // caller. Always read-only, nosuid, nodev and noexec.

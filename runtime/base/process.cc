@@ -84,6 +84,28 @@ class SpawnActions {
   std::vector<UniqueFd> copies_;
 };
 
+// Its descriptor and start time; its number cannot be reused meanwhile, as the
+// child is ours and unreaped.
+absl::Status Identify(Child* child) {
+  ASSIGN_OR_RETURN(child->pidfd, OpenPidfd(child->id.pid));
+  ASSIGN_OR_RETURN(child->id.start_time, StartTime(child->id.pid));
+  return absl::OkStatus();
+}
+
+// A child that nobody will hear of.
+void Abandon(pid_t pid) {
+  kill(pid, SIGKILL);
+  siginfo_t ignored = {};
+  while (waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOWAIT) !=
+             0 &&
+         errno == EINTR) {
+  }
+  ForgetOwnChild([&] {
+    waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOHANG);
+    return pid;
+  });
+}
+
 }  // namespace
 
 absl::StatusOr<uint64_t> StartTime(pid_t pid) {
@@ -160,10 +182,10 @@ absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
     return err == 0 ? child.id.pid : 0;
   });
   if (err != 0) return ErrnoError(err, absl::StrCat("spawn ", options.path));
-  // The child is ours and unreaped: its number cannot be reused meanwhile.
-  ASSIGN_OR_RETURN(child.pidfd, OpenPidfd(child.id.pid));
-  ASSIGN_OR_RETURN(child.id.start_time, StartTime(child.id.pid));
-  return child;
+  const absl::Status identified = Identify(&child);
+  if (identified.ok()) return child;
+  Abandon(child.id.pid);
+  return identified;
 }
 
 absl::StatusOr<int> Reap(int pidfd) {

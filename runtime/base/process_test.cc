@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,7 +56,7 @@ TEST(Process, SpawnWaitReap) {
 }
 
 TEST(Process, SignalsAreReported) {
-  auto child = Spawn(Shell("sleep 1000"));
+  auto child = Spawn(Shell("exec sleep 1000"));
   ASSERT_TRUE(child.ok());
   EXPECT_FALSE(*WaitExit(child->pidfd.get(), absl::Milliseconds(20)));
   ASSERT_TRUE(SendSignal(child->pidfd.get(), SIGKILL).ok());
@@ -119,6 +120,22 @@ std::string Children() {
   return ReadFileAt(AT_FDCWD,
                     absl::StrCat("/proc/self/task/", getpid(), "/children"))
       .value_or("none");
+}
+
+// No descriptor is left for the pidfd.
+TEST(Process, AChildThatCannotBeWatchedIsNotLeft) {
+  if (Children() == "none") GTEST_SKIP() << "no CONFIG_PROC_CHILDREN";
+  const int lowest = dup(0);
+  ASSERT_GE(lowest, 0);
+  close(lowest);
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {static_cast<rlim_t>(lowest), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto child = Spawn(Shell("exec sleep 1000"));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(GetErrno(child.status()), EMFILE) << child.status();
+  EXPECT_EQ(Children(), "");
 }
 
 TEST(Process, AdoptedOnesAreReapedAndOwnOnesAreNot) {

@@ -101,16 +101,7 @@ int OpenConsole(Context* c) {
 // A container's own pipes or terminal; an exec brings its descriptors along.
 int OpenStdio(Context* c) {
   if (c->plan.container) return c->plan.tty ? OpenConsole(c) : OpenPipes(c);
-  const ProgramPlan& program = c->plan.program;
-  for (int i = 0; i < 3; ++i) {
-    c->stdio[i] = c->plan.stdio_fds[i];
-    struct stat st;
-    // Ours to give away only when it is a pipe, and only where the ids of the
-    // maker mean something (not in a user namespace): best effort.
-    if (fstat(c->stdio[i], &st) == 0 && S_ISFIFO(st.st_mode)) {
-      (void)!fchown(c->stdio[i], program.uid, program.gid);
-    }
-  }
+  for (int i = 0; i < 3; ++i) c->stdio[i] = c->plan.stdio_fds[i];
   return 0;
 }
 

@@ -118,6 +118,10 @@ const std::vector<BadContainer>& BadMounts() {
        }},
       {"sub-path without an image", "mounts[0].image_sub_path",
        [](Config* c) { OneMount(c)->set_image_sub_path("bin"); }},
+      {"1025 mounts", "config.mounts",
+       [](Config* c) {
+         for (int i = 0; i < 1025; ++i) AddMount(c, "/tmp", "/data", false);
+       }},
       {"half a mapping", "mounts[0].gidMappings",
        [](Config* c) {
          auto* mapping = OneMount(c)->add_uidmappings();
@@ -162,6 +166,12 @@ const std::vector<BadContainer>& BadSecurity() {
        }},
       {"group beyond 31 bits", "supplemental_groups",
        [](Config* c) { Security(c)->add_supplemental_groups(1LL << 31); }},
+      {"65537 groups", "supplemental_groups",
+       [](Config* c) {
+         for (int i = 0; i <= 65536; ++i) {
+           Security(c)->add_supplemental_groups(i);
+         }
+       }},
       {"relative read-only path", "readonly_paths",
        [](Config* c) { Security(c)->add_readonly_paths("proc/sys"); }},
       {"unknown capability to drop", "drop_capabilities",

@@ -232,22 +232,19 @@ TEST_F(GrantedVolumesTest, WhatIsMountedLaterComesAsItIs) {
 
 // Mounts that cannot be mapped: refused for data, which could not be used as
 // expected; as they are for the kernel's own files, which are nobody's data.
-TEST_F(GrantedVolumesTest, WhatCannotBeMappedIsRefusedUnlessItIsTheKernels) {
+TEST_F(GrantedVolumesTest, WhatCannotBeMappedStaysAsItIsUnlessAskedFor) {
   MountFs("ramfs");
+  ASSERT_TRUE(WriteHostFile(host_ + "/fs/token", "for all", 0644));
   cri::PodSandboxConfig pod = Pod("pod");
   const std::string pod_id = RunPod(pod);
-  cri::ContainerConfig bad = IdleConfig("bad");
-  AddMount(&bad, host_ + "/fs", "/data", true);
-  const auto refused = client().CreateContainer(pod_id, bad, pod).status();
-  EXPECT_CODE(refused, kFailedPrecondition);
-  for (const char* part : {"mount /data", "idmapped", "(type ramfs)"}) {
-    EXPECT_THAT(std::string(refused.message()), testing::HasSubstr(part));
-  }
   cri::ContainerConfig config = IdleConfig("main");
+  AddMount(&config, host_ + "/fs", "/data", true);
   AddMount(&config, "/proc", "/host/proc", true);
   AddMount(&config, "/sys", "/host/sys", true);
   AddMount(&config, "/dev/zero", "/host/zero", false);
   const std::string id = Run(pod_id, pod, config);
+  EXPECT_EQ(ShellOutput(id, "cat /data/token; stat -c ' %u' /data/token"),
+            "for all 65534\n");
   EXPECT_EQ(ShellOutput(id,
                         "test -d /host/sys/kernel && "
                         "cut -d' ' -f1 /host/proc/version; "
@@ -255,14 +252,17 @@ TEST_F(GrantedVolumesTest, WhatCannotBeMappedIsRefusedUnlessItIsTheKernels) {
             "Linux\n3\n");
   // Who asks for mappings gets them or an error, whatever it is.
   cri::ContainerConfig asked = IdleConfig("asked");
-  AddMount(&asked, "/sys", "/host/sys", true);
+  AddMount(&asked, host_ + "/fs", "/data", true);
   for (cri::IDMapping* m : {asked.mutable_mounts(0)->add_uidmappings(),
                             asked.mutable_mounts(0)->add_gidmappings()}) {
     m->set_host_id(kStart);
     m->set_length(kRange);
   }
-  EXPECT_CODE(client().CreateContainer(pod_id, asked, pod).status(),
-              kFailedPrecondition);
+  const auto refused = client().CreateContainer(pod_id, asked, pod).status();
+  EXPECT_CODE(refused, kFailedPrecondition);
+  for (const char* part : {"mount /data", "idmapped", "(type ramfs)"}) {
+    EXPECT_THAT(std::string(refused.message()), testing::HasSubstr(part));
+  }
 }
 
 TEST_F(GrantedIdsTest, EXE_6_AmbientCapabilitiesWhereAllowed) {

@@ -4,6 +4,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <unistd.h>
 
 #include <functional>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/command.h"
 #include "tests/support/cri_test.h"
 
 namespace warren::test {
@@ -143,6 +145,22 @@ TEST_F(OddRequestsTest, API_6_ArgumentsMayBeAsLongAsTheKernelAllows) {
                 "config.envs[0].value");
   ExpectRefused(client().ExecSync(id, {"true", longest + "A"}).status(),
                 "cmd[1]");
+}
+
+// From a newer orchestrator, or from nobody's: taken, and not kept.
+TEST_F(OddRequestsTest, API_6_FieldsThatNobodyKnowsAreNotKept) {
+  const std::string text(4 << 20, 'A');
+  cri::PodSandboxConfig pod = Pod("pod");
+  pod.GetReflection()->MutableUnknownFields(&pod)->AddLengthDelimited(900,
+                                                                      text);
+  cri::ContainerConfig config = IdleConfig("main");
+  config.GetReflection()->MutableUnknownFields(&config)->AddLengthDelimited(
+      900, text);
+  Run(RunPod(pod), pod, config);
+  const std::string big = RunCommand({"find", daemon().state_dir(), "-name",
+                                      "*record*", "-size", "+1M"})
+                              .out;
+  EXPECT_EQ(big, "");
 }
 
 TEST_F(OddRequestsTest, API_7_OddIdsChangeNothing) {

@@ -91,6 +91,8 @@ TEST_F(UserNamespaceTest, ItsFilesAndNamespacesBelongToIt) {
                         "stat -c '%u' /etc/hosts /etc/hostname "
                         "/etc/resolv.conf /dev/shm /proc/1/fd/1"),
             "0\n0\n0\n0\n0\n");
+  EXPECT_EQ(ShellOutput(id, "echo out > /dev/stdout"), "out\n");
+  EXPECT_EQ(ExitCodeOf(id, {"sh", "-c", "echo e > /proc/self/fd/2"}), 0);
   const auto view = client().InspectPodSandbox(pod_id_);
   ASSERT_TRUE(view.ok()) << view.status();
   uint64_t user = 0;

@@ -40,8 +40,19 @@ class IgnoredReads {
   ~IgnoredReads() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
 };
 
-void Release(absl::Mutex* mutex, void (*unlock)(absl::Mutex*)) {
-  __tsan_release(mutex);
+// Readers are ordered with writers, not with each other: what they leave is
+// kept apart, for writers alone.
+void* OfReaders(absl::Mutex* mutex) {
+  return reinterpret_cast<char*>(mutex) + 1;
+}
+
+void AcquireAll(absl::Mutex* mutex) {
+  __tsan_acquire(mutex);
+  __tsan_acquire(OfReaders(mutex));
+}
+
+void Release(absl::Mutex* mutex, void* mark, void (*unlock)(absl::Mutex*)) {
+  __tsan_release(mark);
   const IgnoredReads ignored;
   unlock(mutex);
 }
@@ -51,7 +62,7 @@ void Release(absl::Mutex* mutex, void (*unlock)(absl::Mutex*)) {
 void absl::Mutex::Lock() {
   static auto* const next = Next<void(Mutex*)>("5Mutex4LockEv");
   next(this);
-  __tsan_acquire(this);
+  AcquireAll(this);
 }
 
 void absl::Mutex::ReaderLock() {
@@ -63,18 +74,18 @@ void absl::Mutex::ReaderLock() {
 bool absl::Mutex::TryLock() {
   static auto* const next = Next<bool(Mutex*)>("5Mutex7TryLockEv");
   const bool locked = next(this);
-  if (locked) __tsan_acquire(this);
+  if (locked) AcquireAll(this);
   return locked;
 }
 
 void absl::Mutex::Unlock() {
   static auto* const next = Next<void(Mutex*)>("5Mutex6UnlockEv");
-  Release(this, next);
+  Release(this, this, next);
 }
 
 void absl::Mutex::ReaderUnlock() {
   static auto* const next = Next<void(Mutex*)>("5Mutex12ReaderUnlockEv");
-  Release(this, next);
+  Release(this, OfReaders(this), next);
 }
 
 void absl::Mutex::Await(const Condition& condition) {
@@ -85,7 +96,7 @@ void absl::Mutex::Await(const Condition& condition) {
     const IgnoredReads ignored;
     next(this, condition);
   }
-  __tsan_acquire(this);
+  AcquireAll(this);
 }
 
 bool absl::Mutex::AwaitWithTimeout(const Condition& condition,
@@ -98,6 +109,6 @@ bool absl::Mutex::AwaitWithTimeout(const Condition& condition,
     const IgnoredReads ignored;
     held = next(this, condition, timeout);
   }
-  __tsan_acquire(this);
+  AcquireAll(this);
   return held;
 }

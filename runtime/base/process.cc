@@ -92,7 +92,8 @@ absl::Status Identify(Child* child) {
   return absl::OkStatus();
 }
 
-// A child that nobody will hear of.
+// Ends a child that nobody will hear of. By its number, as there may be no
+// descriptor left for another way: unreaped, it is nobody else's.
 void Abandon(pid_t pid) {
   kill(pid, SIGKILL);
   siginfo_t ignored = {};

@@ -41,7 +41,8 @@ BANS = [
         but=TESTS),
     Ban("kill", call("kill|killpg|tgkill"),
         "REL-9: a number may be somebody else's by now: use base::SendSignal "
-        "on a pidfd", but=TESTS + r"|^runtime/(shim|init)/"),
+        "on a pidfd",
+        but=TESTS + r"|^runtime/(shim|init)/|^runtime/base/process\.cc$"),
     # A changed propagation (no source, a literal target) moves nothing.
     Ban("mount", call("mount") + r"(?!nullptr, \"\")",
         "FS-1: mounts go fd to fd: open_tree, fsmount, move_mount",

@@ -19,6 +19,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/file_label.h"
+#include "runtime/mount_sources.h"
 
 namespace warren::runtime {
 namespace {
@@ -121,6 +122,23 @@ TEST_F(LabelTreeTest, FS_10_DepthIsBounded) {
   const absl::Status status = Label("/v", kOther, 2);
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("more than 2 folders"));
+}
+
+// A container's sources are opened again after a restart of the agent.
+TEST_F(LabelTreeTest, FS_10_WhatIsOpenedAgainKeepsItsLabel) {
+  PlannedMount mount;
+  mount.source = MountSource::kHostPath;
+  mount.path = path_ + "/v";
+  mount.label = kLabel;
+  MountPlaces places;
+  places.label_host_paths = true;
+  ASSERT_TRUE(OpenMountSources({mount}, places).ok());
+  EXPECT_EQ(LabelOf("/v/file"), kLabel);
+  ASSERT_TRUE(Label("/v", kOther).ok());
+  places.label_host_paths = false;
+  ASSERT_TRUE(OpenMountSources({mount}, places).ok());
+  EXPECT_EQ(LabelOf("/v"), kOther);
+  EXPECT_EQ(LabelOf("/v/file"), kOther);
 }
 
 TEST_F(LabelTreeTest, WhatCannotBeLabelled) {

@@ -89,11 +89,7 @@ class Labeller {
       : label_(label), max_depth_(max_depth) {}
 
   absl::Status LabelContents(int folder, int depth) const {
-    if (depth > max_depth_) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("SELinux label: there are more than ", max_depth_,
-                       " folders in each other"));
-    }
+    if (depth > max_depth_) return absl::OkStatus();
     auto names = base::ListDir(folder, ".");
     if (!names.ok()) {
       return base::GetErrno(names.status()) == ENOENT ? absl::OkStatus()

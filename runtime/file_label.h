@@ -24,15 +24,18 @@ std::string FileLabelAt(absl::string_view process_label,
 // OK without an effect where the file system has no labels (ENOTSUP).
 absl::Status LabelFile(int fd, const std::string& label);
 
-// More than a path can hold, one descriptor each.
+// Bounds the descriptors and the stack that a tree takes: made name by name, it
+// can be deeper than any path is long.
 inline constexpr int kMaxLabelDepth = 256;
 
 // Labels the file at `place` (O_PATH), or the folder and everything below it
 // but other mounts. Whoever may write there may try to lead it elsewhere: it
 // goes down by descriptors, from name to name, and follows no link. What has
-// the label is not written to; what vanishes meanwhile is passed over.
-// kFailedPrecondition: a read-only file system, or folders deeper than
-// `max_depth`. On failure what was labelled so far stays.
+// the label is not written to; what vanishes meanwhile is passed over. So is
+// what lies deeper than `max_depth` folders: it keeps its label, the container
+// cannot use it, and nobody who shares a volume can make it fail for others.
+// kFailedPrecondition: a read-only file system. On failure what was labelled so
+// far stays.
 absl::Status LabelTree(int place, const std::string& label,
                        int max_depth = kMaxLabelDepth);
 

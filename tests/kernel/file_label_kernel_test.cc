@@ -118,10 +118,16 @@ TEST_F(LabelTreeTest, FS_10_EverythingBelowAndNothingElse) {
 }
 
 TEST_F(LabelTreeTest, FS_10_DepthIsBounded) {
-  EXPECT_TRUE(Label("/v", kLabel, 3).ok());
-  const absl::Status status = Label("/v", kOther, 2);
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(status.message(), HasSubstr("more than 2 folders"));
+  ASSERT_TRUE(Label("/v", kLabel, 3).ok());
+  EXPECT_EQ(LabelOf("/v/sub/deep/file"), kLabel);
+  ASSERT_TRUE(Label("/v", kOther, 2).ok());
+  EXPECT_EQ(LabelOf("/v/sub/deep"), kOther);
+  EXPECT_EQ(LabelOf("/v/sub/deep/file"), kLabel) << "passed over";
+  std::string deep = path_ + "/v";
+  for (int i = 0; i < kMaxLabelDepth + 10; ++i) {
+    ASSERT_EQ(mkdir((deep += "/d").c_str(), 0755), 0);
+  }
+  EXPECT_TRUE(Label("/v", kLabel).ok());
 }
 
 // A container's sources are opened again after a restart of the agent.

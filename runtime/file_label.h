@@ -5,6 +5,7 @@
 #include <absl/strings/string_view.h>
 
 #include <string>
+#include <vector>
 
 // Labels of files for SELinux: what a container's processes may use. Labels
 // are user:role:type:level; a file's is kept in the extended attribute
@@ -42,8 +43,10 @@ absl::Status LabelTree(int place, const std::string& label,
 // kInvalidArgument when `place` is a folder that the node needs as it is ("/",
 // /home, /var, …, by whatever name it was found) or lies in one with nothing
 // but the node's own (/etc, /usr, /dev, …): labelled for a container, it would
-// be lost to everybody else.
-absl::Status CheckMayLabel(int place);
+// be lost to everybody else. The same for `own_folders`, the agent's: these,
+// what is in them and what they are in. An error where one cannot be opened.
+absl::Status CheckMayLabel(int place,
+                           const std::vector<std::string>& own_folders);
 
 }  // namespace warren::runtime
 

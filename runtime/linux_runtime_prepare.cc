@@ -123,6 +123,7 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   places.shift_owners = prepared.shift_owners;
   places.sandbox = &spec.sandbox;
   places.label_host_paths = preparation == Preparation::kFirst;
+  places.own_folders = {options_.state_dir, options_.run_dir};
   ASSIGN_OR_RETURN(prepared.mounts, OpenMountSources(plan.mounts, places));
   return prepared;
 }

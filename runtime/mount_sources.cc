@@ -144,7 +144,7 @@ class SourceOpener {
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
     ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));
     if (places_.label_host_paths && !mount.label.empty()) {
-      RETURN_IF_ERROR(CheckMayLabel(source.place.get()));
+      RETURN_IF_ERROR(CheckMayLabel(source.place.get(), places_.own_folders));
       RETURN_IF_ERROR_IN(LabelTree(source.place.get(), mount.label),
                          mount.path);
     }

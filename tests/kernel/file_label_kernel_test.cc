@@ -15,6 +15,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
@@ -195,18 +196,26 @@ TEST_F(LabelTreeTest, FS_10_FoldersOfTheNodeAreRefused) {
   ASSERT_EQ(
       mount("/var", (path_ + "/v/mount").c_str(), nullptr, MS_BIND, nullptr),
       0);
-  const auto check = [](const std::string& path) {
+  const std::vector<std::string> own = {path_ + "/outside/sub"};
+  const auto check = [&own](const std::string& path) {
     const auto place = base::OpenAt(AT_FDCWD, path, O_PATH);
-    return place.ok() ? CheckMayLabel(place->get()) : place.status();
+    return place.ok() ? CheckMayLabel(place->get(), own) : place.status();
   };
   for (const std::string& path :
        {std::string("/"), std::string("/etc"), std::string("/etc/../home"),
         std::string("/etc/passwd"), std::string("/usr/share"),
         std::string("/proc/sys"), std::string("/dev/shm"), std::string("/bin"),
-        std::string("/var/lib"), std::string("/tmp"), path_ + "/v/etc",
-        path_ + "/v/mount"}) {
+        std::string("/var/lib"), std::string("/tmp"), path_ + "/v/etc", own[0],
+        own[0] + "/file", path_ + "/outside", path_ + "/v/mount"}) {
     EXPECT_EQ(check(path).code(), absl::StatusCode::kInvalidArgument) << path;
   }
+  // Volumes lie in the kubelet's folder.
+  ASSERT_EQ(mount("tmpfs", "/var/lib", "tmpfs", 0, nullptr), 0);
+  ASSERT_EQ(mkdir("/var/lib/kubelet", 0755), 0);
+  ASSERT_EQ(mkdir("/var/lib/kubelet/pods", 0755), 0);
+  EXPECT_FALSE(check("/var/lib/kubelet").ok());
+  EXPECT_TRUE(check("/var/lib/kubelet/pods").ok());
+  ASSERT_EQ(umount2("/var/lib", MNT_DETACH), 0);
   EXPECT_TRUE(check(path_ + "/v").ok());
   EXPECT_TRUE(check(path_ + "/v/file").ok());
 }

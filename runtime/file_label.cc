@@ -27,10 +27,23 @@ constexpr char kAttribute[] = "security.selinux";
 constexpr size_t kMaxLabel = 4096;
 
 // Never as a whole; what is below them may well be a volume.
-constexpr const char* kNodeFolders[] = {
-    "/",        "/home",    "/media",     "/mnt",    "/opt",       "/root",
-    "/run",     "/srv",     "/tmp",       "/var",    "/var/cache", "/var/lib",
-    "/var/log", "/var/run", "/var/spool", "/var/tmp"};
+constexpr const char* kNodeFolders[] = {"/",
+                                        "/home",
+                                        "/media",
+                                        "/mnt",
+                                        "/opt",
+                                        "/root",
+                                        "/run",
+                                        "/srv",
+                                        "/tmp",
+                                        "/var",
+                                        "/var/cache",
+                                        "/var/lib",
+                                        "/var/log",
+                                        "/var/run",
+                                        "/var/spool",
+                                        "/var/tmp",
+                                        "/var/lib/kubelet"};
 // Nor anything in these.
 constexpr const char* kNodeTrees[] = {"/bin",  "/boot",  "/dev",   "/etc",
                                       "/lib",  "/lib32", "/lib64", "/libx32",
@@ -89,11 +102,7 @@ class Labeller {
       : label_(label), max_depth_(max_depth) {}
 
   absl::Status LabelContents(int folder, int depth) const {
-    if (depth > max_depth_) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("SELinux label: there are more than ", max_depth_,
-                       " folders in each other"));
-    }
+    if (depth > max_depth_) return absl::OkStatus();
     auto names = base::ListDir(folder, ".");
     if (!names.ok()) {
       return base::GetErrno(names.status()) == ENOENT ? absl::OkStatus()
@@ -129,6 +138,17 @@ bool SameFile(int fd, const char* path) {
          here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
+absl::StatusOr<std::string> FoundAt(int fd) {
+  char path[PATH_MAX];
+  const ssize_t n = readlink(PathOf(fd).c_str(), path, sizeof(path));
+  if (n < 0) return base::ErrnoError(errno, "readlink");
+  return std::string(path, static_cast<size_t>(n));
+}
+
+bool IsBelow(absl::string_view path, absl::string_view folder) {
+  return absl::StartsWith(path, absl::StrCat(folder, "/"));
+}
+
 }  // namespace
 
 std::string FileLabelAt(absl::string_view process_label,
@@ -159,16 +179,20 @@ absl::Status LabelTree(int place, const std::string& label, int max_depth) {
   return Labeller(label, max_depth).LabelContents(place, 1);
 }
 
-absl::Status CheckMayLabel(int place) {
-  char path[PATH_MAX];
-  const ssize_t n = readlink(PathOf(place).c_str(), path, sizeof(path));
-  if (n < 0) return base::ErrnoError(errno, "readlink");
-  const absl::string_view found(path, static_cast<size_t>(n));
+absl::Status CheckMayLabel(int place,
+                           const std::vector<std::string>& own_folders) {
+  ASSIGN_OR_RETURN(const std::string found, FoundAt(place));
   bool of_node = false;
   for (const char* folder : kNodeFolders) of_node |= SameFile(place, folder);
   for (const char* tree : kNodeTrees) {
-    of_node |= SameFile(place, tree) ||
-               absl::StartsWith(found, absl::StrCat(tree, "/"));
+    of_node |= SameFile(place, tree) || IsBelow(found, tree);
+  }
+  for (const std::string& folder : own_folders) {
+    ASSIGN_OR_RETURN(const base::UniqueFd own,
+                     base::OpenAt(AT_FDCWD, folder, O_PATH));
+    ASSIGN_OR_RETURN(const std::string at, FoundAt(own.get()));
+    of_node |= SameFile(place, folder.c_str()) || IsBelow(found, at) ||
+               IsBelow(at, found);
   }
   if (!of_node) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(

@@ -5,6 +5,7 @@
 #include <absl/strings/string_view.h>
 
 #include <string>
+#include <vector>
 
 // Labels of files for SELinux: what a container's processes may use. Labels
 // are user:role:type:level; a file's is kept in the extended attribute
@@ -24,23 +25,28 @@ std::string FileLabelAt(absl::string_view process_label,
 // OK without an effect where the file system has no labels (ENOTSUP).
 absl::Status LabelFile(int fd, const std::string& label);
 
-// More than a path can hold, one descriptor each.
+// Bounds the descriptors and the stack that a tree takes: made name by name, it
+// can be deeper than any path is long.
 inline constexpr int kMaxLabelDepth = 256;
 
 // Labels the file at `place` (O_PATH), or the folder and everything below it
 // but other mounts. Whoever may write there may try to lead it elsewhere: it
 // goes down by descriptors, from name to name, and follows no link. What has
-// the label is not written to; what vanishes meanwhile is passed over.
-// kFailedPrecondition: a read-only file system, or folders deeper than
-// `max_depth`. On failure what was labelled so far stays.
+// the label is not written to; what vanishes meanwhile is passed over. So is
+// what lies deeper than `max_depth` folders: it keeps its label, the container
+// cannot use it, and nobody who shares a volume can make it fail for others.
+// kFailedPrecondition: a read-only file system. On failure what was labelled so
+// far stays.
 absl::Status LabelTree(int place, const std::string& label,
                        int max_depth = kMaxLabelDepth);
 
 // kInvalidArgument when `place` is a folder that the node needs as it is ("/",
 // /home, /var, …, by whatever name it was found) or lies in one with nothing
 // but the node's own (/etc, /usr, /dev, …): labelled for a container, it would
-// be lost to everybody else.
-absl::Status CheckMayLabel(int place);
+// be lost to everybody else. The same for `own_folders`, the agent's: these,
+// what is in them and what they are in. An error where one cannot be opened.
+absl::Status CheckMayLabel(int place,
+                           const std::vector<std::string>& own_folders);
 
 }  // namespace warren::runtime
 

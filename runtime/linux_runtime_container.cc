@@ -129,7 +129,8 @@ absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
   RETURN_IF_ERROR_IN(KeepFilter(spec.id, filter), "keep the seccomp filter");
   ContainerFacts facts;
   ASSIGN_OR_RETURN(facts.devices, ResolveDevices(spec.devices, spec.sandbox));
-  ASSIGN_OR_RETURN(PreparedContainer prepared, Prepare(spec, facts.devices));
+  ASSIGN_OR_RETURN(PreparedContainer prepared,
+                   Prepare(spec, facts.devices, Preparation::kFirst));
   ASSIGN_OR_RETURN(facts.user, LookUpUser(spec.user, prepared.rootfs.get()));
   RETURN_IF_ERROR(CheckMapped(spec.sandbox, facts.user));
   RETURN_IF_ERROR_IN(MakeLeaf(spec, container->cgroup, facts.devices),
@@ -199,7 +200,7 @@ absl::StatusOr<AdoptedContainer> LinuxRuntime::AdoptContainer(
   if (!started) {
     RETURN_IF_ERROR(cgroups_->Delete(leaf));
     RETURN_IF_ERROR(MakeLeaf(spec, leaf, facts.devices));
-    auto prepared = Prepare(spec, facts.devices);
+    auto prepared = Prepare(spec, facts.devices, Preparation::kAgain);
     absl::MutexLock lock(&container->mutex);
     // On failure StartContainer tries again and says why.
     if (prepared.ok()) container->prepared = *std::move(prepared);

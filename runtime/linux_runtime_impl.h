@@ -4,6 +4,7 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,11 @@ struct PreparedContainer {
   bool shift_owners = false;
   uint64_t rootfs_propagation = 0;
   std::vector<OpenedMount> mounts;
+};
+
+enum class Preparation : uint8_t {
+  kFirst,  // the container is being created: volumes get their labels
+  kAgain   // after a restart or a failed start: the host stays as it is
 };
 
 struct Container {
@@ -130,7 +136,8 @@ class LinuxRuntime : public Runtime {
   // linux_runtime_prepare.cc
   // `devices`: what ContainerFacts has.
   absl::StatusOr<PreparedContainer> Prepare(
-      const ContainerSpec& spec, const std::vector<DeviceNode>& devices);
+      const ContainerSpec& spec, const std::vector<DeviceNode>& devices,
+      Preparation preparation);
   absl::StatusOr<base::UniqueFd> OpenMountUserNamespace(
       const ContainerSpec& spec, const std::vector<IdMapping>& uids,
       const std::vector<IdMapping>& gids);

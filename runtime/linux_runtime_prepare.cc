@@ -77,7 +77,8 @@ absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
 }
 
 absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
-    const ContainerSpec& spec, const std::vector<DeviceNode>& devices) {
+    const ContainerSpec& spec, const std::vector<DeviceNode>& devices,
+    Preparation preparation) {
   std::vector<DeviceNode> nodes;
   if (spec.privileged) {
     ASSIGN_OR_RETURN(nodes, ListHostDevices());
@@ -121,6 +122,8 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   places.rootfs_fd = prepared.rootfs.get();
   places.shift_owners = prepared.shift_owners;
   places.sandbox = &spec.sandbox;
+  places.label_host_paths = preparation == Preparation::kFirst;
+  places.own_folders = {options_.state_dir, options_.run_dir};
   ASSIGN_OR_RETURN(prepared.mounts, OpenMountSources(plan.mounts, places));
   return prepared;
 }

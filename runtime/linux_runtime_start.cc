@@ -105,7 +105,8 @@ absl::StatusOr<StartFacts> LinuxRuntime::StartContainer(
     container->prepared.reset();
   }
   if (!prepared.has_value()) {
-    ASSIGN_OR_RETURN(prepared, Prepare(container->spec, devices));
+    ASSIGN_OR_RETURN(prepared,
+                     Prepare(container->spec, devices, Preparation::kAgain));
   }
   RETURN_IF_ERROR(RefreshMountSources(&prepared->mounts));
   ASSIGN_OR_RETURN(const LaunchRequest request,

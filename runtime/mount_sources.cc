@@ -143,8 +143,8 @@ class SourceOpener {
     options.mapped_by_default = mount.mapped_by_default;
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
     ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));
-    if (!mount.label.empty()) {
-      RETURN_IF_ERROR(CheckMayLabel(source.place.get()));
+    if (places_.label_host_paths && !mount.label.empty()) {
+      RETURN_IF_ERROR(CheckMayLabel(source.place.get(), places_.own_folders));
       RETURN_IF_ERROR_IN(LabelTree(source.place.get(), mount.label),
                          mount.path);
     }

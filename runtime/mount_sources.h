@@ -45,6 +45,11 @@ struct MountPlaces {
   bool shift_owners = false;  // … shows the image's owners
   // Owner of what the image does not have, and how to shift.
   const SandboxSpec* sandbox = nullptr;
+  // Whether what is at a path of the host gets the label that its mount has.
+  // Only when the container is created: by the time its sources are opened
+  // again, another may have labelled a volume for itself.
+  bool label_host_paths = false;
+  std::vector<std::string> own_folders;  // see CheckMayLabel
   // The pod's root, in the host's numbers.
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;

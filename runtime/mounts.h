@@ -58,8 +58,8 @@ struct PlannedMount {
   bool mapped_by_default = false;         // kHostPath: as in MountSpec
   std::vector<std::string> image_layers;  // kImage, lowest first
   // SELinux label of its files, "" = as they are. kHostPath: it is given to
-  // what is there (CRI's selinux_relabel); kPodFile, kShm: to the file or root
-  // itself; the others are made with it.
+  // what is there (CRI's selinux_relabel) when the container is created;
+  // kPodFile, kShm: to the file or root itself; the others are made with it.
   std::string label;
 };
 

@@ -15,10 +15,12 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/file_label.h"
+#include "runtime/mount_sources.h"
 
 namespace warren::runtime {
 namespace {
@@ -117,10 +119,33 @@ TEST_F(LabelTreeTest, FS_10_EverythingBelowAndNothingElse) {
 }
 
 TEST_F(LabelTreeTest, FS_10_DepthIsBounded) {
-  EXPECT_TRUE(Label("/v", kLabel, 3).ok());
-  const absl::Status status = Label("/v", kOther, 2);
-  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(status.message(), HasSubstr("more than 2 folders"));
+  ASSERT_TRUE(Label("/v", kLabel, 3).ok());
+  EXPECT_EQ(LabelOf("/v/sub/deep/file"), kLabel);
+  ASSERT_TRUE(Label("/v", kOther, 2).ok());
+  EXPECT_EQ(LabelOf("/v/sub/deep"), kOther);
+  EXPECT_EQ(LabelOf("/v/sub/deep/file"), kLabel) << "passed over";
+  std::string deep = path_ + "/v";
+  for (int i = 0; i < kMaxLabelDepth + 10; ++i) {
+    ASSERT_EQ(mkdir((deep += "/d").c_str(), 0755), 0);
+  }
+  EXPECT_TRUE(Label("/v", kLabel).ok());
+}
+
+// A container's sources are opened again after a restart of the agent.
+TEST_F(LabelTreeTest, FS_10_WhatIsOpenedAgainKeepsItsLabel) {
+  PlannedMount mount;
+  mount.source = MountSource::kHostPath;
+  mount.path = path_ + "/v";
+  mount.label = kLabel;
+  MountPlaces places;
+  places.label_host_paths = true;
+  ASSERT_TRUE(OpenMountSources({mount}, places).ok());
+  EXPECT_EQ(LabelOf("/v/file"), kLabel);
+  ASSERT_TRUE(Label("/v", kOther).ok());
+  places.label_host_paths = false;
+  ASSERT_TRUE(OpenMountSources({mount}, places).ok());
+  EXPECT_EQ(LabelOf("/v"), kOther);
+  EXPECT_EQ(LabelOf("/v/file"), kOther);
 }
 
 TEST_F(LabelTreeTest, WhatCannotBeLabelled) {
@@ -171,18 +196,26 @@ TEST_F(LabelTreeTest, FS_10_FoldersOfTheNodeAreRefused) {
   ASSERT_EQ(
       mount("/var", (path_ + "/v/mount").c_str(), nullptr, MS_BIND, nullptr),
       0);
-  const auto check = [](const std::string& path) {
+  const std::vector<std::string> own = {path_ + "/outside/sub"};
+  const auto check = [&own](const std::string& path) {
     const auto place = base::OpenAt(AT_FDCWD, path, O_PATH);
-    return place.ok() ? CheckMayLabel(place->get()) : place.status();
+    return place.ok() ? CheckMayLabel(place->get(), own) : place.status();
   };
   for (const std::string& path :
        {std::string("/"), std::string("/etc"), std::string("/etc/../home"),
         std::string("/etc/passwd"), std::string("/usr/share"),
         std::string("/proc/sys"), std::string("/dev/shm"), std::string("/bin"),
-        std::string("/var/lib"), std::string("/tmp"), path_ + "/v/etc",
-        path_ + "/v/mount"}) {
+        std::string("/var/lib"), std::string("/tmp"), path_ + "/v/etc", own[0],
+        own[0] + "/file", path_ + "/outside", path_ + "/v/mount"}) {
     EXPECT_EQ(check(path).code(), absl::StatusCode::kInvalidArgument) << path;
   }
+  // Volumes lie in the kubelet's folder.
+  ASSERT_EQ(mount("tmpfs", "/var/lib", "tmpfs", 0, nullptr), 0);
+  ASSERT_EQ(mkdir("/var/lib/kubelet", 0755), 0);
+  ASSERT_EQ(mkdir("/var/lib/kubelet/pods", 0755), 0);
+  EXPECT_FALSE(check("/var/lib/kubelet").ok());
+  EXPECT_TRUE(check("/var/lib/kubelet/pods").ok());
+  ASSERT_EQ(umount2("/var/lib", MNT_DETACH), 0);
   EXPECT_TRUE(check(path_ + "/v").ok());
   EXPECT_TRUE(check(path_ + "/v/file").ok());
 }

@@ -85,6 +85,12 @@ const std::vector<BadContainer>& BadMounts() {
          c->mutable_mounts(0)->set_propagation(
              cri::PROPAGATION_HOST_TO_CONTAINER);
        }},
+  };
+  return *cases;
+}
+
+const std::vector<BadContainer>& BadImageVolumes() {
+  static const auto* cases = new std::vector<BadContainer>{
       {"image volume with a host path", "mounts[0].host_path",
        [](Config* c) { OneMount(c)->mutable_image()->set_image(kBusybox); }},
       {"image volume without a name", "mounts[0].image.image",
@@ -118,6 +124,12 @@ const std::vector<BadContainer>& BadMounts() {
        }},
       {"sub-path without an image", "mounts[0].image_sub_path",
        [](Config* c) { OneMount(c)->set_image_sub_path("bin"); }},
+  };
+  return *cases;
+}
+
+const std::vector<BadContainer>& BadOwnersAndPropagations() {
+  static const auto* cases = new std::vector<BadContainer>{
       {"1025 mounts", "config.mounts",
        [](Config* c) {
          for (int i = 0; i < 1025; ++i) AddMount(c, "/tmp", "/data", false);
@@ -242,6 +254,8 @@ TEST_F(ContainerRequestsTest, BadBasicsAreRefused) {
 }
 TEST_F(ContainerRequestsTest, BadMountsAreRefused) {
   ExpectRefused(BadMounts());
+  ExpectRefused(BadImageVolumes());
+  ExpectRefused(BadOwnersAndPropagations());
 }
 TEST_F(ContainerRequestsTest, BadSecuritySettingsAreRefused) {
   ExpectRefused(BadSecurity());

@@ -49,6 +49,13 @@ const std::vector<BadPod>& BadPods() {
        [](Config* c) { c->mutable_dns_config()->add_searches("a\nb"); }},
       {"cgroup parent with ..", "config.linux.cgroup_parent",
        [](Config* c) { c->mutable_linux()->set_cgroup_parent("/a/../b"); }},
+  };
+  return *cases;
+}
+
+const std::vector<BadPod>& BadNamespacesAndSysctls() {
+  using Config = cri::PodSandboxConfig;
+  static const auto* cases = new std::vector<BadPod>{
       {"network mode CONTAINER", "namespace_options.network",
        [](Config* c) { Options(c)->set_network(cri::CONTAINER); }},
       {"network mode TARGET", "namespace_options.network",
@@ -74,6 +81,13 @@ const std::vector<BadPod>& BadPods() {
          Options(c)->set_network(cri::NODE);
          (*c->mutable_linux()->mutable_sysctls())["net.ipv4.ip_forward"] = "1";
        }},
+  };
+  return *cases;
+}
+
+const std::vector<BadPod>& BadNetworksAndUsers() {
+  using Config = cri::PodSandboxConfig;
+  static const auto* cases = new std::vector<BadPod>{
       {"DNS search with a blank", "config.dns_config.searches",
        [](Config* c) { c->mutable_dns_config()->add_searches("a b"); }},
       {"empty DNS option", "config.dns_config.options",
@@ -197,6 +211,8 @@ class PodRequestsTest : public CriTest {
 
 TEST_F(PodRequestsTest, BadConfigurationsAreRefused) {
   ExpectRefused(BadPods());
+  ExpectRefused(BadNamespacesAndSysctls());
+  ExpectRefused(BadNetworksAndUsers());
 }
 
 TEST_F(PodRequestsTest, BadUserNamespacesAreRefused) {

@@ -327,7 +327,7 @@ TEST_F(SelinuxTest, FS_10_FoldersOfTheNodeAreNotLabelled) {
 // What has no labels of its own is mounted as it is.
 TEST_F(SelinuxTest, EXE_8_AFileSystemWithoutLabelsIsMountedAsItIs) {
   const TempFolder host;
-  const std::string at = host.path();
+  const std::string& at = host.path();
   ASSERT_EQ(mount("tmpfs", at.c_str(), "tmpfs", 0,
                   "context=system_u:object_r:container_file_t:s0"),
             0);

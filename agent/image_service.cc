@@ -5,6 +5,7 @@
 
 #include "agent/rpc.h"
 #include "agent/text.h"
+#include "runtime/base/status.h"
 
 namespace warren::agent {
 
@@ -43,8 +44,9 @@ grpc::Status ImageService::ImageStatus(ServerContext* context,
   RpcCall call{.name = "ImageStatus", .object = request->image().image()};
   return RunRpc(context, &call, reply, [&](const CallContext&) -> absl::Status {
     auto status = images_->Status(*request);
-    if (status.ok()) *reply = *std::move(status);
-    return status.status();
+    RETURN_IF_ERROR(status.status());
+    *reply = *std::move(status);
+    return absl::OkStatus();
   });
 }
 
@@ -55,8 +57,9 @@ grpc::Status ImageService::ImageFsInfo(ServerContext* context,
   return RunRpc(context, &call, nullptr,
                 [&](const CallContext&) -> absl::Status {
                   auto info = images_->FsInfo();
-                  if (info.ok()) *reply = *std::move(info);
-                  return info.status();
+                  RETURN_IF_ERROR(info.status());
+                  *reply = *std::move(info);
+                  return absl::OkStatus();
                 });
 }
 

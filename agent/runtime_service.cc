@@ -7,6 +7,7 @@
 
 #include "agent/node_status.h"
 #include "agent/rpc.h"
+#include "runtime/base/status.h"
 
 namespace warren::agent {
 namespace {
@@ -36,8 +37,9 @@ grpc::Status Change(ServerContext* context, absl::string_view name,
 // Puts the value of `result` into the reply, or returns its error.
 template <class Reply>
 absl::Status Put(absl::StatusOr<Reply> result, Reply* reply) {
-  if (result.ok()) *reply = *std::move(result);
-  return result.status();
+  RETURN_IF_ERROR(result.status());
+  *reply = *std::move(result);
+  return absl::OkStatus();
 }
 
 grpc::Status NotBuilt(ServerContext* context, absl::string_view name,

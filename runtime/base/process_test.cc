@@ -125,7 +125,7 @@ std::string Children() {
 // No descriptor is left for the pidfd.
 TEST(Process, AChildThatCannotBeWatchedIsNotLeft) {
   if (Children() == "none") GTEST_SKIP() << "no CONFIG_PROC_CHILDREN";
-  const int lowest = dup(0);
+  const int lowest = fcntl(0, F_DUPFD_CLOEXEC, 0);
   ASSERT_GE(lowest, 0);
   close(lowest);
   rlimit before;

@@ -40,7 +40,7 @@ int SendToShim(Context* c, const int* fds, size_t count) {
 }
 
 int OpenPipes(Context* c) {
-  int ours[kStdioFdsMax];
+  int ours[kStdioFdsMax] = {};
   size_t count = 2;
   const ProgramPlan& program = c->plan.program;
   int error = ProgramPipe(program, false, &c->stdio[1], &ours[kStdoutRead]);

@@ -38,6 +38,7 @@ int InAChild(Work work) {
 TEST(Steps, EXE_3_WhatIsNotCloseOnExecIsClosedAsWell) {
   EXPECT_EQ(InAChild([] {
               int ends[2];
+              // NOLINTNEXTLINE(android-cloexec-pipe2): it is about these
               if (pipe2(ends, 0) != 0) return 1;
               const int high = fcntl(ends[0], F_DUPFD, 500);
               const int report = fcntl(ends[1], F_DUPFD, 100);

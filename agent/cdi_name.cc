@@ -8,7 +8,7 @@
 #include <map>
 #include <set>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

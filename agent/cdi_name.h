@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 
 // Names of the Container Device Interface (CDI, its SPEC.md, "Kind" and
 // "CDI Devices"): vendor/class=device. Pure.

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "agent/cdi_document.h"
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "agent/cdi_name.h"
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

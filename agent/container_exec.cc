@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "agent/container_manager.h"
+#include "agent/cri/validate.h"
 #include "agent/lifecycle.h"
-#include "agent/validate.h"
 #include "runtime/base/status.h"
 
 // Work inside a running container. ExecSync does not take the container's

@@ -4,13 +4,13 @@
 
 #include <utility>
 
+#include "agent/cri/ids.h"
+#include "agent/cri/validate.h"
 #include "agent/cri_convert.h"
-#include "agent/ids.h"
 #include "agent/leftover_killer.h"
 #include "agent/lifecycle.h"
 #include "agent/record_convert.h"
 #include "agent/timings.h"
-#include "agent/validate.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
 

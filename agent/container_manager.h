@@ -13,7 +13,7 @@
 
 #include "agent/call_context.h"
 #include "agent/cdi_registry.h"
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/host_facts.h"
 #include "agent/store.h"
 #include "runtime/base/clock.h"

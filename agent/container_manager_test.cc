@@ -7,7 +7,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "agent/ids.h"
+#include "agent/cri/ids.h"
 #include "runtime/base/file.h"
 #include "tests/fakes/core_node.h"
 

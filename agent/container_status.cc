@@ -1,10 +1,10 @@
 #include <absl/strings/str_cat.h>
 
 #include "agent/container_manager.h"
+#include "agent/cri/signal_names.h"
 #include "agent/info_json.h"
 #include "agent/lifecycle.h"
 #include "agent/object_filter.h"
-#include "agent/signal_names.h"
 #include "runtime/base/status.h"
 
 // What can be seen of containers; looks at snapshots only.

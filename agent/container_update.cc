@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "agent/container_manager.h"
+#include "agent/cri/validate.h"
 #include "agent/cri_convert.h"
 #include "agent/lifecycle.h"
-#include "agent/validate.h"
 #include "runtime/base/status.h"
 
 // UpdateContainerResources. The record tells a crash half-way:

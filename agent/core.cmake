@@ -11,13 +11,13 @@ add_library(agent_cdi STATIC
   ${CORE}/cdi_name.cc
   ${CORE}/cdi_registry.cc
   ${CORE}/cdi_spec.cc
-  ${CORE}/validate.cc)
+  ${CORE}/cri/validate.cc)
 target_link_libraries(agent_cdi PUBLIC warren_build warren_base warren_proto
   warren_image absl::status absl::statusor absl::strings absl::synchronization
   nlohmann_json::nlohmann_json PRIVATE yaml-cpp)
 
 add_library(agent_core STATIC
-  ${CORE}/capability_names.cc
+  ${CORE}/cri/capability_names.cc
   ${CORE}/container_exec.cc
   ${CORE}/container_exit.cc
   ${CORE}/container_manager.cc
@@ -32,7 +32,7 @@ add_library(agent_core STATIC
   ${CORE}/cri_convert_sandbox.cc
   ${CORE}/cri_convert_security.cc
   ${CORE}/host_facts.cc
-  ${CORE}/ids.cc
+  ${CORE}/cri/ids.cc
   ${CORE}/image_manager.cc
   ${CORE}/info_json.cc
   ${CORE}/inspection.cc
@@ -49,10 +49,10 @@ add_library(agent_core STATIC
   ${CORE}/record_convert.cc
   ${CORE}/record_file.cc
   ${CORE}/security_modules.cc
-  ${CORE}/signal_names.cc
+  ${CORE}/cri/signal_names.cc
   ${CORE}/store.cc
-  ${CORE}/sysctl_policy.cc
-  ${CORE}/time_offset.cc
+  ${CORE}/cri/sysctl_policy.cc
+  ${CORE}/cri/time_offset.cc
   ${CORE}/userns_pool.cc
   ${CORE}/volume_images.cc)
 target_link_libraries(agent_core PUBLIC agent_cdi warren_build warren_base

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/status.h"
 
 // What pods and containers have in common: profiles, resources.

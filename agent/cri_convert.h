@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "agent/cdi_spec.h"
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/host_facts.h"
 #include "agent/security_modules.h"
 #include "runtime/image/image_store.h"

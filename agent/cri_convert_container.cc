@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/cri/signal_names.h"
+#include "agent/cri/validate.h"
 #include "agent/cri_convert_parts.h"
-#include "agent/signal_names.h"
-#include "agent/validate.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

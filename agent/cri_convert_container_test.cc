@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-#include "agent/capability_names.h"
+#include "agent/cri/capability_names.h"
 #include "agent/cri_convert.h"
 
 namespace warren::agent {

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "agent/cri/validate.h"
 #include "agent/cri_convert_parts.h"
-#include "agent/validate.h"
 #include "agent/volume_images.h"
 #include "runtime/base/status.h"
 #include "runtime/id_map.h"

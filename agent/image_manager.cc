@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "runtime/base/clock.h"
 #include "runtime/image/image_store.h"
 

@@ -3,8 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include "agent/cri/text.h"
 #include "agent/rpc.h"
-#include "agent/text.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -1,7 +1,7 @@
 #ifndef WARREN_AGENT_IMAGE_SERVICE_H_
 #define WARREN_AGENT_IMAGE_SERVICE_H_
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/image_manager.h"
 #include "runtime/v1/api.grpc.pb.h"
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agent/capability_names.h"
+#include "agent/cri/capability_names.h"
 #include "agent/record_convert.h"
 
 namespace warren::agent {

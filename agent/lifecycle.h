@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "runtime/runtime.h"
 #include "warren/record/v1/record.pb.h"
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "agent/cri/text.h"
 #include "agent/image_service.h"
 #include "agent/node.h"
 #include "agent/node_service.h"
@@ -16,7 +17,6 @@
 #include "agent/process_setup.h"
 #include "agent/runtime_service.h"
 #include "agent/server.h"
-#include "agent/text.h"
 
 namespace warren::agent {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "agent/container_manager.h"
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/image_manager.h"
 #include "agent/node_parts.h"
 #include "agent/node_status.h"

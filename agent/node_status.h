@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/options.h"
 #include "netplugin/ip.h"
 #include "netplugin/pod_network.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/store.h"
 
 // Lists and their filters: all given fields must match; an id may be a unique

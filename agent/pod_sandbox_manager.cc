@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "agent/container_manager.h"
+#include "agent/cri/ids.h"
 #include "agent/cri_convert.h"
 #include "agent/host_facts.h"
-#include "agent/ids.h"
 #include "agent/lifecycle.h"
 #include "agent/record_convert.h"
 #include "agent/timings.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "agent/call_context.h"
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/host_facts.h"
 #include "agent/id_span.h"
 #include "agent/store.h"

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "agent/ids.h"
+#include "agent/cri/ids.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 

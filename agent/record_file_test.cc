@@ -13,7 +13,7 @@
 #include <random>
 #include <set>
 
-#include "agent/ids.h"
+#include "agent/cri/ids.h"
 
 namespace warren::agent {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 
 namespace warren::agent {
 namespace {

@@ -6,9 +6,9 @@
 #include <atomic>
 #include <chrono>
 
+#include "agent/cri/text.h"
 #include "agent/peer_acceptors.h"
 #include "agent/request_bounds.h"
-#include "agent/text.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <string>
 
-#include "agent/text.h"
+#include "agent/cri/text.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

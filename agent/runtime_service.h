@@ -1,7 +1,7 @@
 #ifndef WARREN_AGENT_RUNTIME_SERVICE_H_
 #define WARREN_AGENT_RUNTIME_SERVICE_H_
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/node.h"
 #include "runtime/v1/api.grpc.pb.h"
 

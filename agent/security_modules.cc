@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 

@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 
 // AppArmor profiles and SELinux labels of containers (EXE-8): applied where
 // the kernel has the module, refused by name of the field where it has not,

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "agent/ids.h"
+#include "agent/cri/ids.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

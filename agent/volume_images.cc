@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

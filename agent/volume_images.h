@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "runtime/image/image_store.h"
 #include "warren/record/v1/record.pb.h"
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <string>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "warren/node/v1/node.pb.h"
 
 namespace grpc {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 
 // A pod as a person describes it to `warrenctl run`, by flags or by a short
 // YAML file (pod_file.h), and as the requests that make it. Pure.

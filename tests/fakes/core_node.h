@@ -5,7 +5,7 @@
 #include <string>
 
 #include "agent/container_manager.h"
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 #include "agent/pod_sandbox_manager.h"
 #include "agent/reconciler.h"
 #include "agent/store.h"

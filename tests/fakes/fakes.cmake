@@ -13,7 +13,7 @@ target_link_libraries(warren_fakes PUBLIC agent_core warren_build
 
 set(CORE_TESTS ${PROJECT_SOURCE_DIR}/agent)
 warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
-  ${CORE_TESTS}/capability_names_test.cc
+  ${CORE_TESTS}/cri/capability_names_test.cc
   ${CORE_TESTS}/cdi_registry_test.cc ${CORE_TESTS}/cdi_spec_test.cc
   ${CORE_TESTS}/cri_convert_container_test.cc
   ${CORE_TESTS}/cri_convert_mounts_test.cc
@@ -24,8 +24,8 @@ warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/cri_convert_security_test.cc
   ${CORE_TESTS}/cri_convert_strings_test.cc
   ${CORE_TESTS}/security_modules_test.cc
-  ${CORE_TESTS}/signal_names_test.cc ${CORE_TESTS}/userns_pool_test.cc
-  ${CORE_TESTS}/validate_test.cc)
+  ${CORE_TESTS}/cri/signal_names_test.cc ${CORE_TESTS}/userns_pool_test.cc
+  ${CORE_TESTS}/cri/validate_test.cc)
 warren_test(NAME agent_record_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/lifecycle_test.cc ${CORE_TESTS}/reconcile_plan_test.cc
   ${CORE_TESTS}/record_convert_test.cc ${CORE_TESTS}/record_file_test.cc)

@@ -50,10 +50,10 @@ TABLE = [
         GRPC + PROTOBUF),
     # The one file of warrenctl that talks gRPC, and its fake daemon.
     Row(r"agent/ctl/(client|fake_node)\.",
-        ("agent/ctl/", "agent/cri.h", "runtime/base/", PROTO_CRI, PROTO_NODE),
+        ("agent/ctl/", "agent/cri/cri.h", "runtime/base/", PROTO_CRI, PROTO_NODE),
         KERNEL),
     Row(r"agent/ctl/",
-        ("agent/ctl/", "agent/cri.h", "runtime/base/", PROTO_NODE),
+        ("agent/ctl/", "agent/cri/cri.h", "runtime/base/", PROTO_NODE),
         GRPC + KERNEL),
     Row(r"agent/(rpc|server|listener|main|peer_acceptors|fake_[a-z_]*|"
         r"[a-z_]+_service)"

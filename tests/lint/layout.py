@@ -19,7 +19,7 @@ MARKS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X",
                                       "HA" + "CK")) + r")\b")
 MACHINE = re.compile(r"/wor" + r"k/(?:main|shared)\b|/tmp/w" + r"b\b")
 ALIAS = re.compile(r"(?<!\w)(?:::)?runtime::v1\b")
-ALIAS_HOME = "agent/cri.h"
+ALIAS_HOME = "agent/cri/cri.h"
 
 
 def guard_of(path):

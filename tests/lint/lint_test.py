@@ -31,7 +31,7 @@ class Includes(unittest.TestCase):
         self.bad("runtime/init/a.cc", "<thread>")
         self.bad("runtime/shim/a.cc", '"runtime/runtime.h"')
         self.bad("runtime/shim/a.cc", "<grpcpp/grpcpp.h>")
-        self.bad("runtime/image/a.cc", '"agent/cri.h"')
+        self.bad("runtime/image/a.cc", '"agent/cri/cri.h"')
         self.bad("runtime/a.cc", '"runtime/image/image_store.h"')
         self.bad("runtime/a.cc", '"runtime/v1/api.pb.h"')
         self.bad("runtime/a.cc", '"netplugin/ip.h"')
@@ -131,7 +131,7 @@ class Layout(unittest.TestCase):
     def test_alias(self):
         use = "::runtime" + "::v1::Mount m;"
         self.assertTrue(layout.check_alias("agent/a.cc", use))
-        self.assertFalse(layout.check_alias("agent/cri.h", use))
+        self.assertFalse(layout.check_alias("agent/cri/cri.h", use))
 
     def test_readme(self):
         self.assertTrue(layout.check_readmes(["README.md", "a/b.cc"]))

@@ -1,11 +1,11 @@
-#include "agent/text.h"
+#include "agent/cri/text.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 
 namespace warren::agent {
 namespace {

@@ -1,10 +1,10 @@
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "agent/sysctl_policy.h"
-#include "agent/time_offset.h"
+#include "agent/cri/sysctl_policy.h"
+#include "agent/cri/time_offset.h"
 
 namespace warren::agent {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_IDS_H_
-#define WARREN_AGENT_IDS_H_
+#ifndef WARREN_AGENT_CRI_IDS_H_
+#define WARREN_AGENT_CRI_IDS_H_
 
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
@@ -23,4 +23,4 @@ bool IsIdPrefix(absl::string_view text);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_IDS_H_
+#endif  // WARREN_AGENT_CRI_IDS_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_SYSCTL_POLICY_H_
-#define WARREN_AGENT_SYSCTL_POLICY_H_
+#ifndef WARREN_AGENT_CRI_SYSCTL_POLICY_H_
+#define WARREN_AGENT_CRI_SYSCTL_POLICY_H_
 
 #include <absl/status/status.h>
 #include <absl/strings/string_view.h>
@@ -18,4 +18,4 @@ absl::Status CheckSysctl(absl::string_view field, absl::string_view name,
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_SYSCTL_POLICY_H_
+#endif  // WARREN_AGENT_CRI_SYSCTL_POLICY_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_TEXT_H_
-#define WARREN_AGENT_TEXT_H_
+#ifndef WARREN_AGENT_CRI_TEXT_H_
+#define WARREN_AGENT_CRI_TEXT_H_
 
 #include <absl/strings/string_view.h>
 
@@ -38,4 +38,4 @@ void CleanStrings(google::protobuf::Message* message);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_TEXT_H_
+#endif  // WARREN_AGENT_CRI_TEXT_H_

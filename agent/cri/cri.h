@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_CRI_H_
-#define WARREN_AGENT_CRI_H_
+#ifndef WARREN_AGENT_CRI_CRI_H_
+#define WARREN_AGENT_CRI_CRI_H_
 
 #include "runtime/v1/api.pb.h"
 
@@ -12,4 +12,4 @@ namespace cri = ::runtime::v1;
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_CRI_H_
+#endif  // WARREN_AGENT_CRI_CRI_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_VALIDATE_H_
-#define WARREN_AGENT_VALIDATE_H_
+#ifndef WARREN_AGENT_CRI_VALIDATE_H_
+#define WARREN_AGENT_CRI_VALIDATE_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -59,4 +59,4 @@ absl::Status CheckGroups(absl::string_view field,
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_VALIDATE_H_
+#endif  // WARREN_AGENT_CRI_VALIDATE_H_

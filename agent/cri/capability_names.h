@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_CAPABILITY_NAMES_H_
-#define WARREN_AGENT_CAPABILITY_NAMES_H_
+#ifndef WARREN_AGENT_CRI_CAPABILITY_NAMES_H_
+#define WARREN_AGENT_CRI_CAPABILITY_NAMES_H_
 
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 
 // Capabilities by name (capabilities(7)); masks have bit n for number n. Pure.
 namespace warren::agent {
@@ -40,4 +40,4 @@ absl::StatusOr<CapabilitySets> ApplyCapabilities(
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_CAPABILITY_NAMES_H_
+#endif  // WARREN_AGENT_CRI_CAPABILITY_NAMES_H_

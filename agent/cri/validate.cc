@@ -1,4 +1,4 @@
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>

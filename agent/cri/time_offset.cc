@@ -1,4 +1,4 @@
-#include "agent/time_offset.h"
+#include "agent/cri/time_offset.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <string>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 
 namespace warren::agent {
 namespace {

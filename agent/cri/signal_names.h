@@ -1,10 +1,10 @@
-#ifndef WARREN_AGENT_SIGNAL_NAMES_H_
-#define WARREN_AGENT_SIGNAL_NAMES_H_
+#ifndef WARREN_AGENT_CRI_SIGNAL_NAMES_H_
+#define WARREN_AGENT_CRI_SIGNAL_NAMES_H_
 
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
-#include "agent/cri.h"
+#include "agent/cri/cri.h"
 
 // Stop signals. CRI numbers them in alphabetical order, Linux does not: they
 // meet by name only. Pure.
@@ -23,4 +23,4 @@ cri::Signal SignalToCri(int number);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_SIGNAL_NAMES_H_
+#endif  // WARREN_AGENT_CRI_SIGNAL_NAMES_H_

@@ -1,4 +1,4 @@
-#include "agent/text.h"
+#include "agent/cri/text.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>

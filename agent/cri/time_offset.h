@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_TIME_OFFSET_H_
-#define WARREN_AGENT_TIME_OFFSET_H_
+#ifndef WARREN_AGENT_CRI_TIME_OFFSET_H_
+#define WARREN_AGENT_CRI_TIME_OFFSET_H_
 
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
@@ -25,4 +25,4 @@ absl::StatusOr<int64_t> ParseTimeOffset(absl::string_view field,
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_TIME_OFFSET_H_
+#endif  // WARREN_AGENT_CRI_TIME_OFFSET_H_

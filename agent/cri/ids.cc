@@ -1,4 +1,4 @@
-#include "agent/ids.h"
+#include "agent/cri/ids.h"
 
 #include <absl/strings/escaping.h>
 #include <sys/random.h>

@@ -1,4 +1,4 @@
-#include "agent/signal_names.h"
+#include "agent/cri/signal_names.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>

@@ -1,4 +1,4 @@
-#include "agent/sysctl_policy.h"
+#include "agent/cri/sysctl_policy.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -1,4 +1,4 @@
-#include "agent/capability_names.h"
+#include "agent/cri/capability_names.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

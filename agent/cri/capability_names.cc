@@ -1,4 +1,4 @@
-#include "agent/capability_names.h"
+#include "agent/cri/capability_names.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
@@ -7,7 +7,7 @@
 
 #include <iterator>
 
-#include "agent/validate.h"
+#include "agent/cri/validate.h"
 #include "runtime/base/capability.h"
 #include "runtime/base/status.h"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "agent/call_context.h"
-#include "agent/cdi_registry.h"
+#include "agent/cdi/registry.h"
 #include "agent/cri/cri.h"
 #include "agent/host_facts.h"
 #include "agent/store.h"

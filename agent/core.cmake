@@ -7,10 +7,10 @@ set(CORE ${CMAKE_CURRENT_LIST_DIR})
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 add_library(agent_cdi STATIC
-  ${CORE}/cdi_document.cc
-  ${CORE}/cdi_name.cc
-  ${CORE}/cdi_registry.cc
-  ${CORE}/cdi_spec.cc
+  ${CORE}/cdi/document.cc
+  ${CORE}/cdi/name.cc
+  ${CORE}/cdi/registry.cc
+  ${CORE}/cdi/spec.cc
   ${CORE}/cri/validate.cc)
 target_link_libraries(agent_cdi PUBLIC warren_build warren_base warren_proto
   warren_image absl::status absl::statusor absl::strings absl::synchronization

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/cdi_spec.h"
+#include "agent/cdi/spec.h"
 #include "agent/cri/cri.h"
 #include "agent/host_facts.h"
 #include "agent/security_modules.h"

@@ -11,7 +11,7 @@
 #include <functional>
 #include <set>
 
-#include "agent/cdi_name.h"
+#include "agent/cdi/name.h"
 #include "agent/cri_convert.h"
 
 namespace warren::agent {

@@ -4,7 +4,7 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
-#include "agent/cdi_spec.h"
+#include "agent/cdi/spec.h"
 #include "agent/host_facts.h"
 #include "netplugin/pod_network.h"
 #include "runtime/runtime.h"

@@ -14,7 +14,7 @@ target_link_libraries(warren_fakes PUBLIC agent_core warren_build
 set(CORE_TESTS ${PROJECT_SOURCE_DIR}/agent)
 warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/cri/capability_names_test.cc
-  ${CORE_TESTS}/cdi_registry_test.cc ${CORE_TESTS}/cdi_spec_test.cc
+  ${CORE_TESTS}/cdi/registry_test.cc ${CORE_TESTS}/cdi/spec_test.cc
   ${CORE_TESTS}/cri_convert_container_test.cc
   ${CORE_TESTS}/cri_convert_mounts_test.cc
   ${CORE_TESTS}/cri_convert_devices_test.cc

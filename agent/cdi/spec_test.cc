@@ -1,11 +1,11 @@
-#include "agent/cdi_spec.h"
+#include "agent/cdi/spec.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "agent/cdi_document.h"
-#include "agent/cdi_name.h"
+#include "agent/cdi/document.h"
+#include "agent/cdi/name.h"
 
 namespace warren::agent {
 namespace {

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/cdi_name.h"
-#include "agent/cdi_spec.h"
+#include "agent/cdi/name.h"
+#include "agent/cdi/spec.h"
 
 namespace warren::agent {
 

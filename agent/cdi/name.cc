@@ -1,4 +1,4 @@
-#include "agent/cdi_name.h"
+#include "agent/cdi/name.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>

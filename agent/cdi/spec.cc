@@ -1,4 +1,4 @@
-#include "agent/cdi_spec.h"
+#include "agent/cdi/spec.h"
 
 #include <absl/strings/str_cat.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <initializer_list>
 #include <utility>
 
-#include "agent/cdi_name.h"
+#include "agent/cdi/name.h"
 #include "agent/cri/validate.h"
 #include "runtime/base/status.h"
 

@@ -1,4 +1,4 @@
-#include "agent/cdi_registry.h"
+#include "agent/cdi/registry.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>

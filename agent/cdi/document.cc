@@ -1,4 +1,4 @@
-#include "agent/cdi_document.h"
+#include "agent/cdi/document.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>

@@ -1,4 +1,4 @@
-#include "agent/cdi_registry.h"
+#include "agent/cdi/registry.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
@@ -10,7 +10,7 @@
 #include <set>
 #include <utility>
 
-#include "agent/cdi_document.h"
+#include "agent/cdi/document.h"
 #include "agent/cri/validate.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"

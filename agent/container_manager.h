@@ -14,7 +14,7 @@
 #include "agent/call_context.h"
 #include "agent/cdi/registry.h"
 #include "agent/cri/cri.h"
-#include "agent/host_facts.h"
+#include "agent/host/facts.h"
 #include "agent/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"

@@ -31,7 +31,7 @@ add_library(agent_core STATIC
   ${CORE}/cri_convert_process.cc
   ${CORE}/cri_convert_sandbox.cc
   ${CORE}/cri_convert_security.cc
-  ${CORE}/host_facts.cc
+  ${CORE}/host/facts.cc
   ${CORE}/cri/ids.cc
   ${CORE}/image_manager.cc
   ${CORE}/info_json.cc
@@ -48,7 +48,7 @@ add_library(agent_core STATIC
   ${CORE}/reconciler.cc
   ${CORE}/record_convert.cc
   ${CORE}/record_file.cc
-  ${CORE}/security_modules.cc
+  ${CORE}/host/security_modules.cc
   ${CORE}/cri/signal_names.cc
   ${CORE}/store.cc
   ${CORE}/cri/sysctl_policy.cc

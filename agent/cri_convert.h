@@ -12,8 +12,8 @@
 
 #include "agent/cdi/spec.h"
 #include "agent/cri/cri.h"
-#include "agent/host_facts.h"
-#include "agent/security_modules.h"
+#include "agent/host/facts.h"
+#include "agent/host/security_modules.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"
 

@@ -10,11 +10,11 @@
 #include <utility>
 
 #include "agent/cri/text.h"
+#include "agent/host/process_setup.h"
 #include "agent/image_service.h"
 #include "agent/node.h"
 #include "agent/node_service.h"
 #include "agent/options.h"
-#include "agent/process_setup.h"
 #include "agent/runtime_service.h"
 #include "agent/server.h"
 

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "agent/host_facts.h"
+#include "agent/host/facts.h"
 #include "agent/inspection.h"
 #include "agent/reconciler.h"
 #include "runtime/base/clock.h"

@@ -7,7 +7,7 @@
 #include "agent/container_manager.h"
 #include "agent/cri/ids.h"
 #include "agent/cri_convert.h"
-#include "agent/host_facts.h"
+#include "agent/host/facts.h"
 #include "agent/lifecycle.h"
 #include "agent/record_convert.h"
 #include "agent/timings.h"

@@ -10,7 +10,7 @@
 
 #include "agent/call_context.h"
 #include "agent/cri/cri.h"
-#include "agent/host_facts.h"
+#include "agent/host/facts.h"
 #include "agent/id_span.h"
 #include "agent/store.h"
 #include "agent/userns_pool.h"

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "agent/host_facts.h"
+#include "agent/host/facts.h"
 #include "agent/lifecycle.h"
 #include "agent/record_convert.h"
 #include "runtime/base/status.h"

@@ -5,7 +5,7 @@
 #include <absl/status/statusor.h>
 
 #include "agent/cdi/spec.h"
-#include "agent/host_facts.h"
+#include "agent/host/facts.h"
 #include "netplugin/pod_network.h"
 #include "runtime/runtime.h"
 #include "warren/record/v1/record.pb.h"

@@ -23,7 +23,7 @@ warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/cri_convert_sandbox_test.cc
   ${CORE_TESTS}/cri_convert_security_test.cc
   ${CORE_TESTS}/cri_convert_strings_test.cc
-  ${CORE_TESTS}/security_modules_test.cc
+  ${CORE_TESTS}/host/security_modules_test.cc
   ${CORE_TESTS}/cri/signal_names_test.cc ${CORE_TESTS}/userns_pool_test.cc
   ${CORE_TESTS}/cri/validate_test.cc)
 warren_test(NAME agent_record_test LABEL unit LIBS agent_core SOURCES

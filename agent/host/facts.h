@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "agent/security_modules.h"
+#include "agent/host/security_modules.h"
 #include "runtime/base/clock.h"
 
 namespace warren::agent {

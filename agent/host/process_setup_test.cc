@@ -1,4 +1,4 @@
-#include "agent/process_setup.h"
+#include "agent/host/process_setup.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "agent/host_facts.h"
+#include "agent/host/facts.h"
 
 #include <absl/strings/ascii.h>
 #include <fcntl.h>

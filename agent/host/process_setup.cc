@@ -1,4 +1,4 @@
-#include "agent/process_setup.h"
+#include "agent/host/process_setup.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>

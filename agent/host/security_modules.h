@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_SECURITY_MODULES_H_
-#define WARREN_AGENT_SECURITY_MODULES_H_
+#ifndef WARREN_AGENT_HOST_SECURITY_MODULES_H_
+#define WARREN_AGENT_HOST_SECURITY_MODULES_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -66,4 +66,4 @@ absl::StatusOr<std::string> SelinuxLabel(absl::string_view field,
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_SECURITY_MODULES_H_
+#endif  // WARREN_AGENT_HOST_SECURITY_MODULES_H_

@@ -1,4 +1,4 @@
-#include "agent/security_modules.h"
+#include "agent/host/security_modules.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

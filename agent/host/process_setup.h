@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_PROCESS_SETUP_H_
-#define WARREN_AGENT_PROCESS_SETUP_H_
+#ifndef WARREN_AGENT_HOST_PROCESS_SETUP_H_
+#define WARREN_AGENT_HOST_PROCESS_SETUP_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/status/statusor.h>
@@ -50,4 +50,4 @@ class ShutdownSignals {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_PROCESS_SETUP_H_
+#endif  // WARREN_AGENT_HOST_PROCESS_SETUP_H_

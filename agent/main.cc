@@ -14,7 +14,7 @@
 #include "agent/image_service.h"
 #include "agent/node.h"
 #include "agent/node_service.h"
-#include "agent/options.h"
+#include "agent/options/options.h"
 #include "agent/runtime_service.h"
 #include "agent/server.h"
 

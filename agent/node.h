@@ -15,7 +15,7 @@
 #include "agent/image_manager.h"
 #include "agent/node_parts.h"
 #include "agent/node_status.h"
-#include "agent/options.h"
+#include "agent/options/options.h"
 #include "agent/pod_sandbox_manager.h"
 #include "agent/store.h"
 #include "warren/node/v1/node.pb.h"

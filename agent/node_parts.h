@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/options.h"
+#include "agent/options/options.h"
 #include "netplugin/pod_network.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"

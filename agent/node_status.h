@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/cri/cri.h"
-#include "agent/options.h"
+#include "agent/options/options.h"
 #include "netplugin/ip.h"
 #include "netplugin/pod_network.h"
 #include "runtime/runtime.h"

@@ -11,7 +11,7 @@
 #include "agent/call_context.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
-#include "agent/id_span.h"
+#include "agent/options/id_span.h"
 #include "agent/store.h"
 #include "agent/userns_pool.h"
 #include "netplugin/pod_network.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/id_span.h"
+#include "agent/options/id_span.h"
 #include "runtime/runtime.h"
 
 namespace warren::agent {

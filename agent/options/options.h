@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_OPTIONS_H_
-#define WARREN_AGENT_OPTIONS_H_
+#ifndef WARREN_AGENT_OPTIONS_OPTIONS_H_
+#define WARREN_AGENT_OPTIONS_OPTIONS_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "agent/id_span.h"
+#include "agent/options/id_span.h"
 #include "netplugin/ip.h"
 
 // What an operator can set. Order of precedence: flag, configuration file
@@ -96,4 +96,4 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_OPTIONS_H_
+#endif  // WARREN_AGENT_OPTIONS_OPTIONS_H_

@@ -15,7 +15,7 @@
 #include <map>
 #include <utility>
 
-#include "agent/options.h"
+#include "agent/options/options.h"
 #include "netplugin/pod_ranges.h"
 #include "runtime/base/status.h"
 

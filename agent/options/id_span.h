@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_ID_SPAN_H_
-#define WARREN_AGENT_ID_SPAN_H_
+#ifndef WARREN_AGENT_OPTIONS_ID_SPAN_H_
+#define WARREN_AGENT_OPTIONS_ID_SPAN_H_
 
 #include <cstdint>
 
@@ -19,4 +19,4 @@ struct IdSpan {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_ID_SPAN_H_
+#endif  // WARREN_AGENT_OPTIONS_ID_SPAN_H_

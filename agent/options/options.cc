@@ -1,4 +1,4 @@
-#include "agent/options.h"
+#include "agent/options/options.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/call_context.h"
+#include "agent/caller/call_context.h"
 #include "agent/cdi/registry.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"

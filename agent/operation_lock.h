@@ -8,7 +8,7 @@
 #include <mutex>
 #include <utility>
 
-#include "agent/call_context.h"
+#include "agent/caller/call_context.h"
 
 namespace warren::agent {
 

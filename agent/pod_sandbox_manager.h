@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/call_context.h"
+#include "agent/caller/call_context.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
 #include "agent/options/id_span.h"

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "agent/call_context.h"
+#include "agent/caller/call_context.h"
 
 // The one place where the daemon's error model meets gRPC, and where every
 // call is timed and logged.

@@ -13,7 +13,7 @@
 #include <string>
 #include <utility>
 
-#include "agent/call_context.h"
+#include "agent/caller/call_context.h"
 #include "agent/operation_lock.h"
 #include "agent/timings.h"
 

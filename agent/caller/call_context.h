@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_CALL_CONTEXT_H_
-#define WARREN_AGENT_CALL_CONTEXT_H_
+#ifndef WARREN_AGENT_CALLER_CALL_CONTEXT_H_
+#define WARREN_AGENT_CALLER_CALL_CONTEXT_H_
 
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
@@ -38,4 +38,4 @@ struct CallContext {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_CALL_CONTEXT_H_
+#endif  // WARREN_AGENT_CALLER_CALL_CONTEXT_H_

@@ -4,9 +4,9 @@
 
 #include <utility>
 
+#include "agent/convert/convert.h"
 #include "agent/cri/ids.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert.h"
 #include "agent/leftover_killer.h"
 #include "agent/lifecycle.h"
 #include "agent/record_convert.h"

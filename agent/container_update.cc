@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "agent/container_manager.h"
+#include "agent/convert/convert.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert.h"
 #include "agent/lifecycle.h"
 #include "runtime/base/status.h"
 

@@ -24,13 +24,13 @@ add_library(agent_core STATIC
   ${CORE}/container_status.cc
   ${CORE}/container_stop.cc
   ${CORE}/container_update.cc
-  ${CORE}/cri_convert.cc
-  ${CORE}/cri_convert_container.cc
-  ${CORE}/cri_convert_devices.cc
-  ${CORE}/cri_convert_mounts.cc
-  ${CORE}/cri_convert_process.cc
-  ${CORE}/cri_convert_sandbox.cc
-  ${CORE}/cri_convert_security.cc
+  ${CORE}/convert/convert.cc
+  ${CORE}/convert/container.cc
+  ${CORE}/convert/devices.cc
+  ${CORE}/convert/mounts.cc
+  ${CORE}/convert/process.cc
+  ${CORE}/convert/sandbox.cc
+  ${CORE}/convert/security.cc
   ${CORE}/host/facts.cc
   ${CORE}/cri/ids.cc
   ${CORE}/image_manager.cc
@@ -54,7 +54,7 @@ add_library(agent_core STATIC
   ${CORE}/cri/sysctl_policy.cc
   ${CORE}/cri/time_offset.cc
   ${CORE}/userns_pool.cc
-  ${CORE}/volume_images.cc)
+  ${CORE}/convert/volume_images.cc)
 target_link_libraries(agent_core PUBLIC agent_cdi warren_build warren_base
   warren_id_map warren_proto warren_netplugin absl::status absl::statusor
   absl::strings

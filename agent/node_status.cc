@@ -7,8 +7,8 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
+#include "agent/convert/convert.h"
 #include "agent/cri/text.h"
-#include "agent/cri_convert.h"
 #include "netplugin/pod_ranges.h"
 #include "runtime/base/status.h"
 

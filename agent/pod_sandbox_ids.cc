@@ -3,7 +3,7 @@
 #include <memory>
 #include <utility>
 
-#include "agent/cri_convert.h"
+#include "agent/convert/convert.h"
 #include "agent/pod_sandbox_manager.h"
 #include "runtime/base/status.h"
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "agent/container_manager.h"
+#include "agent/convert/convert.h"
 #include "agent/cri/ids.h"
-#include "agent/cri_convert.h"
 #include "agent/host/facts.h"
 #include "agent/lifecycle.h"
 #include "agent/record_convert.h"

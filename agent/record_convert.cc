@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "agent/cri_convert.h"
+#include "agent/convert/convert.h"
 #include "netplugin/ip.h"
 #include "runtime/base/status.h"
 

@@ -19,9 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include "agent/convert/volume_images.h"
 #include "agent/record_file.h"
 #include "agent/stored_object.h"
-#include "agent/volume_images.h"
 #include "netplugin/pod_network.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"

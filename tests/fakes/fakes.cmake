@@ -15,14 +15,14 @@ set(CORE_TESTS ${PROJECT_SOURCE_DIR}/agent)
 warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/cri/capability_names_test.cc
   ${CORE_TESTS}/cdi/registry_test.cc ${CORE_TESTS}/cdi/spec_test.cc
-  ${CORE_TESTS}/cri_convert_container_test.cc
-  ${CORE_TESTS}/cri_convert_mounts_test.cc
-  ${CORE_TESTS}/cri_convert_devices_test.cc
-  ${CORE_TESTS}/cri_convert_process_test.cc
-  ${CORE_TESTS}/cri_convert_seccomp_test.cc
-  ${CORE_TESTS}/cri_convert_sandbox_test.cc
-  ${CORE_TESTS}/cri_convert_security_test.cc
-  ${CORE_TESTS}/cri_convert_strings_test.cc
+  ${CORE_TESTS}/convert/container_test.cc
+  ${CORE_TESTS}/convert/mounts_test.cc
+  ${CORE_TESTS}/convert/devices_test.cc
+  ${CORE_TESTS}/convert/process_test.cc
+  ${CORE_TESTS}/convert/seccomp_test.cc
+  ${CORE_TESTS}/convert/sandbox_test.cc
+  ${CORE_TESTS}/convert/security_test.cc
+  ${CORE_TESTS}/convert/strings_test.cc
   ${CORE_TESTS}/host/security_modules_test.cc
   ${CORE_TESTS}/cri/signal_names_test.cc ${CORE_TESTS}/userns_pool_test.cc
   ${CORE_TESTS}/cri/validate_test.cc)

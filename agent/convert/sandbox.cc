@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "agent/convert/convert.h"
 #include "agent/cri/sysctl_policy.h"
 #include "agent/cri/time_offset.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert.h"
 #include "netplugin/ip.h"
 #include "runtime/base/status.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/convert/convert.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert.h"
 #include "runtime/base/status.h"
 
 // What the program of a container is called with.

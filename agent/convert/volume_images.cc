@@ -1,4 +1,4 @@
-#include "agent/volume_images.h"
+#include "agent/convert/volume_images.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>

@@ -5,10 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "agent/convert/parts.h"
 #include "agent/cri/capability_names.h"
 #include "agent/cri/ids.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert_parts.h"
 #include "runtime/base/status.h"
 
 // The security context of a container.

@@ -4,8 +4,8 @@
 
 #include <csignal>
 
+#include "agent/convert/convert.h"
 #include "agent/cri/capability_names.h"
-#include "agent/cri_convert.h"
 
 namespace warren::agent {
 namespace {

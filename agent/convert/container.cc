@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/convert/parts.h"
 #include "agent/cri/signal_names.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert_parts.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

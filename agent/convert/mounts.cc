@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "agent/convert/parts.h"
+#include "agent/convert/volume_images.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert_parts.h"
-#include "agent/volume_images.h"
 #include "runtime/base/status.h"
 #include "runtime/id_map.h"
 

@@ -1,4 +1,4 @@
-#include "agent/cri_convert.h"
+#include "agent/convert/convert.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>

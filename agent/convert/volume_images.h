@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_VOLUME_IMAGES_H_
-#define WARREN_AGENT_VOLUME_IMAGES_H_
+#ifndef WARREN_AGENT_CONVERT_VOLUME_IMAGES_H_
+#define WARREN_AGENT_CONVERT_VOLUME_IMAGES_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -39,4 +39,4 @@ void Put(const VolumeHolds& holds,
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_VOLUME_IMAGES_H_
+#endif  // WARREN_AGENT_CONVERT_VOLUME_IMAGES_H_

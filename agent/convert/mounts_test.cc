@@ -2,7 +2,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include "agent/cri_convert.h"
+#include "agent/convert/convert.h"
 
 namespace warren::agent {
 namespace {

@@ -1,12 +1,12 @@
-#ifndef WARREN_AGENT_CRI_CONVERT_PARTS_H_
-#define WARREN_AGENT_CRI_CONVERT_PARTS_H_
+#ifndef WARREN_AGENT_CONVERT_PARTS_H_
+#define WARREN_AGENT_CONVERT_PARTS_H_
 
 #include <absl/status/status.h>
 
 #include <string>
 #include <vector>
 
-#include "agent/cri_convert.h"
+#include "agent/convert/convert.h"
 
 // The parts of ConvertContainer, one file each; for it alone. Each checks its
 // part of the request, naming the field at fault, and fills its part of
@@ -32,4 +32,4 @@ void ApplyCdiEnv(const ContainerInputs& inputs, std::vector<std::string>* env);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_CRI_CONVERT_PARTS_H_
+#endif  // WARREN_AGENT_CONVERT_PARTS_H_

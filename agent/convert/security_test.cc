@@ -2,7 +2,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include "agent/cri_convert.h"
+#include "agent/convert/convert.h"
 
 // What of a container's security context depends on the node, its operator and
 // the pod.

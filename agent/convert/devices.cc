@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "agent/convert/parts.h"
 #include "agent/cri/validate.h"
-#include "agent/cri_convert_parts.h"
 #include "runtime/base/status.h"
 
 // What a container may use of the node's devices.

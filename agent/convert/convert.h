@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_CRI_CONVERT_H_
-#define WARREN_AGENT_CRI_CONVERT_H_
+#ifndef WARREN_AGENT_CONVERT_CONVERT_H_
+#define WARREN_AGENT_CONVERT_CONVERT_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -101,4 +101,4 @@ absl::StatusOr<std::vector<std::string>> ProcessEnv(
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_CRI_CONVERT_H_
+#endif  // WARREN_AGENT_CONVERT_CONVERT_H_

@@ -12,7 +12,7 @@
 #include <set>
 
 #include "agent/cdi/name.h"
-#include "agent/cri_convert.h"
+#include "agent/convert/convert.h"
 
 namespace warren::agent {
 namespace {

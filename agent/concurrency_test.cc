@@ -8,7 +8,7 @@
 #include <random>
 #include <thread>
 
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 #include "tests/fakes/core_node.h"
 
 // Many callers at once. Run with the thread sanitizer too.

@@ -4,7 +4,7 @@
 
 #include "agent/container_manager.h"
 #include "agent/cri/validate.h"
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
 // Work inside a running container. ExecSync does not take the container's

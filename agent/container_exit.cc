@@ -2,7 +2,7 @@
 
 #include "agent/container_manager.h"
 #include "agent/leftover_killer.h"
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 
 // Exits, as the runtime reports them.
 namespace warren::agent {

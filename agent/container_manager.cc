@@ -8,9 +8,9 @@
 #include "agent/cri/ids.h"
 #include "agent/cri/validate.h"
 #include "agent/leftover_killer.h"
-#include "agent/lifecycle.h"
-#include "agent/record_convert.h"
-#include "agent/timings.h"
+#include "agent/store/lifecycle.h"
+#include "agent/store/record_convert.h"
+#include "agent/store/timings.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
 

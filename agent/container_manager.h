@@ -15,7 +15,7 @@
 #include "agent/cdi/registry.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"
 #include "runtime/image/image_store.h"

@@ -3,8 +3,8 @@
 #include "agent/container_manager.h"
 #include "agent/cri/signal_names.h"
 #include "agent/info_json.h"
-#include "agent/lifecycle.h"
 #include "agent/object_filter.h"
+#include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
 // What can be seen of containers; looks at snapshots only.

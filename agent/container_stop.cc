@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "agent/container_manager.h"
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
 // The way down of a container: stop, kill, remove.

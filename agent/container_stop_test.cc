@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "agent/container_manager.h"
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 #include "tests/fakes/core_node.h"
 
 namespace warren::agent {

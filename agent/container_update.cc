@@ -6,7 +6,7 @@
 #include "agent/container_manager.h"
 #include "agent/convert/convert.h"
 #include "agent/cri/validate.h"
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
 // UpdateContainerResources. The record tells a crash half-way:

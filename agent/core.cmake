@@ -37,20 +37,20 @@ add_library(agent_core STATIC
   ${CORE}/info_json.cc
   ${CORE}/inspection.cc
   ${CORE}/leftover_killer.cc
-  ${CORE}/lifecycle.cc
+  ${CORE}/store/lifecycle.cc
   ${CORE}/object_filter.cc
-  ${CORE}/operation_lock.cc
+  ${CORE}/store/operation_lock.cc
   ${CORE}/pod_sandbox_ids.cc
   ${CORE}/pod_sandbox_manager.cc
   ${CORE}/pod_sandbox_status.cc
   ${CORE}/pod_sandbox_stop.cc
   ${CORE}/reconcile_plan.cc
   ${CORE}/reconciler.cc
-  ${CORE}/record_convert.cc
-  ${CORE}/record_file.cc
+  ${CORE}/store/record_convert.cc
+  ${CORE}/store/record_file.cc
   ${CORE}/host/security_modules.cc
   ${CORE}/cri/signal_names.cc
-  ${CORE}/store.cc
+  ${CORE}/store/store.cc
   ${CORE}/cri/sysctl_policy.cc
   ${CORE}/cri/time_offset.cc
   ${CORE}/userns_pool.cc

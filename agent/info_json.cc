@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cri/capability_names.h"
-#include "agent/record_convert.h"
+#include "agent/store/record_convert.h"
 
 namespace warren::agent {
 namespace {

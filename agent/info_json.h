@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "agent/store.h"
-#include "agent/timings.h"
+#include "agent/store/store.h"
+#include "agent/store/timings.h"
 
 // The JSON of verbose status replies (info["info"]). `pid`, `config` and
 // `runtimeSpec` are the keys that people script against. Values of the

@@ -5,9 +5,9 @@
 
 #include <utility>
 
-#include "agent/lifecycle.h"
-#include "agent/record_convert.h"
-#include "agent/timings.h"
+#include "agent/store/lifecycle.h"
+#include "agent/store/record_convert.h"
+#include "agent/store/timings.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

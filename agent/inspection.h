@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "netplugin/pod_network.h"
 #include "runtime/runtime.h"
 #include "warren/node/v1/node.pb.h"

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <thread>
 
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "runtime/runtime.h"
 
 namespace warren::agent {

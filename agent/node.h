@@ -17,7 +17,7 @@
 #include "agent/node_status.h"
 #include "agent/options/options.h"
 #include "agent/pod_sandbox_manager.h"
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "warren/node/v1/node.pb.h"
 
 namespace warren::agent {

@@ -4,8 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "agent/operation_lock.h"
 #include "agent/rpc.h"
+#include "agent/store/operation_lock.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 
 namespace warren::agent {
 namespace {

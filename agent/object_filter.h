@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "agent/cri/cri.h"
-#include "agent/store.h"
+#include "agent/store/store.h"
 
 // Lists and their filters: all given fields must match; an id may be a unique
 // prefix, and one that fits nothing or several gives an empty list.

@@ -8,9 +8,9 @@
 #include "agent/convert/convert.h"
 #include "agent/cri/ids.h"
 #include "agent/host/facts.h"
-#include "agent/lifecycle.h"
-#include "agent/record_convert.h"
-#include "agent/timings.h"
+#include "agent/store/lifecycle.h"
+#include "agent/store/record_convert.h"
+#include "agent/store/timings.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
 

@@ -12,7 +12,7 @@
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
 #include "agent/options/id_span.h"
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "agent/userns_pool.h"
 #include "netplugin/pod_network.h"
 #include "runtime/base/clock.h"

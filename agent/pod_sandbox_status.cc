@@ -1,7 +1,7 @@
 #include "agent/info_json.h"
-#include "agent/lifecycle.h"
 #include "agent/object_filter.h"
 #include "agent/pod_sandbox_manager.h"
+#include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
 // What can be seen of pod sandboxes; looks at snapshots only.

@@ -1,8 +1,8 @@
 #include <absl/strings/str_cat.h>
 
 #include "agent/container_manager.h"
-#include "agent/lifecycle.h"
 #include "agent/pod_sandbox_manager.h"
+#include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
 // The way down of a pod sandbox. Every step may be repeated and works on

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "agent/host/facts.h"
-#include "agent/lifecycle.h"
-#include "agent/record_convert.h"
+#include "agent/store/lifecycle.h"
+#include "agent/store/record_convert.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

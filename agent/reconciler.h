@@ -11,7 +11,7 @@
 #include "agent/container_manager.h"
 #include "agent/pod_sandbox_manager.h"
 #include "agent/reconcile_plan.h"
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "netplugin/pod_network.h"
 #include "runtime/base/clock.h"
 #include "runtime/image/image_store.h"

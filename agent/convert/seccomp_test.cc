@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/convert/convert.h"
-#include "agent/record_convert.h"
+#include "agent/store/record_convert.h"
 
 namespace warren::agent {
 namespace {

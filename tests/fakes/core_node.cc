@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 
 namespace warren::test {
 namespace {

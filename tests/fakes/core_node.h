@@ -8,7 +8,7 @@
 #include "agent/cri/cri.h"
 #include "agent/pod_sandbox_manager.h"
 #include "agent/reconciler.h"
-#include "agent/store.h"
+#include "agent/store/store.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_image_store.h"
 #include "tests/fakes/fake_pod_network.h"

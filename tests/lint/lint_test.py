@@ -37,9 +37,9 @@ class Includes(unittest.TestCase):
         self.bad("runtime/a.cc", '"netplugin/ip.h"')
         self.bad("netplugin/a.cc", '"runtime/runtime.h"')
         self.bad("netplugin/a.cc", '"warren/record/v1/record.pb.h"')
-        self.bad("agent/store.cc", "<grpcpp/grpcpp.h>")
-        self.bad("agent/store.cc", '"runtime/init/init.h"')
-        self.bad("agent/store.cc", '"runtime/shim/spawn.h"')
+        self.bad("agent/store/store.cc", "<grpcpp/grpcpp.h>")
+        self.bad("agent/store/store.cc", '"runtime/init/init.h"')
+        self.bad("agent/store/store.cc", '"runtime/shim/spawn.h"')
         self.bad("agent/server.cc", "<linux/mount.h>")
         self.bad("agent/ctl/table.cc", "<grpcpp/grpcpp.h>")
         self.good("runtime/shim/a.cc", '"warren/shim/v1/shim.pb.h"')
@@ -47,7 +47,7 @@ class Includes(unittest.TestCase):
         self.good("netplugin/a.cc", '"runtime/base/file.h"')
         self.good("agent/node_service.h", "<grpcpp/grpcpp.h>")
         self.good("agent/ctl/client.cc", "<grpcpp/grpcpp.h>")
-        self.good("agent/store.cc", '"runtime/runtime.h"')
+        self.good("agent/store/store.cc", '"runtime/runtime.h"')
 
     def test_comment_is_no_include(self):
         self.assertEqual(includes.check_file(

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_STORE_H_
-#define WARREN_AGENT_STORE_H_
+#ifndef WARREN_AGENT_STORE_STORE_H_
+#define WARREN_AGENT_STORE_STORE_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "agent/convert/volume_images.h"
-#include "agent/record_file.h"
-#include "agent/stored_object.h"
+#include "agent/store/record_file.h"
+#include "agent/store/stored_object.h"
 #include "netplugin/pod_network.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"
@@ -176,4 +176,4 @@ class Store {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_STORE_H_
+#endif  // WARREN_AGENT_STORE_STORE_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_OPERATION_LOCK_H_
-#define WARREN_AGENT_OPERATION_LOCK_H_
+#ifndef WARREN_AGENT_STORE_OPERATION_LOCK_H_
+#define WARREN_AGENT_STORE_OPERATION_LOCK_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -61,4 +61,4 @@ absl::Status StillWanted(const CallContext& call);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_OPERATION_LOCK_H_
+#endif  // WARREN_AGENT_STORE_OPERATION_LOCK_H_

@@ -1,4 +1,4 @@
-#include "agent/operation_lock.h"
+#include "agent/store/operation_lock.h"
 
 #include <chrono>
 

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_LIFECYCLE_H_
-#define WARREN_AGENT_LIFECYCLE_H_
+#ifndef WARREN_AGENT_STORE_LIFECYCLE_H_
+#define WARREN_AGENT_STORE_LIFECYCLE_H_
 
 #include <absl/status/status.h>
 #include <absl/strings/string_view.h>
@@ -74,4 +74,4 @@ absl::Status SetLost(absl::string_view message, int64_t now_ns,
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_LIFECYCLE_H_
+#endif  // WARREN_AGENT_STORE_LIFECYCLE_H_

@@ -1,4 +1,4 @@
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "agent/record_convert.h"
+#include "agent/store/record_convert.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "agent/record_file.h"
+#include "agent/store/record_file.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

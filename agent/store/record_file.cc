@@ -1,4 +1,4 @@
-#include "agent/record_file.h"
+#include "agent/store/record_file.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>

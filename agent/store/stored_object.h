@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_STORED_OBJECT_H_
-#define WARREN_AGENT_STORED_OBJECT_H_
+#ifndef WARREN_AGENT_STORE_STORED_OBJECT_H_
+#define WARREN_AGENT_STORE_STORED_OBJECT_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "agent/caller/call_context.h"
-#include "agent/operation_lock.h"
-#include "agent/timings.h"
+#include "agent/store/operation_lock.h"
+#include "agent/store/timings.h"
 
 namespace warren::agent {
 
@@ -133,4 +133,4 @@ class StoredObject {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_STORED_OBJECT_H_
+#endif  // WARREN_AGENT_STORE_STORED_OBJECT_H_

@@ -1,4 +1,4 @@
-#include "agent/lifecycle.h"
+#include "agent/store/lifecycle.h"
 
 #include <absl/strings/str_cat.h>
 

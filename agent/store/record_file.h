@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_RECORD_FILE_H_
-#define WARREN_AGENT_RECORD_FILE_H_
+#ifndef WARREN_AGENT_STORE_RECORD_FILE_H_
+#define WARREN_AGENT_STORE_RECORD_FILE_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -72,4 +72,4 @@ class RecordFolder {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_RECORD_FILE_H_
+#endif  // WARREN_AGENT_STORE_RECORD_FILE_H_

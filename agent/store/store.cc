@@ -1,4 +1,4 @@
-#include "agent/store.h"
+#include "agent/store/store.h"
 
 #include <absl/strings/str_cat.h>
 

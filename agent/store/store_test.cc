@@ -1,4 +1,4 @@
-#include "agent/store.h"
+#include "agent/store/store.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

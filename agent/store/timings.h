@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_TIMINGS_H_
-#define WARREN_AGENT_TIMINGS_H_
+#ifndef WARREN_AGENT_STORE_TIMINGS_H_
+#define WARREN_AGENT_STORE_TIMINGS_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
@@ -56,4 +56,4 @@ class PhaseTimer {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_TIMINGS_H_
+#endif  // WARREN_AGENT_STORE_TIMINGS_H_

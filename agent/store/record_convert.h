@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_RECORD_CONVERT_H_
-#define WARREN_AGENT_RECORD_CONVERT_H_
+#ifndef WARREN_AGENT_STORE_RECORD_CONVERT_H_
+#define WARREN_AGENT_STORE_RECORD_CONVERT_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -57,4 +57,4 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_RECORD_CONVERT_H_
+#endif  // WARREN_AGENT_STORE_RECORD_CONVERT_H_

@@ -18,12 +18,12 @@ target_link_libraries(agent_cdi PUBLIC warren_build warren_base warren_proto
 
 add_library(agent_core STATIC
   ${CORE}/cri/capability_names.cc
-  ${CORE}/container_exec.cc
-  ${CORE}/container_exit.cc
-  ${CORE}/container_manager.cc
-  ${CORE}/container_status.cc
-  ${CORE}/container_stop.cc
-  ${CORE}/container_update.cc
+  ${CORE}/pods/container_exec.cc
+  ${CORE}/pods/container_exit.cc
+  ${CORE}/pods/container_manager.cc
+  ${CORE}/pods/container_status.cc
+  ${CORE}/pods/container_stop.cc
+  ${CORE}/pods/container_update.cc
   ${CORE}/convert/convert.cc
   ${CORE}/convert/container.cc
   ${CORE}/convert/devices.cc
@@ -33,19 +33,19 @@ add_library(agent_core STATIC
   ${CORE}/convert/security.cc
   ${CORE}/host/facts.cc
   ${CORE}/cri/ids.cc
-  ${CORE}/image_manager.cc
-  ${CORE}/info_json.cc
-  ${CORE}/inspection.cc
-  ${CORE}/leftover_killer.cc
+  ${CORE}/pods/image_manager.cc
+  ${CORE}/pods/info_json.cc
+  ${CORE}/pods/inspection.cc
+  ${CORE}/pods/leftover_killer.cc
   ${CORE}/store/lifecycle.cc
-  ${CORE}/object_filter.cc
+  ${CORE}/pods/object_filter.cc
   ${CORE}/store/operation_lock.cc
-  ${CORE}/pod_sandbox_ids.cc
-  ${CORE}/pod_sandbox_manager.cc
-  ${CORE}/pod_sandbox_status.cc
-  ${CORE}/pod_sandbox_stop.cc
-  ${CORE}/reconcile_plan.cc
-  ${CORE}/reconciler.cc
+  ${CORE}/pods/pod_sandbox_ids.cc
+  ${CORE}/pods/pod_sandbox_manager.cc
+  ${CORE}/pods/pod_sandbox_status.cc
+  ${CORE}/pods/pod_sandbox_stop.cc
+  ${CORE}/pods/reconcile_plan.cc
+  ${CORE}/pods/reconciler.cc
   ${CORE}/store/record_convert.cc
   ${CORE}/store/record_file.cc
   ${CORE}/host/security_modules.cc
@@ -53,7 +53,7 @@ add_library(agent_core STATIC
   ${CORE}/store/store.cc
   ${CORE}/cri/sysctl_policy.cc
   ${CORE}/cri/time_offset.cc
-  ${CORE}/userns_pool.cc
+  ${CORE}/pods/userns_pool.cc
   ${CORE}/convert/volume_images.cc)
 target_link_libraries(agent_core PUBLIC agent_cdi warren_build warren_base
   warren_id_map warren_proto warren_netplugin absl::status absl::statusor

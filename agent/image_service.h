@@ -2,7 +2,7 @@
 #define WARREN_AGENT_IMAGE_SERVICE_H_
 
 #include "agent/cri/cri.h"
-#include "agent/image_manager.h"
+#include "agent/pods/image_manager.h"
 #include "runtime/v1/api.grpc.pb.h"
 
 namespace warren::agent {

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "agent/host/facts.h"
-#include "agent/inspection.h"
-#include "agent/reconciler.h"
+#include "agent/pods/inspection.h"
+#include "agent/pods/reconciler.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "agent/container_manager.h"
 #include "agent/cri/cri.h"
-#include "agent/image_manager.h"
 #include "agent/node_parts.h"
 #include "agent/node_status.h"
 #include "agent/options/options.h"
-#include "agent/pod_sandbox_manager.h"
+#include "agent/pods/container_manager.h"
+#include "agent/pods/image_manager.h"
+#include "agent/pods/pod_sandbox_manager.h"
 #include "agent/store/store.h"
 #include "warren/node/v1/node.pb.h"
 

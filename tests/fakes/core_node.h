@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "agent/container_manager.h"
 #include "agent/cri/cri.h"
-#include "agent/pod_sandbox_manager.h"
-#include "agent/reconciler.h"
+#include "agent/pods/container_manager.h"
+#include "agent/pods/pod_sandbox_manager.h"
+#include "agent/pods/reconciler.h"
 #include "agent/store/store.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_image_store.h"

@@ -24,19 +24,19 @@ warren_test(NAME agent_convert_test LABEL unit LIBS agent_core SOURCES
   ${CORE_TESTS}/convert/security_test.cc
   ${CORE_TESTS}/convert/strings_test.cc
   ${CORE_TESTS}/host/security_modules_test.cc
-  ${CORE_TESTS}/cri/signal_names_test.cc ${CORE_TESTS}/userns_pool_test.cc
+  ${CORE_TESTS}/cri/signal_names_test.cc ${CORE_TESTS}/pods/userns_pool_test.cc
   ${CORE_TESTS}/cri/validate_test.cc)
 warren_test(NAME agent_record_test LABEL unit LIBS agent_core SOURCES
-  ${CORE_TESTS}/store/lifecycle_test.cc ${CORE_TESTS}/reconcile_plan_test.cc
+  ${CORE_TESTS}/store/lifecycle_test.cc ${CORE_TESTS}/pods/reconcile_plan_test.cc
   ${CORE_TESTS}/store/record_convert_test.cc ${CORE_TESTS}/store/record_file_test.cc)
 warren_test(NAME agent_managers_test LABEL unit LIBS warren_fakes SOURCES
-  ${CORE_TESTS}/container_manager_test.cc
-  ${CORE_TESTS}/container_update_test.cc
-  ${CORE_TESTS}/container_stop_test.cc ${CORE_TESTS}/image_manager_test.cc
-  ${CORE_TESTS}/inspection_test.cc
-  ${CORE_TESTS}/pod_sandbox_manager_test.cc ${CORE_TESTS}/store/store_test.cc)
+  ${CORE_TESTS}/pods/container_manager_test.cc
+  ${CORE_TESTS}/pods/container_update_test.cc
+  ${CORE_TESTS}/pods/container_stop_test.cc ${CORE_TESTS}/pods/image_manager_test.cc
+  ${CORE_TESTS}/pods/inspection_test.cc
+  ${CORE_TESTS}/pods/pod_sandbox_manager_test.cc ${CORE_TESTS}/store/store_test.cc)
 warren_test(NAME agent_recovery_test LABEL unit LIBS warren_fakes TIMEOUT 300
-  SOURCES ${CORE_TESTS}/crash_test.cc ${CORE_TESTS}/granted_ids_test.cc
-  ${CORE_TESTS}/reconciler_test.cc)
+  SOURCES ${CORE_TESTS}/pods/crash_test.cc ${CORE_TESTS}/pods/granted_ids_test.cc
+  ${CORE_TESTS}/pods/reconciler_test.cc)
 warren_test(NAME agent_concurrency_test LABEL unit LIBS warren_fakes
-  TIMEOUT 300 SOURCES ${CORE_TESTS}/concurrency_test.cc)
+  TIMEOUT 300 SOURCES ${CORE_TESTS}/pods/concurrency_test.cc)

@@ -1,0 +1,141 @@
+#ifndef WARREN_AGENT_PODS_CONTAINER_MANAGER_H_
+#define WARREN_AGENT_PODS_CONTAINER_MANAGER_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+#include <absl/synchronization/mutex.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/caller/call_context.h"
+#include "agent/cdi/registry.h"
+#include "agent/cri/cri.h"
+#include "agent/host/facts.h"
+#include "agent/store/store.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/undo_stack.h"
+#include "runtime/image/image_store.h"
+#include "runtime/runtime.h"
+
+namespace warren::agent {
+
+class LeftoverKiller;
+
+// What an operator says about devices.
+struct DevicePolicy {
+  std::vector<std::string> cdi_folders;  // later ones win
+  bool belong_to_user = false;  // the owner of config.devices is run_as_user
+};
+
+// The container half of RuntimeService, without gRPC. Ids, errors and
+// threads as in PodSandboxManager.
+class ContainerManager {
+ public:
+  // Nothing is owned; all must outlive the manager. Installs itself as the
+  // runtime's exit callback.
+  ContainerManager(runtime::Runtime* runtime, image::ImageStore* images,
+                   Store* store, const base::Clock* clock,
+                   NodePolicy policy = {}, DevicePolicy devices = {});
+  ~ContainerManager();
+
+  // CreateContainer. Returns the id; nothing of the program runs. The same
+  // (sandbox, name, attempt) again returns the id of the one that exists
+  // unless that has exited (kAlreadyExists). kNotFound: no such sandbox, or
+  // an image that is not local.
+  absl::StatusOr<std::string> Create(const cri::CreateContainerRequest& request,
+                                     const CallContext& call);
+
+  // StartContainer. Returns once the program was exec'd. On failure the
+  // container is EXITED with code 128 and reason StartError.
+  absl::Status Start(const std::string& id, const CallContext& call);
+
+  // StopContainer. timeout > 0: stop signal to the first process, SIGKILL to
+  // everything after so many seconds; otherwise SIGKILL at once. Returns when
+  // the container is EXITED. A second call while one waits sends no second
+  // stop signal, and the shorter time-out wins. A cancelled call stops
+  // waiting and kills nothing.
+  absl::Status Stop(const std::string& id, int64_t timeout_seconds,
+                    const CallContext& call);
+
+  // RemoveContainer: kills what runs, then frees all but the log.
+  absl::Status Remove(const std::string& id, const CallContext& call);
+
+  // ContainerStatus; verbose fills info["info"] with JSON.
+  absl::StatusOr<cri::ContainerStatusResponse> Status(const std::string& id,
+                                                      bool verbose) const;
+
+  // ListContainers: newest first; those still being made are not shown.
+  std::vector<cri::Container> List(const cri::ContainerFilter& filter) const;
+
+  // ExecSync. kDeadlineExceeded when the request's time-out passed; an exit
+  // code other than 0 is not an error. The reply fits 16 MiB (STR-3).
+  absl::StatusOr<cri::ExecSyncResponse> ExecSync(
+      const cri::ExecSyncRequest& request, const CallContext& call);
+
+  // UpdateContainerResources: cgroup and record, both or neither. Fields that
+  // are not given stay; oom_score_adj always does. kFailedPrecondition unless
+  // CREATED or RUNNING: on an ended container an update would mean nothing.
+  absl::Status UpdateResources(
+      const cri::UpdateContainerResourcesRequest& request,
+      const CallContext& call);
+
+  // ReopenContainerLog; kFailedPrecondition unless RUNNING.
+  absl::Status ReopenLog(const std::string& id, const CallContext& call);
+
+  // For PodSandboxManager, which has marked the sandbox NOTREADY before so
+  // that nothing starts any more. KillAll: SIGKILL to all containers of the
+  // sandbox, then waits for every exit. RemoveAll: removes them all.
+  absl::Status KillAll(const std::string& sandbox_id, const CallContext& call);
+  absl::Status RemoveAll(const std::string& sandbox_id,
+                         const CallContext& call);
+
+ private:
+  friend class Reconciler;
+
+  // Makes a reserved container; its operation lock is held. On failure all is
+  // undone, name and record included.
+  absl::Status Build(const ContainerPtr& container, const PodSandboxPtr& pod);
+  // The steps of Build; each effect pushes its undo.
+  absl::Status Assemble(const ContainerPtr& container, const PodSandboxPtr& pod,
+                        base::UndoStack* undo);
+  // Completes the target's id; it must run in the same pod.
+  absl::Status ResolvePidTarget(const std::string& sandbox_id,
+                                runtime::ContainerSpec* spec);
+  absl::Status StartLocked(const ContainerPtr& container);
+  // After a restart, for an adopted container: an update that was cut short is
+  // taken back, so that cgroup and record agree.
+  absl::Status SettleUpdate(const ContainerPtr& container);
+  absl::Status RemoveLocked(const ContainerPtr& container,
+                            const CallContext& call);
+  // Until the container has ended or its grace is over; without its lock.
+  absl::Status WaitForGrace(const Container& container,
+                            const CallContext& call);
+  // SIGKILL until the container is EXITED, and to what it left; the lock is
+  // held.
+  absl::Status KillAndWait(const ContainerPtr& container,
+                           const CallContext& call);
+  void OnExit(const std::string& id, const runtime::ExitRecord& exit);
+
+  runtime::Runtime* const runtime_;
+  image::ImageStore* const images_;
+  Store* const store_;
+  const base::Clock* const clock_;
+  const NodePolicy policy_;
+  const bool devices_belong_to_user_;
+  CdiRegistry cdi_;
+  std::unique_ptr<LeftoverKiller> leftovers_;
+  // Through which exits come in; closed before the manager goes.
+  struct ExitDoor {
+    absl::Mutex mutex;
+    ContainerManager* manager ABSL_GUARDED_BY(mutex) = nullptr;
+  };
+  const std::shared_ptr<ExitDoor> exits_;
+};
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_PODS_CONTAINER_MANAGER_H_

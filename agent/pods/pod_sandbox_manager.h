@@ -1,0 +1,108 @@
+#ifndef WARREN_AGENT_PODS_POD_SANDBOX_MANAGER_H_
+#define WARREN_AGENT_PODS_POD_SANDBOX_MANAGER_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/caller/call_context.h"
+#include "agent/cri/cri.h"
+#include "agent/host/facts.h"
+#include "agent/options/id_span.h"
+#include "agent/pods/userns_pool.h"
+#include "agent/store/store.h"
+#include "netplugin/pod_network.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/undo_stack.h"
+#include "runtime/runtime.h"
+
+namespace warren::agent {
+
+class ContainerManager;
+
+// The pod sandbox half of RuntimeService, without gRPC.
+//
+// Every id may be a unique prefix of hex digits. Errors: kInvalidArgument
+// names the field at fault (also an empty or ambiguous id), kNotFound an
+// unknown id (Stop and Remove: OK), kAlreadyExists a name that a stopped
+// sandbox still holds, kFailedPrecondition a wrong state, kDeadlineExceeded
+// and kCancelled a caller that no longer waits.
+//
+// Thread-safe. Calls on one sandbox run one after the other, calls on
+// different ones side by side; Status and List never wait.
+class PodSandboxManager {
+ public:
+  // Nothing is owned; all must outlive the manager.
+  PodSandboxManager(runtime::Runtime* runtime, netplugin::PodNetwork* network,
+                    Store* store, ContainerManager* containers,
+                    const base::Clock* clock, NodePolicy policy = {},
+                    IdSpan userns_pool = {});
+
+  // RunPodSandbox. Returns the id; the sandbox is READY. The same name again
+  // returns the id of the READY sandbox that has it, waiting for one that is
+  // still being made. All or nothing: if even the undoing fails, the sandbox
+  // stays listed as NOTREADY until Remove succeeds (REL-7). A caller that
+  // gave up meanwhile finds the finished sandbox by its retry.
+  absl::StatusOr<std::string> Run(const cri::RunPodSandboxRequest& request,
+                                  const CallContext& call);
+
+  // StopPodSandbox: NOTREADY first, then every process of its containers is
+  // killed at once and without grace (the kubelet has stopped containers one
+  // by one before), network and namespaces are taken down. Each step is tried
+  // whatever the others say; a repeated call does what is left.
+  absl::Status Stop(const std::string& id, const CallContext& call);
+
+  // RemovePodSandbox: Stop, removal of its containers, removal. Logs stay.
+  absl::Status Remove(const std::string& id, const CallContext& call);
+
+  // PodSandboxStatus; verbose fills info["info"] with JSON.
+  absl::StatusOr<cri::PodSandboxStatusResponse> Status(const std::string& id,
+                                                       bool verbose) const;
+
+  // ListPodSandbox: newest first; those still being made are not shown.
+  std::vector<cri::PodSandbox> List(const cri::PodSandboxFilter& filter) const;
+
+  // UpdatePodSandboxResources: kept and shown, nothing is written to cgroups.
+  absl::Status UpdateResources(
+      const cri::UpdatePodSandboxResourcesRequest& request,
+      const CallContext& call);
+
+ private:
+  friend class Reconciler;
+
+  // Makes a reserved sandbox; its operation lock is held. On failure all is
+  // undone, name and record included.
+  absl::Status Build(const PodSandboxPtr& sandbox);
+  // The steps of Build; each effect pushes its undo.
+  absl::Status Assemble(const PodSandboxPtr& sandbox, base::UndoStack* undo);
+  // Takes the ids of the pod's user namespace: those it asks for, or, when it
+  // asks for none and the operator wants one for everybody, a range of the
+  // pool, which becomes part of spec and record.
+  absl::Status TakeIds(const PodSandboxPtr& sandbox, base::UndoStack* undo);
+  // What the record says that it has; before anything is granted.
+  void RestoreIds(const PodSandboxPtr& sandbox);
+  // For a pod of which nothing runs any more.
+  void GiveIdsBack(const PodSandboxPtr& sandbox);
+  // Gives links and lease back, whatever there is of them.
+  absl::Status TearDownNetwork(const PodSandboxPtr& sandbox);
+  void SetPhase(const PodSandboxPtr& sandbox, record::Phase phase);
+  absl::Status StopLocked(const PodSandboxPtr& sandbox,
+                          const CallContext& call);
+  absl::Status RemoveLocked(const PodSandboxPtr& sandbox,
+                            const CallContext& call);
+
+  runtime::Runtime* const runtime_;
+  netplugin::PodNetwork* const network_;
+  Store* const store_;
+  ContainerManager* const containers_;
+  const base::Clock* const clock_;
+  const NodePolicy policy_;
+  UsernsPool userns_pool_;
+};
+
+}  // namespace warren::agent
+
+#endif  // WARREN_AGENT_PODS_POD_SANDBOX_MANAGER_H_

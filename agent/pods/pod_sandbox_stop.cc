@@ -1,0 +1,121 @@
+#include <absl/strings/str_cat.h>
+
+#include "agent/pods/container_manager.h"
+#include "agent/pods/pod_sandbox_manager.h"
+#include "agent/store/lifecycle.h"
+#include "runtime/base/status.h"
+
+// The way down of a pod sandbox. Every step may be repeated and works on
+// something that is half gone.
+namespace warren::agent {
+
+absl::Status PodSandboxManager::Stop(const std::string& id,
+                                     const CallContext& call) {
+  auto sandbox = store_->FindSandbox(id);
+  if (absl::IsNotFound(sandbox.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(sandbox.status());
+  ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*sandbox)->Lock(call));
+  if ((*sandbox)->gone()) return absl::OkStatus();
+  return StopLocked(*sandbox, call);
+}
+
+absl::Status PodSandboxManager::Remove(const std::string& id,
+                                       const CallContext& call) {
+  auto sandbox = store_->FindSandbox(id);
+  if (absl::IsNotFound(sandbox.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(sandbox.status());
+  ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*sandbox)->Lock(call));
+  if ((*sandbox)->gone()) return absl::OkStatus();
+  return RemoveLocked(*sandbox, call);
+}
+
+void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,
+                                 record::Phase phase) {
+  // A fact whatever the disk says: with no byte left, stopping must still
+  // work (REL-15), and a record that lags behind is caught up at the next
+  // start.
+  store_->Problem(
+      absl::StrCat("record of pod sandbox ", sandbox->id()),
+      sandbox->Update(PodSandbox::Write::kMight, [&](PodSandboxState* state) {
+        return Advance(&state->record, phase);
+      }));
+}
+
+absl::Status PodSandboxManager::TearDownNetwork(const PodSandboxPtr& sandbox) {
+  const auto state = sandbox->Get();
+  if (state->lease.addresses.empty()) return absl::OkStatus();
+  if (state->record.network_ready()) {
+    RETURN_IF_ERROR_IN(network_->Teardown(state->lease),
+                       "disconnect the pod from the network");
+  } else {
+    network_->Release(state->lease);  // nothing was wired yet
+  }
+  const auto forget = [](PodSandboxState* next) {
+    next->lease.addresses.clear();
+    next->record.clear_lease_addresses();
+    next->record.set_network_ready(false);
+    return absl::OkStatus();
+  };
+  // A record that was never written stays unwritten.
+  const bool recorded = state->record.lease_addresses_size() > 0;
+  store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
+                  sandbox->Update(recorded ? PodSandbox::Write::kMight
+                                           : PodSandbox::Write::kNot,
+                                  forget));
+  return absl::OkStatus();
+}
+
+absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
+                                           const CallContext& call) {
+  const auto state = sandbox->Get();
+  if (state->stopped) return absl::OkStatus();
+  // From here on no container can be made or started in it.
+  if (state->record.phase() == record::RUNNING) {
+    SetPhase(sandbox, record::EXITED);
+  }
+  absl::Status result = containers_->KillAll(sandbox->id(), call);
+  base::Update(&result, TearDownNetwork(sandbox));
+  base::Update(&result, base::Annotate(runtime_->StopSandbox(*state->spec),
+                                       "drop the namespaces of the pod"));
+  if (!result.ok()) return result;
+  // The last process and the namespace itself are gone. Files that the pod
+  // made in its own root carry no id of the node (idmapped), or lie below a
+  // folder that nobody else gets (chowned).
+  GiveIdsBack(sandbox);
+  return sandbox->Update(PodSandbox::Write::kNot, [](PodSandboxState* next) {
+    next->stopped = true;
+    return absl::OkStatus();
+  });
+}
+
+absl::Status PodSandboxManager::RemoveLocked(const PodSandboxPtr& sandbox,
+                                             const CallContext& call) {
+  RETURN_IF_ERROR(StopLocked(sandbox, call));
+  RETURN_IF_ERROR(containers_->RemoveAll(sandbox->id(), call));
+  SetPhase(sandbox, record::REMOVING);
+  RETURN_IF_ERROR_IN(runtime_->RemoveSandbox(*sandbox->Get()->spec),
+                     "remove the pod sandbox");
+  return store_->Erase(sandbox);
+}
+
+absl::Status PodSandboxManager::UpdateResources(
+    const cri::UpdatePodSandboxResourcesRequest& request,
+    const CallContext& call) {
+  ASSIGN_OR_RETURN(const PodSandboxPtr sandbox,
+                   store_->FindSandbox(request.pod_sandbox_id()));
+  ASSIGN_OR_RETURN(const OperationLock::Guard guard, sandbox->Lock(call));
+  if (sandbox->gone()) {
+    return absl::NotFoundError("the pod sandbox was removed meanwhile");
+  }
+  return sandbox->Update(PodSandbox::Write::kMust, [&](PodSandboxState* state) {
+    if (request.has_overhead()) {
+      *state->record.mutable_overhead() = request.overhead();
+    }
+    if (request.has_resources()) {
+      *state->record.mutable_resources() = request.resources();
+    }
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace warren::agent

@@ -12,7 +12,7 @@
 #include "agent/cri/text.h"
 #include "agent/host/process_setup.h"
 #include "agent/image_service.h"
-#include "agent/node.h"
+#include "agent/node/node.h"
 #include "agent/node_service.h"
 #include "agent/options/options.h"
 #include "agent/runtime_service.h"

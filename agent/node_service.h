@@ -1,7 +1,7 @@
 #ifndef WARREN_AGENT_NODE_SERVICE_H_
 #define WARREN_AGENT_NODE_SERVICE_H_
 
-#include "agent/node.h"
+#include "agent/node/node.h"
 #include "warren/node/v1/node.grpc.pb.h"
 
 namespace warren::agent {

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "agent/node_status.h"
+#include "agent/node/status.h"
 #include "agent/rpc.h"
 #include "runtime/base/status.h"
 

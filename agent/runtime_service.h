@@ -2,7 +2,7 @@
 #define WARREN_AGENT_RUNTIME_SERVICE_H_
 
 #include "agent/cri/cri.h"
-#include "agent/node.h"
+#include "agent/node/node.h"
 #include "runtime/v1/api.grpc.pb.h"
 
 namespace warren::agent {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "agent/image_service.h"
-#include "agent/node.h"
+#include "agent/node/node.h"
 #include "agent/node_service.h"
 #include "agent/rpc.h"
 #include "agent/server.h"

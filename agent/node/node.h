@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_NODE_H_
-#define WARREN_AGENT_NODE_H_
+#ifndef WARREN_AGENT_NODE_NODE_H_
+#define WARREN_AGENT_NODE_NODE_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "agent/cri/cri.h"
-#include "agent/node_parts.h"
-#include "agent/node_status.h"
+#include "agent/node/parts.h"
+#include "agent/node/status.h"
 #include "agent/options/options.h"
 #include "agent/pods/container_manager.h"
 #include "agent/pods/image_manager.h"
@@ -80,4 +80,4 @@ class Node {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_NODE_H_
+#endif  // WARREN_AGENT_NODE_NODE_H_

@@ -1,4 +1,4 @@
-#include "agent/node.h"
+#include "agent/node/node.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>

@@ -1,4 +1,4 @@
-#include "agent/node_status.h"
+#include "agent/node/status.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/struct.pb.h>

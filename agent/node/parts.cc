@@ -1,4 +1,4 @@
-#include "agent/node_parts.h"
+#include "agent/node/parts.h"
 
 #include <absl/strings/str_cat.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "agent/node_status.h"
+#include "agent/node/status.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>

@@ -16,7 +16,7 @@
 #include "agent/node_service.h"
 #include "agent/options/options.h"
 #include "agent/runtime_service.h"
-#include "agent/server.h"
+#include "agent/transport/server.h"
 
 namespace warren::agent {
 namespace {

@@ -7,8 +7,8 @@
 #include <chrono>
 
 #include "agent/cri/text.h"
-#include "agent/peer_acceptors.h"
 #include "agent/request_bounds.h"
+#include "agent/transport/peer_acceptors.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 

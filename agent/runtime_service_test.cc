@@ -19,7 +19,7 @@
 #include "agent/node/node.h"
 #include "agent/node_service.h"
 #include "agent/rpc.h"
-#include "agent/server.h"
+#include "agent/transport/server.h"
 #include "tests/fakes/core_node.h"
 
 namespace warren::agent {

@@ -40,7 +40,7 @@ class Includes(unittest.TestCase):
         self.bad("agent/store/store.cc", "<grpcpp/grpcpp.h>")
         self.bad("agent/store/store.cc", '"runtime/init/init.h"')
         self.bad("agent/store/store.cc", '"runtime/shim/spawn.h"')
-        self.bad("agent/server.cc", "<linux/mount.h>")
+        self.bad("agent/transport/server.cc", "<linux/mount.h>")
         self.bad("agent/ctl/table.cc", "<grpcpp/grpcpp.h>")
         self.good("runtime/shim/a.cc", '"warren/shim/v1/shim.pb.h"')
         self.good("runtime/a.cc", '"runtime/id_map.h"')

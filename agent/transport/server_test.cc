@@ -1,5 +1,5 @@
 // The server against a real socket: server_test_daemon in a process of its own.
-#include "agent/server.h"
+#include "agent/transport/server.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>

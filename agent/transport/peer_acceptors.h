@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_PEER_ACCEPTORS_H_
-#define WARREN_AGENT_PEER_ACCEPTORS_H_
+#ifndef WARREN_AGENT_TRANSPORT_PEER_ACCEPTORS_H_
+#define WARREN_AGENT_TRANSPORT_PEER_ACCEPTORS_H_
 
 #include <grpcpp/grpcpp.h>
 #include <sys/types.h>
@@ -53,4 +53,4 @@ std::string PeerOf(const grpc::ServerContext& context);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_PEER_ACCEPTORS_H_
+#endif  // WARREN_AGENT_TRANSPORT_PEER_ACCEPTORS_H_

@@ -1,4 +1,4 @@
-#include "agent/listener.h"
+#include "agent/transport/listener.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "agent/peer_acceptors.h"
+#include "agent/transport/peer_acceptors.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "agent/server.h"
+#include "agent/transport/server.h"
 #include "runtime/base/file.h"
 #include "warren/node/v1/node.grpc.pb.h"
 

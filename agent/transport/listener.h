@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_LISTENER_H_
-#define WARREN_AGENT_LISTENER_H_
+#ifndef WARREN_AGENT_TRANSPORT_LISTENER_H_
+#define WARREN_AGENT_TRANSPORT_LISTENER_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
@@ -101,4 +101,4 @@ class Listener {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_LISTENER_H_
+#endif  // WARREN_AGENT_TRANSPORT_LISTENER_H_

@@ -14,7 +14,7 @@
 #include <memory>
 
 #include "agent/rpc.h"
-#include "agent/server.h"
+#include "agent/transport/server.h"
 #include "warren/node/v1/node.grpc.pb.h"
 
 namespace warren::agent {

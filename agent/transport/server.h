@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_SERVER_H_
-#define WARREN_AGENT_SERVER_H_
+#ifndef WARREN_AGENT_TRANSPORT_SERVER_H_
+#define WARREN_AGENT_TRANSPORT_SERVER_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "agent/health_service.h"
-#include "agent/listener.h"
-#include "agent/peer_acceptors.h"
+#include "agent/transport/listener.h"
+#include "agent/transport/peer_acceptors.h"
 
 namespace warren::agent {
 
@@ -64,4 +64,4 @@ class Server {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_SERVER_H_
+#endif  // WARREN_AGENT_TRANSPORT_SERVER_H_

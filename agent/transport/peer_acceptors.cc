@@ -1,4 +1,4 @@
-#include "agent/peer_acceptors.h"
+#include "agent/transport/peer_acceptors.h"
 
 #include <absl/base/thread_annotations.h>
 #include <absl/strings/str_cat.h>

@@ -1,4 +1,4 @@
-#include "agent/server.h"
+#include "agent/transport/server.h"
 
 #include <absl/time/clock.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>

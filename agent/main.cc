@@ -9,13 +9,13 @@
 #include <memory>
 #include <utility>
 
+#include "agent/api/image_service.h"
+#include "agent/api/node_service.h"
+#include "agent/api/runtime_service.h"
 #include "agent/cri/text.h"
 #include "agent/host/process_setup.h"
-#include "agent/image_service.h"
 #include "agent/node/node.h"
-#include "agent/node_service.h"
 #include "agent/options/options.h"
-#include "agent/runtime_service.h"
 #include "agent/transport/server.h"
 
 namespace warren::agent {

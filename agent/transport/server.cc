@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-#include "agent/rpc.h"
+#include "agent/api/rpc.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/health_service.h"
+#include "agent/api/health_service.h"
 #include "agent/transport/listener.h"
 #include "agent/transport/peer_acceptors.h"
 

@@ -13,7 +13,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "agent/rpc.h"
+#include "agent/api/rpc.h"
 #include "agent/transport/server.h"
 #include "warren/node/v1/node.grpc.pb.h"
 

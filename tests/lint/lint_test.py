@@ -45,7 +45,7 @@ class Includes(unittest.TestCase):
         self.good("runtime/shim/a.cc", '"warren/shim/v1/shim.pb.h"')
         self.good("runtime/a.cc", '"runtime/id_map.h"')
         self.good("netplugin/a.cc", '"runtime/base/file.h"')
-        self.good("agent/node_service.h", "<grpcpp/grpcpp.h>")
+        self.good("agent/api/node_service.h", "<grpcpp/grpcpp.h>")
         self.good("agent/ctl/client.cc", "<grpcpp/grpcpp.h>")
         self.good("agent/store/store.cc", '"runtime/runtime.h"')
 

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_RPC_H_
-#define WARREN_AGENT_RPC_H_
+#ifndef WARREN_AGENT_API_RPC_H_
+#define WARREN_AGENT_API_RPC_H_
 
 #include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
@@ -85,4 +85,4 @@ absl::Status StreamItems(std::vector<Item> items, Item* (Reply::*add)(),
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_RPC_H_
+#endif  // WARREN_AGENT_API_RPC_H_

@@ -1,5 +1,5 @@
 // The three services over a real socket, on a node whose kernel is fake.
-#include "agent/runtime_service.h"
+#include "agent/api/runtime_service.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
@@ -15,10 +15,10 @@
 #include <utility>
 #include <vector>
 
-#include "agent/image_service.h"
+#include "agent/api/image_service.h"
+#include "agent/api/node_service.h"
+#include "agent/api/rpc.h"
 #include "agent/node/node.h"
-#include "agent/node_service.h"
-#include "agent/rpc.h"
 #include "agent/transport/server.h"
 #include "tests/fakes/core_node.h"
 

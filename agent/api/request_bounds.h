@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_REQUEST_BOUNDS_H_
-#define WARREN_AGENT_REQUEST_BOUNDS_H_
+#ifndef WARREN_AGENT_API_REQUEST_BOUNDS_H_
+#define WARREN_AGENT_API_REQUEST_BOUNDS_H_
 
 #include <absl/status/status.h>
 #include <google/protobuf/message.h>
@@ -29,4 +29,4 @@ absl::Status CheckBounds(const google::protobuf::Message& request);
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_REQUEST_BOUNDS_H_
+#endif  // WARREN_AGENT_API_REQUEST_BOUNDS_H_

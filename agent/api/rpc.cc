@@ -1,4 +1,4 @@
-#include "agent/rpc.h"
+#include "agent/api/rpc.h"
 
 #include <absl/time/time.h>
 #include <spdlog/spdlog.h>
@@ -6,8 +6,8 @@
 #include <atomic>
 #include <chrono>
 
+#include "agent/api/request_bounds.h"
 #include "agent/cri/text.h"
-#include "agent/request_bounds.h"
 #include "agent/transport/peer_acceptors.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"

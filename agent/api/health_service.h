@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_HEALTH_SERVICE_H_
-#define WARREN_AGENT_HEALTH_SERVICE_H_
+#ifndef WARREN_AGENT_API_HEALTH_SERVICE_H_
+#define WARREN_AGENT_API_HEALTH_SERVICE_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
@@ -52,4 +52,4 @@ class HealthService
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_HEALTH_SERVICE_H_
+#endif  // WARREN_AGENT_API_HEALTH_SERVICE_H_

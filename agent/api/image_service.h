@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_IMAGE_SERVICE_H_
-#define WARREN_AGENT_IMAGE_SERVICE_H_
+#ifndef WARREN_AGENT_API_IMAGE_SERVICE_H_
+#define WARREN_AGENT_API_IMAGE_SERVICE_H_
 
 #include "agent/cri/cri.h"
 #include "agent/pods/image_manager.h"
@@ -38,4 +38,4 @@ class ImageService final : public cri::ImageService::Service {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_IMAGE_SERVICE_H_
+#endif  // WARREN_AGENT_API_IMAGE_SERVICE_H_

@@ -1,4 +1,4 @@
-#include "agent/request_bounds.h"
+#include "agent/api/request_bounds.h"
 
 #include <absl/strings/str_cat.h>
 #include <google/protobuf/descriptor.h>

@@ -1,9 +1,9 @@
-#include "agent/health_service.h"
+#include "agent/api/health_service.h"
 
 #include <optional>
 #include <utility>
 
-#include "agent/rpc.h"
+#include "agent/api/rpc.h"
 
 namespace warren::agent {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_NODE_SERVICE_H_
-#define WARREN_AGENT_NODE_SERVICE_H_
+#ifndef WARREN_AGENT_API_NODE_SERVICE_H_
+#define WARREN_AGENT_API_NODE_SERVICE_H_
 
 #include "agent/node/node.h"
 #include "warren/node/v1/node.grpc.pb.h"
@@ -29,4 +29,4 @@ class NodeService final : public ::warren::node::v1::NodeService::Service {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_NODE_SERVICE_H_
+#endif  // WARREN_AGENT_API_NODE_SERVICE_H_

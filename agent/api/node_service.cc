@@ -1,10 +1,10 @@
-#include "agent/node_service.h"
+#include "agent/api/node_service.h"
 
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "agent/rpc.h"
+#include "agent/api/rpc.h"
 #include "agent/store/operation_lock.h"
 #include "runtime/base/status.h"
 

@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_RUNTIME_SERVICE_H_
-#define WARREN_AGENT_RUNTIME_SERVICE_H_
+#ifndef WARREN_AGENT_API_RUNTIME_SERVICE_H_
+#define WARREN_AGENT_API_RUNTIME_SERVICE_H_
 
 #include "agent/cri/cri.h"
 #include "agent/node/node.h"
@@ -142,4 +142,4 @@ class RuntimeService final : public cri::RuntimeService::Service {
 
 }  // namespace warren::agent
 
-#endif  // WARREN_AGENT_RUNTIME_SERVICE_H_
+#endif  // WARREN_AGENT_API_RUNTIME_SERVICE_H_

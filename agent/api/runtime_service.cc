@@ -1,12 +1,12 @@
-#include "agent/runtime_service.h"
+#include "agent/api/runtime_service.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
 #include <utility>
 
+#include "agent/api/rpc.h"
 #include "agent/node/status.h"
-#include "agent/rpc.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -1,4 +1,4 @@
-#include "agent/rpc.h"
+#include "agent/api/rpc.h"
 
 #include <gtest/gtest.h>
 

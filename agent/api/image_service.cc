@@ -1,10 +1,10 @@
-#include "agent/image_service.h"
+#include "agent/api/image_service.h"
 
 #include <utility>
 #include <vector>
 
+#include "agent/api/rpc.h"
 #include "agent/cri/text.h"
-#include "agent/rpc.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -8,11 +8,11 @@
 #include <fcntl.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mountinfo.h"
 #include "runtime/base/status.h"
 #include "runtime/cgroup_v1.h"
 #include "runtime/cgroup_v2.h"
 #include "runtime/device_filter.h"
-#include "runtime/mountinfo.h"
 
 namespace warren::runtime {
 namespace {

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/base/mountinfo.h"
 #include "runtime/cgroup.h"
 #include "runtime/cgroup_tree.h"
-#include "runtime/mountinfo.h"
 
 namespace warren::runtime {
 

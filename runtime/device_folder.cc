@@ -11,8 +11,8 @@
 #include <cerrno>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/mount_calls.h"
 
 namespace warren::runtime {
 namespace {

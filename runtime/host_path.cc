@@ -11,9 +11,9 @@
 #include <iterator>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
+#include "runtime/base/mountinfo.h"
 #include "runtime/base/status.h"
-#include "runtime/mount_calls.h"
-#include "runtime/mountinfo.h"
 
 namespace warren::runtime {
 namespace {

@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/file_label.h"
-#include "runtime/mount_calls.h"
 #include "runtime/overlay.h"
 #include "runtime/rootfs.h"
 

@@ -11,9 +11,9 @@
 #include <cerrno>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/linux_runtime_impl.h"
-#include "runtime/mount_calls.h"
 #include "runtime/mount_points.h"
 #include "runtime/namespaces.h"
 

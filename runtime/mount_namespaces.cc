@@ -15,8 +15,8 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/mount_calls.h"
 #include "runtime/namespaces.h"
 
 namespace warren::runtime {

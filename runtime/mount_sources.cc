@@ -11,12 +11,12 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/device_folder.h"
 #include "runtime/file_label.h"
 #include "runtime/id_map.h"
 #include "runtime/image_volume.h"
-#include "runtime/mount_calls.h"
 
 namespace warren::runtime {
 namespace {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/mount_calls.h"
 
 namespace warren::runtime {
 namespace {

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/id_map.h"
-#include "runtime/mount_calls.h"
 
 namespace warren::runtime {
 namespace {

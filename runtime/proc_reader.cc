@@ -17,9 +17,9 @@
 #include <thread>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mountinfo.h"
 #include "runtime/base/status.h"
 #include "runtime/id_map.h"
-#include "runtime/mountinfo.h"
 
 namespace warren::runtime {
 namespace {

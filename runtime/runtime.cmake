@@ -29,11 +29,11 @@ add_library(warren_runtime STATIC
   linux_runtime_sandbox.cc
   linux_runtime_start.cc
   log_dir.cc
-  mount_calls.cc
+  base/mount_calls.cc
   mount_namespaces.cc
   mount_points.cc
   mount_sources.cc
-  mountinfo.cc
+  base/mountinfo.cc
   mounts.cc
   namespaces.cc
   output_collector.cc
@@ -57,7 +57,7 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   devices_test.cc
   file_label_test.cc
   id_map_test.cc
-  mountinfo_test.cc
+  base/mountinfo_test.cc
   mounts_test.cc
   namespaces_test.cc
   output_collector_test.cc

@@ -16,10 +16,10 @@
 #include <thread>
 
 #include "runtime/base/file.h"
+#include "runtime/base/mount_calls.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/host_path.h"
 #include "runtime/init/target.h"
-#include "runtime/mount_calls.h"
 
 namespace warren::runtime {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/mountinfo.h"
+#include "runtime/base/mountinfo.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>

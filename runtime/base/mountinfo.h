@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_MOUNTINFO_H_
-#define WARREN_RUNTIME_MOUNTINFO_H_
+#ifndef WARREN_RUNTIME_BASE_MOUNTINFO_H_
+#define WARREN_RUNTIME_BASE_MOUNTINFO_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -31,4 +31,4 @@ absl::StatusOr<std::vector<MountEntry>> ParseMountInfo(absl::string_view text);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_MOUNTINFO_H_
+#endif  // WARREN_RUNTIME_BASE_MOUNTINFO_H_

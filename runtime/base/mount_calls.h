@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_MOUNT_CALLS_H_
-#define WARREN_RUNTIME_MOUNT_CALLS_H_
+#ifndef WARREN_RUNTIME_BASE_MOUNT_CALLS_H_
+#define WARREN_RUNTIME_BASE_MOUNT_CALLS_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -47,4 +47,4 @@ absl::Status AttachMount(int mount_fd, int target_fd);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_MOUNT_CALLS_H_
+#endif  // WARREN_RUNTIME_BASE_MOUNT_CALLS_H_

@@ -1,4 +1,4 @@
-#include "runtime/mount_calls.h"
+#include "runtime/base/mount_calls.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/strip.h>

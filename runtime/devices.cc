@@ -15,7 +15,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 #include "runtime/mounts.h"
 
 namespace warren::runtime {

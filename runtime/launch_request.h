@@ -8,8 +8,8 @@
 
 #include "runtime/base/unique_fd.h"
 #include "runtime/cgroup.h"
+#include "runtime/identity/privileges.h"
 #include "runtime/mount_sources.h"
-#include "runtime/privileges.h"
 #include "runtime/runtime.h"
 #include "runtime/seccomp/compiler.h"
 #include "warren/shim/v1/shim.pb.h"

@@ -16,12 +16,12 @@
 #include "runtime/base/undo_stack.h"
 #include "runtime/device_rules.h"
 #include "runtime/devices.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
+#include "runtime/identity/user_lookup.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
 #include "runtime/namespaces.h"
 #include "runtime/rootfs.h"
-#include "runtime/user_lookup.h"
 
 namespace warren::runtime {
 namespace {

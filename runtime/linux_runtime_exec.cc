@@ -14,7 +14,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/namespaces.h"
 #include "runtime/output_collector.h"

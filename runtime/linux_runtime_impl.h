@@ -13,11 +13,11 @@
 
 #include "runtime/cgroup.h"
 #include "runtime/exit_watcher.h"
+#include "runtime/identity/privileges.h"
 #include "runtime/launch_request.h"
 #include "runtime/linux_runtime.h"
 #include "runtime/mount_namespaces.h"
 #include "runtime/output_collector.h"
-#include "runtime/privileges.h"
 #include "runtime/seccomp_filter.h"
 #include "runtime/shim_client.h"
 

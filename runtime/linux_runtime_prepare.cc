@@ -8,7 +8,7 @@
 #include "runtime/base/status.h"
 #include "runtime/devices.h"
 #include "runtime/file_label.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces.h"

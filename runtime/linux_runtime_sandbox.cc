@@ -10,7 +10,7 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/namespaces.h"
 #include "runtime/pod_files.h"

@@ -15,7 +15,7 @@
 #include "runtime/base/status.h"
 #include "runtime/device_folder.h"
 #include "runtime/file_label.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 #include "runtime/image_volume.h"
 
 namespace warren::runtime {

@@ -13,7 +13,7 @@
 #include "runtime/base/status.h"
 #include "runtime/devices.h"
 #include "runtime/file_label.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 #include "runtime/namespaces.h"
 #include "runtime/requested_mounts.h"
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "runtime/privileges.h"
+#include "runtime/identity/privileges.h"
 
 namespace warren::runtime {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/file_label.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 
 namespace warren::runtime {
 namespace {

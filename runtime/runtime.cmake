@@ -1,7 +1,7 @@
 # The runtime: everything between runtime.h and the kernel but the shim.
 # Neither CRI messages nor gRPC link here.
 # What the agent checks requests with, too.
-add_library(warren_id_map STATIC id_map.cc)
+add_library(warren_id_map STATIC identity/id_map.cc)
 target_link_libraries(warren_id_map PUBLIC warren_base)
 
 add_library(warren_runtime STATIC
@@ -38,14 +38,14 @@ add_library(warren_runtime STATIC
   namespaces.cc
   output_collector.cc
   pod_files.cc
-  privileges.cc
+  identity/privileges.cc
   proc_reader.cc
   overlay.cc
   requested_mounts.cc
   rootfs.cc
   seccomp_filter.cc
   tree_copy.cc
-  user_lookup.cc)
+  identity/user_lookup.cc)
 target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
   warren_seccomp warren_shim_client warren_shim_proto absl::synchronization
   Threads::Threads)
@@ -56,7 +56,7 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   device_rules_test.cc
   devices_test.cc
   file_label_test.cc
-  id_map_test.cc
+  identity/id_map_test.cc
   base/mountinfo_test.cc
   mounts_test.cc
   namespaces_test.cc
@@ -64,4 +64,4 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   proc_reader_test.cc
   seccomp_filter_test.cc
   tree_copy_test.cc
-  user_lookup_test.cc)
+  identity/user_lookup_test.cc)

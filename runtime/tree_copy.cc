@@ -18,7 +18,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 
 namespace warren::runtime {
 namespace {

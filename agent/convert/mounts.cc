@@ -10,7 +10,7 @@
 #include "agent/convert/volume_images.h"
 #include "agent/cri/validate.h"
 #include "runtime/base/status.h"
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 
 // What a container sees of the node's files.
 namespace warren::agent {

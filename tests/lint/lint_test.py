@@ -43,7 +43,7 @@ class Includes(unittest.TestCase):
         self.bad("agent/transport/server.cc", "<linux/mount.h>")
         self.bad("agent/ctl/table.cc", "<grpcpp/grpcpp.h>")
         self.good("runtime/shim/a.cc", '"warren/shim/v1/shim.pb.h"')
-        self.good("runtime/a.cc", '"runtime/id_map.h"')
+        self.good("runtime/a.cc", '"runtime/identity/id_map.h"')
         self.good("netplugin/a.cc", '"runtime/base/file.h"')
         self.good("agent/api/node_service.h", "<grpcpp/grpcpp.h>")
         self.good("agent/ctl/client.cc", "<grpcpp/grpcpp.h>")

@@ -1,4 +1,4 @@
-#include "runtime/user_lookup.h"
+#include "runtime/identity/user_lookup.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>

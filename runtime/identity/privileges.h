@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_PRIVILEGES_H_
-#define WARREN_RUNTIME_PRIVILEGES_H_
+#ifndef WARREN_RUNTIME_IDENTITY_PRIVILEGES_H_
+#define WARREN_RUNTIME_IDENTITY_PRIVILEGES_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -39,4 +39,4 @@ class Privileges {
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_PRIVILEGES_H_
+#endif  // WARREN_RUNTIME_IDENTITY_PRIVILEGES_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_USER_LOOKUP_H_
-#define WARREN_RUNTIME_USER_LOOKUP_H_
+#ifndef WARREN_RUNTIME_IDENTITY_USER_LOOKUP_H_
+#define WARREN_RUNTIME_IDENTITY_USER_LOOKUP_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -38,4 +38,4 @@ absl::StatusOr<User> ResolveUser(const UserRequest& request,
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_USER_LOOKUP_H_
+#endif  // WARREN_RUNTIME_IDENTITY_USER_LOOKUP_H_

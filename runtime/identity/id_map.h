@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_ID_MAP_H_
-#define WARREN_RUNTIME_ID_MAP_H_
+#ifndef WARREN_RUNTIME_IDENTITY_ID_MAP_H_
+#define WARREN_RUNTIME_IDENTITY_ID_MAP_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -31,4 +31,4 @@ absl::StatusOr<std::vector<IdMapping>> ParseIdMap(absl::string_view text);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_ID_MAP_H_
+#endif  // WARREN_RUNTIME_IDENTITY_ID_MAP_H_

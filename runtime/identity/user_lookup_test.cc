@@ -1,4 +1,4 @@
-#include "runtime/user_lookup.h"
+#include "runtime/identity/user_lookup.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

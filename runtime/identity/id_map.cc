@@ -1,4 +1,4 @@
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>

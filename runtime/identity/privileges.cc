@@ -1,4 +1,4 @@
-#include "runtime/privileges.h"
+#include "runtime/identity/privileges.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>

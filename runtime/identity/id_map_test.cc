@@ -1,4 +1,4 @@
-#include "runtime/id_map.h"
+#include "runtime/identity/id_map.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

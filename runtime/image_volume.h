@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "runtime/host_path.h"
-#include "runtime/mount_namespaces.h"
+#include "runtime/namespaces/mount_namespaces.h"
 #include "runtime/tree_copy.h"
 
 // The two ways in which an image becomes a volume: another image mounted

@@ -3,7 +3,7 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 
 namespace warren::runtime {
 namespace {

@@ -15,7 +15,7 @@
 #include "runtime/base/status.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/mount_points.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 
 namespace warren::runtime {
 namespace {

@@ -20,7 +20,7 @@
 #include "runtime/identity/user_lookup.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 #include "runtime/rootfs.h"
 
 namespace warren::runtime {

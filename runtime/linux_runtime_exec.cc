@@ -16,7 +16,7 @@
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 #include "runtime/output_collector.h"
 
 namespace warren::runtime {

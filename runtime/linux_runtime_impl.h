@@ -16,7 +16,7 @@
 #include "runtime/identity/privileges.h"
 #include "runtime/launch_request.h"
 #include "runtime/linux_runtime.h"
-#include "runtime/mount_namespaces.h"
+#include "runtime/namespaces/mount_namespaces.h"
 #include "runtime/output_collector.h"
 #include "runtime/seccomp_filter.h"
 #include "runtime/shim_client.h"

@@ -6,7 +6,7 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/linux_runtime_impl.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 #include "runtime/proc_reader.h"
 
 namespace warren::runtime {

@@ -11,7 +11,7 @@
 #include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/mounts.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 #include "runtime/rootfs.h"
 
 // What a container is made of before it runs: rootfs and mounts.

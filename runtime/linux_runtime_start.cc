@@ -11,7 +11,7 @@
 #include "runtime/base/status.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 
 namespace warren::runtime {
 

@@ -13,8 +13,8 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/cgroup.h"
 #include "runtime/host_path.h"
-#include "runtime/mount_namespaces.h"
 #include "runtime/mounts.h"
+#include "runtime/namespaces/mount_namespaces.h"
 #include "warren/shim/v1/shim.pb.h"
 
 namespace warren::runtime {

@@ -14,7 +14,7 @@
 #include "runtime/devices.h"
 #include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 #include "runtime/requested_mounts.h"
 
 namespace warren::runtime {

@@ -30,12 +30,12 @@ add_library(warren_runtime STATIC
   linux_runtime_start.cc
   log_dir.cc
   base/mount_calls.cc
-  mount_namespaces.cc
+  namespaces/mount_namespaces.cc
   mount_points.cc
   mount_sources.cc
   base/mountinfo.cc
   mounts.cc
-  namespaces.cc
+  namespaces/table.cc
   output_collector.cc
   pod_files.cc
   identity/privileges.cc
@@ -59,7 +59,7 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   identity/id_map_test.cc
   base/mountinfo_test.cc
   mounts_test.cc
-  namespaces_test.cc
+  namespaces/table_test.cc
   output_collector_test.cc
   proc_reader_test.cc
   seccomp_filter_test.cc

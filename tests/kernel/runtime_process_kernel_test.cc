@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "runtime/base/process.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 #include "tests/kernel/runtime_host.h"
 
 namespace warren::runtime {

@@ -9,7 +9,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 #include "runtime/pod_files.h"
 #include "tests/kernel/runtime_host.h"
 

@@ -1,4 +1,4 @@
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

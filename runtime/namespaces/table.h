@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_NAMESPACES_H_
-#define WARREN_RUNTIME_NAMESPACES_H_
+#ifndef WARREN_RUNTIME_NAMESPACES_TABLE_H_
+#define WARREN_RUNTIME_NAMESPACES_TABLE_H_
 
 #include <array>
 #include <cstdint>
@@ -49,4 +49,4 @@ uint64_t ExecSetnsFlags(const ContainerSpec& spec, bool time_namespaces);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_NAMESPACES_H_
+#endif  // WARREN_RUNTIME_NAMESPACES_TABLE_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_MOUNT_NAMESPACES_H_
-#define WARREN_RUNTIME_MOUNT_NAMESPACES_H_
+#ifndef WARREN_RUNTIME_NAMESPACES_MOUNT_NAMESPACES_H_
+#define WARREN_RUNTIME_NAMESPACES_MOUNT_NAMESPACES_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/functional/function_ref.h>
@@ -92,4 +92,4 @@ class MountNamespaces {
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_MOUNT_NAMESPACES_H_
+#endif  // WARREN_RUNTIME_NAMESPACES_MOUNT_NAMESPACES_H_

@@ -1,4 +1,4 @@
-#include "runtime/mount_namespaces.h"
+#include "runtime/namespaces/mount_namespaces.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/synchronization/notification.h>
@@ -17,7 +17,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/namespaces.h"
+#include "runtime/namespaces/table.h"
 
 namespace warren::runtime {
 namespace {

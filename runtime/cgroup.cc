@@ -12,7 +12,7 @@
 #include "runtime/base/status.h"
 #include "runtime/cgroup_v1.h"
 #include "runtime/cgroup_v2.h"
-#include "runtime/device_filter.h"
+#include "runtime/devices/filter.h"
 
 namespace warren::runtime {
 namespace {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
-#include "runtime/device_rules.h"
+#include "runtime/devices/rules.h"
 #include "runtime/runtime.h"
 
 // Control groups: one leaf for each container and each reaping init. Two

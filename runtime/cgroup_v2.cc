@@ -12,7 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/cgroup_update.h"
-#include "runtime/device_filter.h"
+#include "runtime/devices/filter.h"
 
 namespace warren::runtime {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/devices.h"
+#include "runtime/devices/devices.h"
 #include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"

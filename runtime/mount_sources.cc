@@ -13,7 +13,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/device_folder.h"
+#include "runtime/devices/folder.h"
 #include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/image_volume.h"

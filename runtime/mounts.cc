@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "runtime/base/status.h"
-#include "runtime/devices.h"
+#include "runtime/devices/devices.h"
 #include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/namespaces/table.h"

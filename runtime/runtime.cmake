@@ -11,11 +11,11 @@ add_library(warren_runtime STATIC
   cgroup_v1.cc
   cgroup_v2.cc
   cgroup_values.cc
-  device_filter.cc
-  device_folder.cc
-  device_program.cc
-  device_rules.cc
-  devices.cc
+  devices/filter.cc
+  devices/folder.cc
+  devices/program.cc
+  devices/rules.cc
+  devices/devices.cc
   exit_watcher.cc
   file_label.cc
   host_path.cc
@@ -53,8 +53,8 @@ target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup_test.cc
   cgroup_update_test.cc
-  device_rules_test.cc
-  devices_test.cc
+  devices/rules_test.cc
+  devices/devices_test.cc
   file_label_test.cc
   identity/id_map_test.cc
   base/mountinfo_test.cc

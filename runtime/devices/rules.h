@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_DEVICE_RULES_H_
-#define WARREN_RUNTIME_DEVICE_RULES_H_
+#ifndef WARREN_RUNTIME_DEVICES_RULES_H_
+#define WARREN_RUNTIME_DEVICES_RULES_H_
 
 #include <cstdint>
 #include <optional>
@@ -40,4 +40,4 @@ std::string ToV1Text(const DeviceRule& rule);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_DEVICE_RULES_H_
+#endif  // WARREN_RUNTIME_DEVICES_RULES_H_

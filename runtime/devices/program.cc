@@ -1,4 +1,4 @@
-#include "runtime/device_program.h"
+#include "runtime/devices/program.h"
 
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/devices.h"
+#include "runtime/devices/devices.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

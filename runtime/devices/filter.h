@@ -1,9 +1,9 @@
-#ifndef WARREN_RUNTIME_DEVICE_FILTER_H_
-#define WARREN_RUNTIME_DEVICE_FILTER_H_
+#ifndef WARREN_RUNTIME_DEVICES_FILTER_H_
+#define WARREN_RUNTIME_DEVICES_FILTER_H_
 
 #include <absl/status/status.h>
 
-#include "runtime/device_rules.h"
+#include "runtime/devices/rules.h"
 
 // The device controller of cgroup v2 has no files: it is an eBPF program
 // attached to a cgroup (bpf(2); kernel document admin-guide/cgroup-v2). It
@@ -22,4 +22,4 @@ absl::Status AttachDeviceFilter(int cgroup_fd, const DeviceRules& rules);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_DEVICE_FILTER_H_
+#endif  // WARREN_RUNTIME_DEVICES_FILTER_H_

@@ -1,4 +1,4 @@
-#include "runtime/device_rules.h"
+#include "runtime/devices/rules.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 
 #include <array>
 
-#include "runtime/device_program.h"
+#include "runtime/devices/program.h"
 
 namespace warren::runtime {
 namespace {

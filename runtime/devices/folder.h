@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_DEVICE_FOLDER_H_
-#define WARREN_RUNTIME_DEVICE_FOLDER_H_
+#ifndef WARREN_RUNTIME_DEVICES_FOLDER_H_
+#define WARREN_RUNTIME_DEVICES_FOLDER_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -33,4 +33,4 @@ absl::StatusOr<base::UniqueFd> BindHostDevice(const DeviceNode& node);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_DEVICE_FOLDER_H_
+#endif  // WARREN_RUNTIME_DEVICES_FOLDER_H_

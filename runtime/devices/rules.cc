@@ -1,4 +1,4 @@
-#include "runtime/device_rules.h"
+#include "runtime/devices/rules.h"
 
 #include <absl/strings/str_cat.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "runtime/device_filter.h"
+#include "runtime/devices/filter.h"
 
 #include <absl/status/statusor.h>
 #include <linux/bpf.h>
@@ -12,7 +12,7 @@
 
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/device_program.h"
+#include "runtime/devices/program.h"
 
 namespace warren::runtime {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/devices.h"
+#include "runtime/devices/devices.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>

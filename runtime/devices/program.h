@@ -1,11 +1,11 @@
-#ifndef WARREN_RUNTIME_DEVICE_PROGRAM_H_
-#define WARREN_RUNTIME_DEVICE_PROGRAM_H_
+#ifndef WARREN_RUNTIME_DEVICES_PROGRAM_H_
+#define WARREN_RUNTIME_DEVICES_PROGRAM_H_
 
 #include <linux/bpf.h>
 
 #include <vector>
 
-#include "runtime/device_rules.h"
+#include "runtime/devices/rules.h"
 
 namespace warren::runtime {
 
@@ -24,4 +24,4 @@ std::vector<bpf_insn> DeviceProgram(const DeviceRules& rules);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_DEVICE_PROGRAM_H_
+#endif  // WARREN_RUNTIME_DEVICES_PROGRAM_H_

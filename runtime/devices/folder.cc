@@ -1,4 +1,4 @@
-#include "runtime/device_folder.h"
+#include "runtime/devices/folder.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>

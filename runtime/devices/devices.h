@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_DEVICES_H_
-#define WARREN_RUNTIME_DEVICES_H_
+#ifndef WARREN_RUNTIME_DEVICES_DEVICES_H_
+#define WARREN_RUNTIME_DEVICES_DEVICES_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -56,4 +56,4 @@ bool IsReservedDeviceTarget(const std::string& path);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_DEVICES_H_
+#endif  // WARREN_RUNTIME_DEVICES_DEVICES_H_

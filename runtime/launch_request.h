@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 #include "runtime/identity/privileges.h"
 #include "runtime/mount_sources.h"
 #include "runtime/runtime.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 #include "runtime/exit_watcher.h"
 #include "runtime/identity/privileges.h"
 #include "runtime/launch_request.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 #include "runtime/host_path.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces/mount_namespaces.h"

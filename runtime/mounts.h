@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 #include "runtime/runtime.h"
 #include "warren/shim/v1/shim.pb.h"
 

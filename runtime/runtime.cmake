@@ -5,12 +5,12 @@ add_library(warren_id_map STATIC identity/id_map.cc)
 target_link_libraries(warren_id_map PUBLIC warren_base)
 
 add_library(warren_runtime STATIC
-  cgroup.cc
-  cgroup_tree.cc
-  cgroup_update.cc
-  cgroup_v1.cc
-  cgroup_v2.cc
-  cgroup_values.cc
+  cgroup/driver.cc
+  cgroup/tree.cc
+  cgroup/update.cc
+  cgroup/v1.cc
+  cgroup/v2.cc
+  cgroup/values.cc
   devices/filter.cc
   devices/folder.cc
   devices/program.cc
@@ -51,8 +51,8 @@ target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
   Threads::Threads)
 
 warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
-  cgroup_test.cc
-  cgroup_update_test.cc
+  cgroup/driver_test.cc
+  cgroup/update_test.cc
   devices/rules_test.cc
   devices/devices_test.cc
   file_label_test.cc

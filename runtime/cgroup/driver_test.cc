@@ -1,4 +1,4 @@
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
-#include "runtime/cgroup_v1.h"
-#include "runtime/cgroup_v2.h"
+#include "runtime/cgroup/v1.h"
+#include "runtime/cgroup/v2.h"
 
 namespace warren::runtime {
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "runtime/base/mountinfo.h"
-#include "runtime/cgroup.h"
-#include "runtime/cgroup_tree.h"
+#include "runtime/cgroup/driver.h"
+#include "runtime/cgroup/tree.h"
 
 namespace warren::runtime {
 

@@ -1,4 +1,4 @@
-#include "runtime/cgroup_update.h"
+#include "runtime/cgroup/update.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "runtime/base/status.h"
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 
 namespace warren::runtime {
 namespace {

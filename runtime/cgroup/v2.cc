@@ -1,4 +1,4 @@
-#include "runtime/cgroup_v2.h"
+#include "runtime/cgroup/v2.h"
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
@@ -11,7 +11,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/cgroup_update.h"
+#include "runtime/cgroup/update.h"
 #include "runtime/devices/filter.h"
 
 namespace warren::runtime {

@@ -1,4 +1,4 @@
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
@@ -10,8 +10,8 @@
 #include "runtime/base/file.h"
 #include "runtime/base/mountinfo.h"
 #include "runtime/base/status.h"
-#include "runtime/cgroup_v1.h"
-#include "runtime/cgroup_v2.h"
+#include "runtime/cgroup/v1.h"
+#include "runtime/cgroup/v2.h"
 #include "runtime/devices/filter.h"
 
 namespace warren::runtime {

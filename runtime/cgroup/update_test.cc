@@ -1,4 +1,4 @@
-#include "runtime/cgroup_update.h"
+#include "runtime/cgroup/update.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -15,8 +15,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/cgroup_v1.h"
-#include "runtime/cgroup_v2.h"
+#include "runtime/cgroup/v1.h"
+#include "runtime/cgroup/v2.h"
 
 namespace warren::runtime {
 namespace {

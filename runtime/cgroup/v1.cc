@@ -1,4 +1,4 @@
-#include "runtime/cgroup_v1.h"
+#include "runtime/cgroup/v1.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
@@ -14,7 +14,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/cgroup_update.h"
+#include "runtime/cgroup/update.h"
 
 namespace warren::runtime {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/cgroup.h"
+#include "runtime/cgroup/driver.h"
 
 // Limits of a leaf changed as a whole or not at all, for both drivers.
 // Thread-compatible: calls on one leaf are serialised by the caller.

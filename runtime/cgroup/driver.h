@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_CGROUP_H_
-#define WARREN_RUNTIME_CGROUP_H_
+#ifndef WARREN_RUNTIME_CGROUP_DRIVER_H_
+#define WARREN_RUNTIME_CGROUP_DRIVER_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -148,4 +148,4 @@ absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& resources);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_CGROUP_H_
+#endif  // WARREN_RUNTIME_CGROUP_DRIVER_H_

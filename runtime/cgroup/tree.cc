@@ -1,4 +1,4 @@
-#include "runtime/cgroup_tree.h"
+#include "runtime/cgroup/tree.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>

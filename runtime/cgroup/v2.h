@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/cgroup.h"
-#include "runtime/cgroup_tree.h"
+#include "runtime/cgroup/driver.h"
+#include "runtime/cgroup/tree.h"
 
 namespace warren::runtime {
 

@@ -13,8 +13,8 @@
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/file_label.h"
-#include "runtime/overlay.h"
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/overlay.h"
+#include "runtime/rootfs/rootfs.h"
 
 namespace warren::runtime {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "runtime/host_path.h"
 #include "runtime/namespaces/mount_namespaces.h"
-#include "runtime/tree_copy.h"
+#include "runtime/rootfs/tree_copy.h"
 
 // The two ways in which an image becomes a volume: another image mounted
 // read-only, and a path of the container's own image made writable.

@@ -21,7 +21,7 @@
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/log_dir.h"
 #include "runtime/namespaces/table.h"
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/rootfs.h"
 
 namespace warren::runtime {
 namespace {

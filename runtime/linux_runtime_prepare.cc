@@ -12,7 +12,7 @@
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/mounts.h"
 #include "runtime/namespaces/table.h"
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/rootfs.h"
 
 // What a container is made of before it runs: rootfs and mounts.
 namespace warren::runtime {

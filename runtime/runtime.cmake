@@ -40,11 +40,11 @@ add_library(warren_runtime STATIC
   pod_files.cc
   identity/privileges.cc
   proc_reader.cc
-  overlay.cc
+  rootfs/overlay.cc
   requested_mounts.cc
-  rootfs.cc
+  rootfs/rootfs.cc
   seccomp_filter.cc
-  tree_copy.cc
+  rootfs/tree_copy.cc
   identity/user_lookup.cc)
 target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
   warren_seccomp warren_shim_client warren_shim_proto absl::synchronization
@@ -63,5 +63,5 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   output_collector_test.cc
   proc_reader_test.cc
   seccomp_filter_test.cc
-  tree_copy_test.cc
+  rootfs/tree_copy_test.cc
   identity/user_lookup_test.cc)

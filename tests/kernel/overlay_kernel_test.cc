@@ -10,8 +10,8 @@
 #include <string>
 
 #include "runtime/base/file.h"
-#include "runtime/overlay.h"
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/overlay.h"
+#include "runtime/rootfs/rootfs.h"
 
 namespace warren::runtime {
 namespace {

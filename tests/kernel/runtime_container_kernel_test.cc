@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/rootfs.h"
 #include "tests/kernel/runtime_host.h"
 
 namespace warren::runtime {

@@ -1,4 +1,4 @@
-#include "runtime/overlay.h"
+#include "runtime/rootfs/overlay.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>

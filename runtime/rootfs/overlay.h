@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_OVERLAY_H_
-#define WARREN_RUNTIME_OVERLAY_H_
+#ifndef WARREN_RUNTIME_ROOTFS_OVERLAY_H_
+#define WARREN_RUNTIME_ROOTFS_OVERLAY_H_
 
 #include <absl/status/statusor.h>
 
@@ -49,4 +49,4 @@ absl::StatusOr<Overlay> MakeOverlay(const OverlayOptions& options);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_OVERLAY_H_
+#endif  // WARREN_RUNTIME_ROOTFS_OVERLAY_H_

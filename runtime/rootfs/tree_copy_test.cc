@@ -1,4 +1,4 @@
-#include "runtime/tree_copy.h"
+#include "runtime/rootfs/tree_copy.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_TREE_COPY_H_
-#define WARREN_RUNTIME_TREE_COPY_H_
+#ifndef WARREN_RUNTIME_ROOTFS_TREE_COPY_H_
+#define WARREN_RUNTIME_ROOTFS_TREE_COPY_H_
 
 #include <absl/status/status.h>
 
@@ -35,4 +35,4 @@ absl::Status CopyTree(int from, int to, TreeCopyOptions* options);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_TREE_COPY_H_
+#endif  // WARREN_RUNTIME_ROOTFS_TREE_COPY_H_

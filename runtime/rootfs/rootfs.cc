@@ -1,4 +1,4 @@
-#include "runtime/rootfs.h"
+#include "runtime/rootfs/rootfs.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/overlay.h"
+#include "runtime/rootfs/overlay.h"
 
 namespace warren::runtime {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_ROOTFS_H_
-#define WARREN_RUNTIME_ROOTFS_H_
+#ifndef WARREN_RUNTIME_ROOTFS_ROOTFS_H_
+#define WARREN_RUNTIME_ROOTFS_ROOTFS_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -59,4 +59,4 @@ absl::Status RemoveRootfs(const std::string& dir);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_ROOTFS_H_
+#endif  // WARREN_RUNTIME_ROOTFS_ROOTFS_H_

@@ -9,7 +9,7 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/cgroup/driver.h"
 #include "runtime/identity/privileges.h"
-#include "runtime/mount_sources.h"
+#include "runtime/mounts/sources.h"
 #include "runtime/runtime.h"
 #include "runtime/seccomp/compiler.h"
 #include "warren/shim/v1/shim.pb.h"

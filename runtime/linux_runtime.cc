@@ -14,7 +14,7 @@
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/linux_runtime_impl.h"
-#include "runtime/mount_points.h"
+#include "runtime/mounts/mount_points.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {

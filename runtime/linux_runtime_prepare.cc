@@ -7,10 +7,10 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/devices/devices.h"
-#include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"
-#include "runtime/mounts.h"
+#include "runtime/mounts/label.h"
+#include "runtime/mounts/plan.h"
 #include "runtime/namespaces/table.h"
 #include "runtime/rootfs/rootfs.h"
 

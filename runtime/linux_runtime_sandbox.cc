@@ -12,8 +12,8 @@
 #include "runtime/base/undo_stack.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/linux_runtime_impl.h"
+#include "runtime/mounts/pod_files.h"
 #include "runtime/namespaces/table.h"
-#include "runtime/pod_files.h"
 
 namespace warren::runtime {
 namespace {

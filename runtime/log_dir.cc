@@ -10,8 +10,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/host_path.h"
-#include "runtime/mounts.h"
+#include "runtime/mounts/host_path.h"
+#include "runtime/mounts/plan.h"
 
 namespace warren::runtime {
 

@@ -17,9 +17,9 @@ add_library(warren_runtime STATIC
   devices/rules.cc
   devices/devices.cc
   exit_watcher.cc
-  file_label.cc
-  host_path.cc
-  image_volume.cc
+  mounts/label.cc
+  mounts/host_path.cc
+  mounts/image_volume.cc
   launch_request.cc
   linux_runtime.cc
   linux_runtime_container.cc
@@ -31,17 +31,17 @@ add_library(warren_runtime STATIC
   log_dir.cc
   base/mount_calls.cc
   namespaces/mount_namespaces.cc
-  mount_points.cc
-  mount_sources.cc
+  mounts/mount_points.cc
+  mounts/sources.cc
   base/mountinfo.cc
-  mounts.cc
+  mounts/plan.cc
   namespaces/table.cc
   output_collector.cc
-  pod_files.cc
+  mounts/pod_files.cc
   identity/privileges.cc
   proc_reader.cc
   rootfs/overlay.cc
-  requested_mounts.cc
+  mounts/requested.cc
   rootfs/rootfs.cc
   seccomp_filter.cc
   rootfs/tree_copy.cc
@@ -55,10 +55,10 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   cgroup/update_test.cc
   devices/rules_test.cc
   devices/devices_test.cc
-  file_label_test.cc
+  mounts/label_test.cc
   identity/id_map_test.cc
   base/mountinfo_test.cc
-  mounts_test.cc
+  mounts/plan_test.cc
   namespaces/table_test.cc
   output_collector_test.cc
   proc_reader_test.cc

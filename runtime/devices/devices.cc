@@ -16,7 +16,7 @@
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/mounts.h"
+#include "runtime/mounts/plan.h"
 
 namespace warren::runtime {
 namespace {

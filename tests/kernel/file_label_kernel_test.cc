@@ -19,8 +19,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/file_label.h"
-#include "runtime/mount_sources.h"
+#include "runtime/mounts/label.h"
+#include "runtime/mounts/sources.h"
 
 namespace warren::runtime {
 namespace {

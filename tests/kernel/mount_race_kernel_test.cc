@@ -18,8 +18,8 @@
 #include "runtime/base/file.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/host_path.h"
 #include "runtime/init/target.h"
+#include "runtime/mounts/host_path.h"
 
 namespace warren::runtime {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
+#include "runtime/mounts/pod_files.h"
 #include "runtime/namespaces/table.h"
-#include "runtime/pod_files.h"
 #include "tests/kernel/runtime_host.h"
 
 namespace warren::runtime {

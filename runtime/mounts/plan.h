@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_MOUNTS_H_
-#define WARREN_RUNTIME_MOUNTS_H_
+#ifndef WARREN_RUNTIME_MOUNTS_PLAN_H_
+#define WARREN_RUNTIME_MOUNTS_PLAN_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -106,4 +106,4 @@ inline constexpr const char* kPodFiles[] = {"hostname", "hosts", "resolv.conf"};
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_MOUNTS_H_
+#endif  // WARREN_RUNTIME_MOUNTS_PLAN_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_FILE_LABEL_H_
-#define WARREN_RUNTIME_FILE_LABEL_H_
+#ifndef WARREN_RUNTIME_MOUNTS_LABEL_H_
+#define WARREN_RUNTIME_MOUNTS_LABEL_H_
 
 #include <absl/status/status.h>
 #include <absl/strings/string_view.h>
@@ -50,4 +50,4 @@ absl::Status CheckMayLabel(int place,
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_FILE_LABEL_H_
+#endif  // WARREN_RUNTIME_MOUNTS_LABEL_H_

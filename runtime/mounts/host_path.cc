@@ -1,4 +1,4 @@
-#include "runtime/host_path.h"
+#include "runtime/mounts/host_path.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>

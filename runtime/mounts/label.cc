@@ -1,4 +1,4 @@
-#include "runtime/file_label.h"
+#include "runtime/mounts/label.h"
 
 #include <absl/status/statusor.h>
 #include <absl/strings/match.h>

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_MOUNT_POINTS_H_
-#define WARREN_RUNTIME_MOUNT_POINTS_H_
+#ifndef WARREN_RUNTIME_MOUNTS_MOUNT_POINTS_H_
+#define WARREN_RUNTIME_MOUNTS_MOUNT_POINTS_H_
 
 #include <absl/status/status.h>
 
@@ -26,4 +26,4 @@ absl::Status MakeMountPoints(const std::string& dir);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_MOUNT_POINTS_H_
+#endif  // WARREN_RUNTIME_MOUNTS_MOUNT_POINTS_H_

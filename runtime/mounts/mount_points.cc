@@ -1,4 +1,4 @@
-#include "runtime/mount_points.h"
+#include "runtime/mounts/mount_points.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
-#include "runtime/mounts.h"
+#include "runtime/mounts/plan.h"
 
 namespace warren::runtime {
 namespace {

@@ -1,11 +1,11 @@
-#ifndef WARREN_RUNTIME_REQUESTED_MOUNTS_H_
-#define WARREN_RUNTIME_REQUESTED_MOUNTS_H_
+#ifndef WARREN_RUNTIME_MOUNTS_REQUESTED_H_
+#define WARREN_RUNTIME_MOUNTS_REQUESTED_H_
 
 #include <absl/status/statusor.h>
 
 #include <vector>
 
-#include "runtime/mounts.h"
+#include "runtime/mounts/plan.h"
 #include "runtime/runtime.h"
 
 // The part of a mount plan that the request and the image ask for. Pure.
@@ -26,4 +26,4 @@ absl::StatusOr<RequestedMounts> PlanRequestedMounts(const ContainerSpec& spec,
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_REQUESTED_MOUNTS_H_
+#endif  // WARREN_RUNTIME_MOUNTS_REQUESTED_H_

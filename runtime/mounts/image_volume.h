@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_IMAGE_VOLUME_H_
-#define WARREN_RUNTIME_IMAGE_VOLUME_H_
+#ifndef WARREN_RUNTIME_MOUNTS_IMAGE_VOLUME_H_
+#define WARREN_RUNTIME_MOUNTS_IMAGE_VOLUME_H_
 
 #include <absl/status/statusor.h>
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/host_path.h"
+#include "runtime/mounts/host_path.h"
 #include "runtime/namespaces/mount_namespaces.h"
 #include "runtime/rootfs/tree_copy.h"
 
@@ -51,4 +51,4 @@ absl::StatusOr<base::UniqueFd> MakeOwnVolume(const OwnVolumeOptions& options,
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_IMAGE_VOLUME_H_
+#endif  // WARREN_RUNTIME_MOUNTS_IMAGE_VOLUME_H_

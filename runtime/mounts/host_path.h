@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_HOST_PATH_H_
-#define WARREN_RUNTIME_HOST_PATH_H_
+#ifndef WARREN_RUNTIME_MOUNTS_HOST_PATH_H_
+#define WARREN_RUNTIME_MOUNTS_HOST_PATH_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -65,4 +65,4 @@ absl::StatusOr<base::UniqueFd> MakeHostDirs(const std::string& path);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_HOST_PATH_H_
+#endif  // WARREN_RUNTIME_MOUNTS_HOST_PATH_H_

@@ -1,4 +1,4 @@
-#include "runtime/file_label.h"
+#include "runtime/mounts/label.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_POD_FILES_H_
-#define WARREN_RUNTIME_POD_FILES_H_
+#ifndef WARREN_RUNTIME_MOUNTS_POD_FILES_H_
+#define WARREN_RUNTIME_MOUNTS_POD_FILES_H_
 
 #include <absl/status/statusor.h>
 
@@ -22,4 +22,4 @@ absl::StatusOr<base::UniqueFd> MakePodFiles(const SandboxSpec& spec);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_POD_FILES_H_
+#endif  // WARREN_RUNTIME_MOUNTS_POD_FILES_H_

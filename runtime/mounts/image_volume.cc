@@ -1,4 +1,4 @@
-#include "runtime/image_volume.h"
+#include "runtime/mounts/image_volume.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/file_label.h"
+#include "runtime/mounts/label.h"
 #include "runtime/rootfs/overlay.h"
 #include "runtime/rootfs/rootfs.h"
 

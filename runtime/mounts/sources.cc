@@ -1,4 +1,4 @@
-#include "runtime/mount_sources.h"
+#include "runtime/mounts/sources.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
@@ -14,9 +14,9 @@
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/devices/folder.h"
-#include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/image_volume.h"
+#include "runtime/mounts/image_volume.h"
+#include "runtime/mounts/label.h"
 
 namespace warren::runtime {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_MOUNT_SOURCES_H_
-#define WARREN_RUNTIME_MOUNT_SOURCES_H_
+#ifndef WARREN_RUNTIME_MOUNTS_SOURCES_H_
+#define WARREN_RUNTIME_MOUNTS_SOURCES_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -12,8 +12,8 @@
 
 #include "runtime/base/unique_fd.h"
 #include "runtime/cgroup/driver.h"
-#include "runtime/host_path.h"
-#include "runtime/mounts.h"
+#include "runtime/mounts/host_path.h"
+#include "runtime/mounts/plan.h"
 #include "runtime/namespaces/mount_namespaces.h"
 #include "warren/shim/v1/shim.pb.h"
 
@@ -67,4 +67,4 @@ absl::Status RefreshMountSources(std::vector<OpenedMount>* mounts);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_MOUNT_SOURCES_H_
+#endif  // WARREN_RUNTIME_MOUNTS_SOURCES_H_

@@ -1,4 +1,4 @@
-#include "runtime/mounts.h"
+#include "runtime/mounts/plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

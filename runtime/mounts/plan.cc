@@ -1,4 +1,4 @@
-#include "runtime/mounts.h"
+#include "runtime/mounts/plan.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
@@ -12,10 +12,10 @@
 
 #include "runtime/base/status.h"
 #include "runtime/devices/devices.h"
-#include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
+#include "runtime/mounts/label.h"
+#include "runtime/mounts/requested.h"
 #include "runtime/namespaces/table.h"
-#include "runtime/requested_mounts.h"
 
 namespace warren::runtime {
 namespace {

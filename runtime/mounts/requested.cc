@@ -1,4 +1,4 @@
-#include "runtime/requested_mounts.h"
+#include "runtime/mounts/requested.h"
 
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "runtime/base/status.h"
-#include "runtime/file_label.h"
 #include "runtime/identity/id_map.h"
+#include "runtime/mounts/label.h"
 
 namespace warren::runtime {
 namespace {

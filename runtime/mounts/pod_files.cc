@@ -1,4 +1,4 @@
-#include "runtime/pod_files.h"
+#include "runtime/mounts/pod_files.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>

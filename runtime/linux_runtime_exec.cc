@@ -15,9 +15,9 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
+#include "runtime/launch/output_collector.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/namespaces/table.h"
-#include "runtime/output_collector.h"
 
 namespace warren::runtime {
 namespace {

@@ -12,14 +12,14 @@
 #include <vector>
 
 #include "runtime/cgroup/driver.h"
-#include "runtime/exit_watcher.h"
 #include "runtime/identity/privileges.h"
-#include "runtime/launch_request.h"
+#include "runtime/launch/exit_watcher.h"
+#include "runtime/launch/output_collector.h"
+#include "runtime/launch/request.h"
+#include "runtime/launch/seccomp_filter.h"
+#include "runtime/launch/shim_client.h"
 #include "runtime/linux_runtime.h"
 #include "runtime/namespaces/mount_namespaces.h"
-#include "runtime/output_collector.h"
-#include "runtime/seccomp_filter.h"
-#include "runtime/shim_client.h"
 
 // Private to linux_runtime*.cc.
 namespace warren::runtime {

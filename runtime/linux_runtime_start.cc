@@ -9,8 +9,8 @@
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
+#include "runtime/launch/log_dir.h"
 #include "runtime/linux_runtime_impl.h"
-#include "runtime/log_dir.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {

@@ -16,11 +16,11 @@ add_library(warren_runtime STATIC
   devices/program.cc
   devices/rules.cc
   devices/devices.cc
-  exit_watcher.cc
+  launch/exit_watcher.cc
   mounts/label.cc
   mounts/host_path.cc
   mounts/image_volume.cc
-  launch_request.cc
+  launch/request.cc
   linux_runtime.cc
   linux_runtime_container.cc
   linux_runtime_exec.cc
@@ -28,7 +28,7 @@ add_library(warren_runtime STATIC
   linux_runtime_prepare.cc
   linux_runtime_sandbox.cc
   linux_runtime_start.cc
-  log_dir.cc
+  launch/log_dir.cc
   base/mount_calls.cc
   namespaces/mount_namespaces.cc
   mounts/mount_points.cc
@@ -36,14 +36,14 @@ add_library(warren_runtime STATIC
   base/mountinfo.cc
   mounts/plan.cc
   namespaces/table.cc
-  output_collector.cc
+  launch/output_collector.cc
   mounts/pod_files.cc
   identity/privileges.cc
   proc_reader.cc
   rootfs/overlay.cc
   mounts/requested.cc
   rootfs/rootfs.cc
-  seccomp_filter.cc
+  launch/seccomp_filter.cc
   rootfs/tree_copy.cc
   identity/user_lookup.cc)
 target_link_libraries(warren_runtime PUBLIC warren_base warren_id_map
@@ -60,8 +60,8 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   base/mountinfo_test.cc
   mounts/plan_test.cc
   namespaces/table_test.cc
-  output_collector_test.cc
+  launch/output_collector_test.cc
   proc_reader_test.cc
-  seccomp_filter_test.cc
+  launch/seccomp_filter_test.cc
   rootfs/tree_copy_test.cc
   identity/user_lookup_test.cc)

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
-#include "runtime/shim_client.h"
+#include "runtime/launch/shim_client.h"
 #include "warren/shim/v1/shim.pb.h"
 
 // A stand-in for the agent's runtime, as small as the shim's protocol allows:

@@ -1,4 +1,4 @@
-#include "runtime/shim_client.h"
+#include "runtime/launch/shim_client.h"
 
 #include <absl/strings/cord.h>
 #include <absl/strings/str_cat.h>

@@ -1,4 +1,4 @@
-#include "runtime/log_dir.h"
+#include "runtime/launch/log_dir.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_EXIT_WATCHER_H_
-#define WARREN_RUNTIME_EXIT_WATCHER_H_
+#ifndef WARREN_RUNTIME_LAUNCH_EXIT_WATCHER_H_
+#define WARREN_RUNTIME_LAUNCH_EXIT_WATCHER_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
@@ -50,4 +50,4 @@ class ExitWatcher {
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_EXIT_WATCHER_H_
+#endif  // WARREN_RUNTIME_LAUNCH_EXIT_WATCHER_H_

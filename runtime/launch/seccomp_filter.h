@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_SECCOMP_FILTER_H_
-#define WARREN_RUNTIME_SECCOMP_FILTER_H_
+#ifndef WARREN_RUNTIME_LAUNCH_SECCOMP_FILTER_H_
+#define WARREN_RUNTIME_LAUNCH_SECCOMP_FILTER_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -34,4 +34,4 @@ absl::StatusOr<seccomp::ProgramPtr> LoadFilter(int run_dir_fd,
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_SECCOMP_FILTER_H_
+#endif  // WARREN_RUNTIME_LAUNCH_SECCOMP_FILTER_H_

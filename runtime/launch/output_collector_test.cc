@@ -1,4 +1,4 @@
-#include "runtime/output_collector.h"
+#include "runtime/launch/output_collector.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_SHIM_CLIENT_H_
-#define WARREN_RUNTIME_SHIM_CLIENT_H_
+#ifndef WARREN_RUNTIME_LAUNCH_SHIM_CLIENT_H_
+#define WARREN_RUNTIME_LAUNCH_SHIM_CLIENT_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -153,4 +153,4 @@ absl::StatusOr<std::optional<shim::v1::Exited>> ReadExitFile(int run_dir_fd);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_SHIM_CLIENT_H_
+#endif  // WARREN_RUNTIME_LAUNCH_SHIM_CLIENT_H_

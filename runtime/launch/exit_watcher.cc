@@ -1,4 +1,4 @@
-#include "runtime/exit_watcher.h"
+#include "runtime/launch/exit_watcher.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

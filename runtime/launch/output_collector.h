@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_OUTPUT_COLLECTOR_H_
-#define WARREN_RUNTIME_OUTPUT_COLLECTOR_H_
+#ifndef WARREN_RUNTIME_LAUNCH_OUTPUT_COLLECTOR_H_
+#define WARREN_RUNTIME_LAUNCH_OUTPUT_COLLECTOR_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -86,4 +86,4 @@ class OutputCollector {
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_OUTPUT_COLLECTOR_H_
+#endif  // WARREN_RUNTIME_LAUNCH_OUTPUT_COLLECTOR_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_LOG_DIR_H_
-#define WARREN_RUNTIME_LOG_DIR_H_
+#ifndef WARREN_RUNTIME_LAUNCH_LOG_DIR_H_
+#define WARREN_RUNTIME_LAUNCH_LOG_DIR_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -28,4 +28,4 @@ absl::StatusOr<LogPlace> OpenLogPlace(const std::string& log_directory,
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_LOG_DIR_H_
+#endif  // WARREN_RUNTIME_LAUNCH_LOG_DIR_H_

@@ -1,4 +1,4 @@
-#include "runtime/launch_request.h"
+#include "runtime/launch/request.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>

@@ -1,4 +1,4 @@
-#include "runtime/seccomp_filter.h"
+#include "runtime/launch/seccomp_filter.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -5,9 +5,9 @@
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
+#include "runtime/inspect/proc_reader.h"
 #include "runtime/linux_runtime_impl.h"
 #include "runtime/namespaces/table.h"
-#include "runtime/proc_reader.h"
 
 namespace warren::runtime {
 namespace {

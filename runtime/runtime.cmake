@@ -39,7 +39,7 @@ add_library(warren_runtime STATIC
   launch/output_collector.cc
   mounts/pod_files.cc
   identity/privileges.cc
-  proc_reader.cc
+  inspect/proc_reader.cc
   rootfs/overlay.cc
   mounts/requested.cc
   rootfs/rootfs.cc
@@ -61,7 +61,7 @@ warren_test(NAME runtime_test LABEL unit LIBS warren_runtime SOURCES
   mounts/plan_test.cc
   namespaces/table_test.cc
   launch/output_collector_test.cc
-  proc_reader_test.cc
+  inspect/proc_reader_test.cc
   launch/seccomp_filter_test.cc
   rootfs/tree_copy_test.cc
   identity/user_lookup_test.cc)

@@ -1,4 +1,4 @@
-#include "runtime/proc_reader.h"
+#include "runtime/inspect/proc_reader.h"
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>

@@ -1,4 +1,4 @@
-#include "runtime/proc_reader.h"
+#include "runtime/inspect/proc_reader.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

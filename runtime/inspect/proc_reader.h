@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_PROC_READER_H_
-#define WARREN_RUNTIME_PROC_READER_H_
+#ifndef WARREN_RUNTIME_INSPECT_PROC_READER_H_
+#define WARREN_RUNTIME_INSPECT_PROC_READER_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -42,4 +42,4 @@ absl::StatusOr<TimeOffsets> ParseTimeOffsets(absl::string_view text);
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_PROC_READER_H_
+#endif  // WARREN_RUNTIME_INSPECT_PROC_READER_H_

@@ -21,13 +21,13 @@ add_library(warren_runtime STATIC
   mounts/host_path.cc
   mounts/image_volume.cc
   launch/request.cc
-  linux_runtime.cc
-  linux_runtime_container.cc
-  linux_runtime_exec.cc
-  linux_runtime_inspect.cc
-  linux_runtime_prepare.cc
-  linux_runtime_sandbox.cc
-  linux_runtime_start.cc
+  machine/linux_runtime.cc
+  machine/linux_runtime_container.cc
+  machine/linux_runtime_exec.cc
+  machine/linux_runtime_inspect.cc
+  machine/linux_runtime_prepare.cc
+  machine/linux_runtime_sandbox.cc
+  machine/linux_runtime_start.cc
   launch/log_dir.cc
   base/mount_calls.cc
   namespaces/mount_namespaces.cc

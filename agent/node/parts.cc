@@ -10,7 +10,7 @@
 #include "netplugin/bridge_network.h"
 #include "runtime/base/status.h"
 #include "runtime/image/local_image_store.h"
-#include "runtime/linux_runtime.h"
+#include "runtime/machine/linux_runtime.h"
 
 namespace warren::agent {
 namespace {

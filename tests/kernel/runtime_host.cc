@@ -15,7 +15,7 @@
 #include <filesystem>
 
 #include "runtime/base/file.h"
-#include "runtime/linux_runtime.h"
+#include "runtime/machine/linux_runtime.h"
 
 namespace warren::runtime {
 namespace {

@@ -11,7 +11,7 @@
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/linux_runtime_impl.h"
+#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/mounts/pod_files.h"
 #include "runtime/namespaces/table.h"
 

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_LINUX_RUNTIME_H_
-#define WARREN_RUNTIME_LINUX_RUNTIME_H_
+#ifndef WARREN_RUNTIME_MACHINE_LINUX_RUNTIME_H_
+#define WARREN_RUNTIME_MACHINE_LINUX_RUNTIME_H_
 
 #include <absl/status/statusor.h>
 
@@ -37,4 +37,4 @@ absl::StatusOr<std::unique_ptr<Runtime>> MakeLinuxRuntime(
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_LINUX_RUNTIME_H_
+#endif  // WARREN_RUNTIME_MACHINE_LINUX_RUNTIME_H_

@@ -10,7 +10,7 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/launch/log_dir.h"
-#include "runtime/linux_runtime_impl.h"
+#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {

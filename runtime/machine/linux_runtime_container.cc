@@ -19,7 +19,7 @@
 #include "runtime/identity/id_map.h"
 #include "runtime/identity/user_lookup.h"
 #include "runtime/launch/log_dir.h"
-#include "runtime/linux_runtime_impl.h"
+#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/namespaces/table.h"
 #include "runtime/rootfs/rootfs.h"
 

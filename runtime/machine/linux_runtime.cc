@@ -1,4 +1,4 @@
-#include "runtime/linux_runtime.h"
+#include "runtime/machine/linux_runtime.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/linux_runtime_impl.h"
+#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/mounts/mount_points.h"
 #include "runtime/namespaces/table.h"
 

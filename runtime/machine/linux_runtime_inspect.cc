@@ -6,7 +6,7 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/inspect/proc_reader.h"
-#include "runtime/linux_runtime_impl.h"
+#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {

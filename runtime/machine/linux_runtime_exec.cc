@@ -16,7 +16,7 @@
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/launch/output_collector.h"
-#include "runtime/linux_runtime_impl.h"
+#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {

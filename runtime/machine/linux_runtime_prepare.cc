@@ -8,7 +8,7 @@
 #include "runtime/base/status.h"
 #include "runtime/devices/devices.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/linux_runtime_impl.h"
+#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/mounts/label.h"
 #include "runtime/mounts/plan.h"
 #include "runtime/namespaces/table.h"

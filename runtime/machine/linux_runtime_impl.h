@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_LINUX_RUNTIME_IMPL_H_
-#define WARREN_RUNTIME_LINUX_RUNTIME_IMPL_H_
+#ifndef WARREN_RUNTIME_MACHINE_LINUX_RUNTIME_IMPL_H_
+#define WARREN_RUNTIME_MACHINE_LINUX_RUNTIME_IMPL_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
@@ -18,7 +18,7 @@
 #include "runtime/launch/request.h"
 #include "runtime/launch/seccomp_filter.h"
 #include "runtime/launch/shim_client.h"
-#include "runtime/linux_runtime.h"
+#include "runtime/machine/linux_runtime.h"
 #include "runtime/namespaces/mount_namespaces.h"
 
 // Private to linux_runtime*.cc.
@@ -200,4 +200,4 @@ class LinuxRuntime : public Runtime {
 
 }  // namespace warren::runtime
 
-#endif  // WARREN_RUNTIME_LINUX_RUNTIME_IMPL_H_
+#endif  // WARREN_RUNTIME_MACHINE_LINUX_RUNTIME_IMPL_H_

@@ -10,9 +10,9 @@
 #include <optional>
 #include <utility>
 
-#include "netplugin/address.h"
 #include "netplugin/bridge_plan.h"
-#include "netplugin/route.h"
+#include "netplugin/netlink/address.h"
+#include "netplugin/netlink/route.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "netplugin/ip.h"
-#include "netplugin/link.h"
-#include "netplugin/netlink.h"
-#include "netplugin/sysctl.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/sysctl.h"
 
 // What all pods of a node share below the packet rules: the bridge and the
 // node's forwarding settings. Works on the network namespace of the calling

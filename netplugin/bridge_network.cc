@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "netplugin/bridge_device.h"
-#include "netplugin/inspect.h"
+#include "netplugin/netlink/inspect.h"
 #include "netplugin/pod_ranges.h"
 #include "netplugin/pod_wiring.h"
 #include "runtime/base/status.h"

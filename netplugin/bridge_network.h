@@ -14,12 +14,12 @@
 #include "netplugin/bridge_plan.h"
 #include "netplugin/ip.h"
 #include "netplugin/ipam.h"
-#include "netplugin/link.h"
 #include "netplugin/link_reaper.h"
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/sysctl.h"
 #include "netplugin/nftables.h"
 #include "netplugin/pod_network.h"
-#include "netplugin/sysctl.h"
 #include "runtime/base/clock.h"
 
 namespace warren::netplugin {

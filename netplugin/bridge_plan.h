@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "netplugin/ip.h"
-#include "netplugin/link.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/sysctl.h"
 #include "netplugin/pod_network.h"
-#include "netplugin/sysctl.h"
 
 // What is to be done to wire a pod to the bridge, as values: names, addresses
 // and settings. Pure; BridgeNetwork carries it out.

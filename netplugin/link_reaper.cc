@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "netplugin/link.h"
+#include "netplugin/netlink/link.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 #include "netplugin/pod_network.h"
 
 namespace warren::netplugin {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 
 struct nftnl_rule;
 struct nlmsghdr;

@@ -13,7 +13,7 @@
 
 #include "netplugin/bridge_plan.h"
 #include "netplugin/ip.h"
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 
 namespace warren::netplugin {
 

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "netplugin/link.h"
-#include "netplugin/netlink.h"
-#include "netplugin/route.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/route.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {

@@ -7,12 +7,12 @@
 #include <utility>
 #include <vector>
 
-#include "netplugin/address.h"
 #include "netplugin/link_reaper.h"
-#include "netplugin/netlink.h"
-#include "netplugin/netns.h"
-#include "netplugin/route.h"
-#include "netplugin/sysctl.h"
+#include "netplugin/netlink/address.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/netns.h"
+#include "netplugin/netlink/route.h"
+#include "netplugin/netlink/sysctl.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
 #include "runtime/base/unique_fd.h"

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "netplugin/bridge_plan.h"
-#include "netplugin/link.h"
+#include "netplugin/netlink/link.h"
 #include "netplugin/nftables.h"
 
 namespace warren::netplugin {

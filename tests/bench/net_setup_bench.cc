@@ -18,7 +18,7 @@
 
 #include "netplugin/bridge_network.h"
 #include "netplugin/ip.h"
-#include "netplugin/netns.h"
+#include "netplugin/netlink/netns.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "netplugin/bridge_plan.h"
-#include "netplugin/netlink.h"
-#include "netplugin/netns.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/netns.h"
 #include "netplugin/nftables.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"

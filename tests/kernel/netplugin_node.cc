@@ -9,13 +9,13 @@
 #include <cstring>
 #include <utility>
 
-#include "netplugin/address.h"
 #include "netplugin/bridge_plan.h"
-#include "netplugin/inspect.h"
-#include "netplugin/netlink.h"
-#include "netplugin/netns.h"
+#include "netplugin/netlink/address.h"
+#include "netplugin/netlink/inspect.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/netns.h"
+#include "netplugin/netlink/route.h"
 #include "netplugin/nftables.h"
-#include "netplugin/route.h"
 
 namespace warren::netplugin {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "netplugin/bridge_network.h"
 #include "netplugin/ip.h"
-#include "netplugin/link.h"
+#include "netplugin/netlink/link.h"
 #include "netplugin/pod_network.h"
 #include "runtime/base/unique_fd.h"
 

@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "netplugin/inspect.h"
-#include "netplugin/netlink.h"
-#include "netplugin/netns.h"
+#include "netplugin/netlink/inspect.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/netns.h"
+#include "netplugin/netlink/sysctl.h"
 #include "netplugin/nftables.h"
-#include "netplugin/sysctl.h"
 #include "tests/kernel/netplugin_node.h"
 #include "tests/kernel/netplugin_traffic.h"
 

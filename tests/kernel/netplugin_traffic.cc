@@ -14,8 +14,8 @@
 #include <cstring>
 #include <utility>
 
-#include "netplugin/netlink.h"
-#include "netplugin/netns.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/netns.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {

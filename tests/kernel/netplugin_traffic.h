@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "netplugin/ip.h"
-#include "netplugin/link.h"
+#include "netplugin/netlink/link.h"
 #include "runtime/base/unique_fd.h"
 
 // Packets between network namespaces, made by the test itself.

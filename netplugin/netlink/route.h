@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_ROUTE_H_
-#define WARREN_NETPLUGIN_ROUTE_H_
+#ifndef WARREN_NETPLUGIN_NETLINK_ROUTE_H_
+#define WARREN_NETPLUGIN_NETLINK_ROUTE_H_
 
 #include <absl/status/statusor.h>
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "netplugin/ip.h"
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 
 // Routes by rtnetlink(7).
 namespace warren::netplugin {
@@ -31,4 +31,4 @@ absl::StatusOr<std::vector<Route>> ListRoutes(NetlinkSocket& socket);
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_ROUTE_H_
+#endif  // WARREN_NETPLUGIN_NETLINK_ROUTE_H_

@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_INSPECT_H_
-#define WARREN_NETPLUGIN_INSPECT_H_
+#ifndef WARREN_NETPLUGIN_NETLINK_INSPECT_H_
+#define WARREN_NETPLUGIN_NETLINK_INSPECT_H_
 
 #include <absl/status/statusor.h>
 
@@ -13,4 +13,4 @@ absl::StatusOr<NetnsView> InspectNetns(int netns_fd);
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_INSPECT_H_
+#endif  // WARREN_NETPLUGIN_NETLINK_INSPECT_H_

@@ -1,4 +1,4 @@
-#include "netplugin/netns.h"
+#include "netplugin/netlink/netns.h"
 
 #include <fcntl.h>
 #include <sched.h>

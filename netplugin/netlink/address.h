@@ -1,12 +1,12 @@
-#ifndef WARREN_NETPLUGIN_ADDRESS_H_
-#define WARREN_NETPLUGIN_ADDRESS_H_
+#ifndef WARREN_NETPLUGIN_NETLINK_ADDRESS_H_
+#define WARREN_NETPLUGIN_NETLINK_ADDRESS_H_
 
 #include <absl/status/statusor.h>
 
 #include <vector>
 
 #include "netplugin/ip.h"
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 
 // Addresses of links by rtnetlink(7).
 namespace warren::netplugin {
@@ -25,4 +25,4 @@ absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket);
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_ADDRESS_H_
+#endif  // WARREN_NETPLUGIN_NETLINK_ADDRESS_H_

@@ -1,4 +1,4 @@
-#include "netplugin/sysctl.h"
+#include "netplugin/netlink/sysctl.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>

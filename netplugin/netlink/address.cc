@@ -1,4 +1,4 @@
-#include "netplugin/address.h"
+#include "netplugin/netlink/address.h"
 
 #include <absl/strings/str_cat.h>
 #include <linux/if_addr.h>

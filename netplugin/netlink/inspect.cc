@@ -1,15 +1,15 @@
-#include "netplugin/inspect.h"
+#include "netplugin/netlink/inspect.h"
 
 #include <absl/status/status.h>
 
 #include <optional>
 #include <utility>
 
-#include "netplugin/address.h"
-#include "netplugin/link.h"
-#include "netplugin/netlink.h"
-#include "netplugin/netns.h"
-#include "netplugin/route.h"
+#include "netplugin/netlink/address.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/netlink.h"
+#include "netplugin/netlink/netns.h"
+#include "netplugin/netlink/route.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {

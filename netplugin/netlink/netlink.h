@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_NETLINK_H_
-#define WARREN_NETPLUGIN_NETLINK_H_
+#ifndef WARREN_NETPLUGIN_NETLINK_NETLINK_H_
+#define WARREN_NETPLUGIN_NETLINK_NETLINK_H_
 
 #include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
@@ -136,4 +136,4 @@ class NetlinkSocket {
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_NETLINK_H_
+#endif  // WARREN_NETPLUGIN_NETLINK_NETLINK_H_

@@ -1,4 +1,4 @@
-#include "netplugin/route.h"
+#include "netplugin/netlink/route.h"
 
 #include <absl/strings/str_cat.h>
 #include <linux/rtnetlink.h>

@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_LINK_H_
-#define WARREN_NETPLUGIN_LINK_H_
+#ifndef WARREN_NETPLUGIN_NETLINK_LINK_H_
+#define WARREN_NETPLUGIN_NETLINK_LINK_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 
 // Links by rtnetlink(7). Functions that return a Request only build it, so
 // that several go to the kernel in one system call.
@@ -87,4 +87,4 @@ bool IsNoSuchLink(const absl::Status& status);
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_LINK_H_
+#endif  // WARREN_NETPLUGIN_NETLINK_LINK_H_

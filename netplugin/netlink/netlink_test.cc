@@ -1,4 +1,4 @@
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <string>
 
-#include "netplugin/link.h"
+#include "netplugin/netlink/link.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {

@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_NETNS_H_
-#define WARREN_NETPLUGIN_NETNS_H_
+#ifndef WARREN_NETPLUGIN_NETLINK_NETNS_H_
+#define WARREN_NETPLUGIN_NETLINK_NETNS_H_
 
 #include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
@@ -25,4 +25,4 @@ absl::StatusOr<bool> IsSameNetns(int a, int b);
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_NETNS_H_
+#endif  // WARREN_NETPLUGIN_NETLINK_NETNS_H_

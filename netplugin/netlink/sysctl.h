@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_SYSCTL_H_
-#define WARREN_NETPLUGIN_SYSCTL_H_
+#ifndef WARREN_NETPLUGIN_NETLINK_SYSCTL_H_
+#define WARREN_NETPLUGIN_NETLINK_SYSCTL_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -27,4 +27,4 @@ absl::Status WriteSysctls(const std::vector<Sysctl>& settings);
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_SYSCTL_H_
+#endif  // WARREN_NETPLUGIN_NETLINK_SYSCTL_H_

@@ -1,4 +1,4 @@
-#include "netplugin/link.h"
+#include "netplugin/netlink/link.h"
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>

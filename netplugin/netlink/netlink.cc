@@ -1,4 +1,4 @@
-#include "netplugin/netlink.h"
+#include "netplugin/netlink/netlink.h"
 
 #include <absl/strings/str_cat.h>
 #include <netlink/attr.h>

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "netplugin/bridge_device.h"
+#include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/inspect.h"
-#include "netplugin/pod_ranges.h"
 #include "netplugin/pod_wiring.h"
 #include "runtime/base/status.h"
 

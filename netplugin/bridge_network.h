@@ -13,7 +13,7 @@
 
 #include "netplugin/bridge_plan.h"
 #include "netplugin/ip.h"
-#include "netplugin/ipam.h"
+#include "netplugin/ipam/ipam.h"
 #include "netplugin/link_reaper.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/netlink.h"

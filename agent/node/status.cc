@@ -9,7 +9,7 @@
 
 #include "agent/convert/convert.h"
 #include "agent/cri/text.h"
-#include "netplugin/pod_ranges.h"
+#include "netplugin/ipam/pod_ranges.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

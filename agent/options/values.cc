@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "agent/options/options.h"
-#include "netplugin/pod_ranges.h"
+#include "netplugin/ipam/pod_ranges.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

@@ -12,12 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
 #include "netplugin/netlink/route.h"
 #include "netplugin/netlink/sysctl.h"
 #include "netplugin/nftables.h"
-#include "netplugin/pod_ranges.h"
 #include "runtime/base/file.h"
 #include "tests/kernel/netplugin_node.h"
 #include "tests/kernel/netplugin_traffic.h"

@@ -1,4 +1,4 @@
-#include "netplugin/ipam.h"
+#include "netplugin/ipam/ipam.h"
 
 #include <absl/strings/str_cat.h>
 #include <sys/socket.h>

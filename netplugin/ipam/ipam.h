@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_IPAM_H_
-#define WARREN_NETPLUGIN_IPAM_H_
+#ifndef WARREN_NETPLUGIN_IPAM_IPAM_H_
+#define WARREN_NETPLUGIN_IPAM_IPAM_H_
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
@@ -96,4 +96,4 @@ class Ipam {
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_IPAM_H_
+#endif  // WARREN_NETPLUGIN_IPAM_IPAM_H_

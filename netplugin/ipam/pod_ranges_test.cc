@@ -1,4 +1,4 @@
-#include "netplugin/pod_ranges.h"
+#include "netplugin/ipam/pod_ranges.h"
 
 #include <gtest/gtest.h>
 

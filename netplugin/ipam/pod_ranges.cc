@@ -1,4 +1,4 @@
-#include "netplugin/pod_ranges.h"
+#include "netplugin/ipam/pod_ranges.h"
 
 #include <absl/strings/str_cat.h>
 #include <linux/rtnetlink.h>

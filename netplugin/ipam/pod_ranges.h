@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_POD_RANGES_H_
-#define WARREN_NETPLUGIN_POD_RANGES_H_
+#ifndef WARREN_NETPLUGIN_IPAM_POD_RANGES_H_
+#define WARREN_NETPLUGIN_IPAM_POD_RANGES_H_
 
 #include <absl/status/status.h>
 
@@ -34,4 +34,4 @@ absl::Status CheckRangesAgainstHostRoutes(const std::vector<IpPrefix>& ranges,
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_POD_RANGES_H_
+#endif  // WARREN_NETPLUGIN_IPAM_POD_RANGES_H_

@@ -18,7 +18,7 @@
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/sysctl.h"
-#include "netplugin/nftables.h"
+#include "netplugin/nft/rules.h"
 #include "netplugin/pod_network.h"
 #include "runtime/base/clock.h"
 

@@ -7,7 +7,7 @@
 
 #include "netplugin/bridge_plan.h"
 #include "netplugin/netlink/link.h"
-#include "netplugin/nftables.h"
+#include "netplugin/nft/rules.h"
 
 namespace warren::netplugin {
 

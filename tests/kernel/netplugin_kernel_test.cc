@@ -17,7 +17,7 @@
 #include "netplugin/netlink/netns.h"
 #include "netplugin/netlink/route.h"
 #include "netplugin/netlink/sysctl.h"
-#include "netplugin/nftables.h"
+#include "netplugin/nft/rules.h"
 #include "runtime/base/file.h"
 #include "tests/kernel/netplugin_node.h"
 #include "tests/kernel/netplugin_traffic.h"

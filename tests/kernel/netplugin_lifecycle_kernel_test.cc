@@ -14,7 +14,7 @@
 #include "netplugin/bridge_plan.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
-#include "netplugin/nftables.h"
+#include "netplugin/nft/rules.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "tests/kernel/netplugin_node.h"

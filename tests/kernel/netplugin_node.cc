@@ -15,7 +15,7 @@
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
 #include "netplugin/netlink/route.h"
-#include "netplugin/nftables.h"
+#include "netplugin/nft/rules.h"
 
 namespace warren::netplugin {
 namespace {

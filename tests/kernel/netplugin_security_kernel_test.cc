@@ -19,7 +19,7 @@
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
 #include "netplugin/netlink/sysctl.h"
-#include "netplugin/nftables.h"
+#include "netplugin/nft/rules.h"
 #include "tests/kernel/netplugin_node.h"
 #include "tests/kernel/netplugin_traffic.h"
 

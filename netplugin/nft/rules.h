@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_NFTABLES_H_
-#define WARREN_NETPLUGIN_NFTABLES_H_
+#ifndef WARREN_NETPLUGIN_NFT_RULES_H_
+#define WARREN_NETPLUGIN_NFT_RULES_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/container/flat_hash_set.h>
@@ -65,4 +65,4 @@ class PodRules {
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_NFTABLES_H_
+#endif  // WARREN_NETPLUGIN_NFT_RULES_H_

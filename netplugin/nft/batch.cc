@@ -1,4 +1,4 @@
-#include "netplugin/nft_batch.h"
+#include "netplugin/nft/batch.h"
 
 #include <absl/strings/str_cat.h>
 #include <netinet/in.h>

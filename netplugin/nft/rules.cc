@@ -1,4 +1,4 @@
-#include "netplugin/nftables.h"
+#include "netplugin/nft/rules.h"
 
 #include <netinet/in.h>
 // After netinet/in.h, whose types the next ones redefine otherwise.
@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "netplugin/nft_batch.h"
+#include "netplugin/nft/batch.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {

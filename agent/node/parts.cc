@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "netplugin/bridge_network.h"
+#include "netplugin/bridge/network.h"
 #include "runtime/base/status.h"
 #include "runtime/image/local_image_store.h"
 #include "runtime/machine/linux_runtime.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/plan.h"
 #include "netplugin/ip.h"
 #include "netplugin/netlink/netlink.h"
 

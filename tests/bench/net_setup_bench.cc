@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "netplugin/bridge_network.h"
+#include "netplugin/bridge/network.h"
 #include "netplugin/ip.h"
 #include "netplugin/netlink/netns.h"
 #include "runtime/base/clock.h"

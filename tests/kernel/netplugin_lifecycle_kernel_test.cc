@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/plan.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
 #include "netplugin/nft/rules.h"

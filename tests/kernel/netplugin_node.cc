@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/plan.h"
 #include "netplugin/netlink/address.h"
 #include "netplugin/netlink/inspect.h"
 #include "netplugin/netlink/netlink.h"

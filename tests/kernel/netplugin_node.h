@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "netplugin/bridge_network.h"
+#include "netplugin/bridge/network.h"
 #include "netplugin/ip.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/pod_network.h"

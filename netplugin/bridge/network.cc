@@ -1,4 +1,4 @@
-#include "netplugin/bridge_network.h"
+#include "netplugin/bridge/network.h"
 
 #include <absl/container/flat_hash_set.h>
 #include <absl/strings/ascii.h>
@@ -10,10 +10,10 @@
 #include <optional>
 #include <utility>
 
-#include "netplugin/bridge_device.h"
+#include "netplugin/bridge/device.h"
+#include "netplugin/bridge/wiring.h"
 #include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/inspect.h"
-#include "netplugin/pod_wiring.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {

@@ -1,4 +1,4 @@
-#include "netplugin/link_reaper.h"
+#include "netplugin/bridge/link_reaper.h"
 
 #include <sys/random.h>
 

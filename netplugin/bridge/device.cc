@@ -1,4 +1,4 @@
-#include "netplugin/bridge_device.h"
+#include "netplugin/bridge/device.h"
 
 #include <absl/strings/str_cat.h>
 #include <linux/rtnetlink.h>
@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/plan.h"
 #include "netplugin/netlink/address.h"
 #include "netplugin/netlink/route.h"
 #include "runtime/base/status.h"

@@ -1,4 +1,4 @@
-#include "netplugin/pod_wiring.h"
+#include "netplugin/bridge/wiring.h"
 
 #include <linux/ip.h>
 
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "netplugin/link_reaper.h"
+#include "netplugin/bridge/link_reaper.h"
 #include "netplugin/netlink/address.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"

@@ -1,4 +1,4 @@
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "netplugin/bridge_network.h"
+#include "netplugin/bridge/network.h"
 
 namespace warren::netplugin {
 namespace {

@@ -1,4 +1,4 @@
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/plan.h"
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>

@@ -1,11 +1,11 @@
-#ifndef WARREN_NETPLUGIN_POD_WIRING_H_
-#define WARREN_NETPLUGIN_POD_WIRING_H_
+#ifndef WARREN_NETPLUGIN_BRIDGE_WIRING_H_
+#define WARREN_NETPLUGIN_BRIDGE_WIRING_H_
 
 #include <absl/status/status.h>
 
 #include <string>
 
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/plan.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/nft/rules.h"
 
@@ -26,4 +26,4 @@ bool IsVethOf(const Link& link, const std::string& alias);
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_POD_WIRING_H_
+#endif  // WARREN_NETPLUGIN_BRIDGE_WIRING_H_

@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "netplugin/bridge_plan.h"
+#include "netplugin/bridge/link_reaper.h"
+#include "netplugin/bridge/plan.h"
 #include "netplugin/ip.h"
 #include "netplugin/ipam/ipam.h"
-#include "netplugin/link_reaper.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/sysctl.h"

@@ -1,5 +1,5 @@
-#ifndef WARREN_NETPLUGIN_LINK_REAPER_H_
-#define WARREN_NETPLUGIN_LINK_REAPER_H_
+#ifndef WARREN_NETPLUGIN_BRIDGE_LINK_REAPER_H_
+#define WARREN_NETPLUGIN_BRIDGE_LINK_REAPER_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/container/flat_hash_map.h>
@@ -77,4 +77,4 @@ class LinkReaper {
 
 }  // namespace warren::netplugin
 
-#endif  // WARREN_NETPLUGIN_LINK_REAPER_H_
+#endif  // WARREN_NETPLUGIN_BRIDGE_LINK_REAPER_H_

@@ -9,8 +9,10 @@
 #include <memory>
 #include <utility>
 
+#include "agent/api/health_service.h"
 #include "agent/api/image_service.h"
 #include "agent/api/node_service.h"
+#include "agent/api/rpc.h"
 #include "agent/api/runtime_service.h"
 #include "agent/cri/text.h"
 #include "agent/host/process_setup.h"
@@ -57,22 +59,25 @@ absl::Status Serve(const Options& options, ShutdownSignals* signals) {
   RuntimeService runtime_service(node->get());
   ImageService image_service(&(*node)->images());
   NodeService node_service(node->get());
+  HealthService health_service({"runtime.v1.RuntimeService",
+                                "runtime.v1.ImageService",
+                                "warren.node.v1.NodeService"});
   const ListenerOptions listener = {.socket = options.socket,
                                     .group = options.socket_group,
                                     .max_connections = options.max_connections};
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(listener, {{"runtime.v1.RuntimeService", &runtime_service},
-                               {"runtime.v1.ImageService", &image_service},
-                               {"warren.node.v1.NodeService", &node_service}});
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(
+      listener,
+      {&runtime_service, &image_service, &node_service, &health_service});
   if (!server.ok()) return server.status();
-  (*server)->SetServing(true);
+  health_service.SetServing(true);
   signals->Serving();
   sd_notify(0, "READY=1");
   spdlog::info("serving socket={} version={}", options.socket, WARREN_VERSION);
   signals->Wait();
   sd_notify(0, "STOPPING=1");
   spdlog::info("draining; pods go on running");
-  (*server)->Drain(kPatience);
+  health_service.Shutdown();
+  (*server)->Drain(kPatience, CallsUnderWay);
   return absl::OkStatus();
 }
 

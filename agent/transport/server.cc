@@ -6,12 +6,10 @@
 #include <spdlog/spdlog.h>
 
 #include <atomic>
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 
-#include "agent/api/rpc.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -50,7 +48,8 @@ void LogPeer(const ucred& peer) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const ListenerOptions& options, const std::vector<NamedService>& services) {
+    const ListenerOptions& options,
+    const std::vector<grpc::Service*>& services) {
   std::unique_ptr<Server> server(new Server);
   server->Serve(services);
   if (server->server_ == nullptr) {
@@ -67,7 +66,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   return server;
 }
 
-void Server::Serve(const std::vector<NamedService>& services) {
+void Server::Serve(const std::vector<grpc::Service*>& services) {
   static const bool once = [] {
     grpc::EnableDefaultHealthCheckService(false);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
@@ -77,23 +76,17 @@ void Server::Serve(const std::vector<NamedService>& services) {
   grpc::ServerBuilder builder;
   SetLimits(&builder);
   acceptors_ = std::make_unique<PeerAcceptors>(&builder);
-  std::set<std::string> names;
-  for (const NamedService& served : services) {
-    builder.RegisterService(served.service);
-    names.insert(served.name);
-  }
-  health_ = std::make_unique<HealthService>(std::move(names));
-  builder.RegisterService(health_.get());
+  for (grpc::Service* service : services) builder.RegisterService(service);
   server_ = builder.BuildAndStart();
 }
 
 Server::~Server() {
-  if (server_ != nullptr) Drain(absl::ZeroDuration());
+  if (server_ != nullptr) Drain(absl::ZeroDuration(), [] { return 0; });
 }
 
-void Server::Drain(absl::Duration patience) {
+void Server::Drain(absl::Duration patience,
+                   const std::function<int()>& calls_under_way) {
   if (listener_ != nullptr) listener_->Stop();
-  health_->Shutdown();
   std::atomic<bool> done = false;
   // Refuses new calls at once, then waits for those under way and for every
   // client to hang up; idle clients may take their time with that.
@@ -103,7 +96,7 @@ void Server::Drain(absl::Duration patience) {
   });
   bool idle = false;
   while (!done) {
-    const bool was_idle = std::exchange(idle, CallsUnderWay() == 0);
+    const bool was_idle = std::exchange(idle, calls_under_way() == 0);
     // Twice in a row: replies of the last calls are on their way.
     if (was_idle && idle && listener_ != nullptr) listener_->HangUp();
     absl::SleepFor(kDrainPoll);

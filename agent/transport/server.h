@@ -6,11 +6,11 @@
 #include <absl/time/time.h>
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "agent/api/health_service.h"
 #include "agent/transport/listener.h"
 #include "agent/transport/peer_acceptors.h"
 
@@ -24,39 +24,32 @@ inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(3);
 // StopContainer for its container, ExecSync for its command.
 inline constexpr int kMaxRpcThreads = 512;
 
-// A service with its full name, "runtime.v1.RuntimeService".
-struct NamedService {
-  std::string name;
-  grpc::Service* service;
-};
-
-// The gRPC server on its unix socket: synchronous services, reflection, our
-// own health service and our own accept loop. Thread-safe.
+// The gRPC server on its unix socket: synchronous services, reflection and our
+// own accept loop. Thread-safe.
 class Server {
  public:
   // Serves from now on. `services` are borrowed, must outlive the server and
   // have descriptors (reflection lists them).
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const ListenerOptions& options,
-      const std::vector<NamedService>& services);
+      const std::vector<grpc::Service*>& services);
 
   // Drains with no patience if nobody has done so.
   ~Server();
 
-  // Health; NOT_SERVING until told otherwise.
-  void SetServing(bool serving) { health_->SetServing(serving); }
-
   // Accepts no more, lets the calls under way finish for up to `patience`,
-  // then cancels them and waits for their handlers. Call once.
-  void Drain(absl::Duration patience);
+  // then cancels them and waits for their handlers. `calls_under_way` counts
+  // the calls at work; once it stays 0, idle connections are closed. Streams
+  // that end only when told (health) are ended by the caller before. Call once.
+  void Drain(absl::Duration patience,
+             const std::function<int()>& calls_under_way);
 
   Listener::Counters connections() const { return listener_->counters(); }
 
  private:
   Server() = default;
-  void Serve(const std::vector<NamedService>& services);
+  void Serve(const std::vector<grpc::Service*>& services);
 
-  std::unique_ptr<HealthService> health_;
   std::unique_ptr<PeerAcceptors> acceptors_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<Listener> listener_;

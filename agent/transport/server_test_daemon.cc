@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "agent/api/health_service.h"
 #include "agent/api/rpc.h"
 #include "agent/transport/server.h"
 #include "warren/node/v1/node.grpc.pb.h"
@@ -60,13 +61,14 @@ int Main(int argc, char** argv) {
   options.max_connections = atoi(argv[2]);
   if (argc > 4) options.group = atoi(argv[4]);
   TinyService service;
+  HealthService health({"warren.node.v1.NodeService"});
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(options, {{"warren.node.v1.NodeService", &service}});
+      Server::Start(options, {&service, &health});
   if (!server.ok()) {
     puts(server.status().ToString().c_str());
     return 1;
   }
-  (*server)->SetServing(true);
+  health.SetServing(true);
   if (const int limit = atoi(argv[3]); limit > 0) {
     const rlim_t files = OpenDescriptors() + limit;
     const rlimit lowered = {files, files};
@@ -77,7 +79,8 @@ int Main(int argc, char** argv) {
   char byte;
   while (read(STDIN_FILENO, &byte, 1) > 0) {
   }
-  (*server)->Drain(absl::Seconds(1));
+  health.Shutdown();
+  (*server)->Drain(absl::Seconds(1), CallsUnderWay);
   return 0;
 }
 

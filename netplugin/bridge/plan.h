@@ -12,14 +12,13 @@
 #include "netplugin/ip.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/sysctl.h"
+#include "netplugin/nft/pod_port.h"
 #include "netplugin/pod_network.h"
 
 // What is to be done to wire a pod to the bridge, as values: names, addresses
 // and settings. Pure; BridgeNetwork carries it out.
 namespace warren::netplugin {
 
-// Links of ours carry this group from birth ("wrn").
-inline constexpr uint32_t kLinkGroup = 0x0077726e;
 inline constexpr char kPodIfname[] = "eth0";
 inline constexpr int kDefaultMtu = 1500;
 
@@ -45,12 +44,6 @@ IpPrefix GatewayOf(const IpPrefix& range);
 // never share one, and who remembers a reused IP address remembers right.
 MacAddress PodMac(const Lease& lease);
 
-// What a port may send from, and all that the packet filter knows of a pod.
-struct PodPort {
-  std::string host_ifname;
-  MacAddress mac = {};
-  std::vector<IpAddress> addresses;
-};
 PodPort PortOf(const Lease& lease);
 
 struct WiringPlan {

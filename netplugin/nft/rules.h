@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "netplugin/bridge/plan.h"
 #include "netplugin/ip.h"
 #include "netplugin/netlink/netlink.h"
+#include "netplugin/nft/pod_port.h"
 
 namespace warren::netplugin {
 

@@ -9,7 +9,7 @@
 
 #include "runtime/base/status.h"
 
-namespace warren::runtime {
+namespace warren::base {
 namespace {
 
 // What the kernel has to say about a failed fsconfig: one message per read(2),
@@ -30,7 +30,7 @@ std::string KernelWords(int fs) {
 absl::Status FsError(int fs, int error, const std::string& where) {
   std::string words = KernelWords(fs);
   if (!words.empty()) words += ")";
-  return base::ErrnoError(error, absl::StrCat(where, words));
+  return ErrnoError(error, absl::StrCat(where, words));
 }
 
 int Configure(int fs, const FsParameter& p) {
@@ -45,12 +45,11 @@ int Configure(int fs, const FsParameter& p) {
 
 }  // namespace
 
-absl::StatusOr<base::UniqueFd> NewFileSystem(
+absl::StatusOr<UniqueFd> NewFileSystem(
     const std::string& type, const std::vector<FsParameter>& parameters,
     uint64_t attributes) {
-  const base::UniqueFd fs(fsopen(type.c_str(), FSOPEN_CLOEXEC));
-  if (!fs.valid())
-    return base::ErrnoError(errno, absl::StrCat("fsopen ", type));
+  const UniqueFd fs(fsopen(type.c_str(), FSOPEN_CLOEXEC));
+  if (!fs.valid()) return ErrnoError(errno, absl::StrCat("fsopen ", type));
   // What mount tables show in front, as with mount(8); else "none".
   if (fsconfig(fs.get(), FSCONFIG_SET_STRING, "source", type.c_str(), 0) != 0) {
     return FsError(fs.get(), errno, absl::StrCat("source of ", type));
@@ -65,7 +64,7 @@ absl::StatusOr<base::UniqueFd> NewFileSystem(
   if (fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return FsError(fs.get(), errno, absl::StrCat("make ", type));
   }
-  base::UniqueFd mount(
+  UniqueFd mount(
       fsmount(fs.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes)));
   if (!mount.valid()) {
     return FsError(fs.get(), errno, absl::StrCat("fsmount ", type));
@@ -73,14 +72,14 @@ absl::StatusOr<base::UniqueFd> NewFileSystem(
   return mount;
 }
 
-absl::StatusOr<base::UniqueFd> CloneTree(int dirfd, const std::string& path,
-                                         bool recursive) {
+absl::StatusOr<UniqueFd> CloneTree(int dirfd, const std::string& path,
+                                   bool recursive) {
   unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
   if (recursive) flags |= AT_RECURSIVE;
   if (path.empty()) flags |= AT_EMPTY_PATH;
-  base::UniqueFd tree(open_tree(dirfd, path.c_str(), flags));
+  UniqueFd tree(open_tree(dirfd, path.c_str(), flags));
   if (!tree.valid()) {
-    return base::ErrnoError(errno, absl::StrCat("open_tree ", path));
+    return ErrnoError(errno, absl::StrCat("open_tree ", path));
   }
   return tree;
 }
@@ -94,7 +93,7 @@ absl::Status ChangeMount(int mount_fd, const MountChange& change) {
   }
   const unsigned flags = AT_EMPTY_PATH | (change.recursive ? AT_RECURSIVE : 0u);
   if (mount_setattr(mount_fd, "", flags, &attr, sizeof(attr)) != 0) {
-    return base::ErrnoError(errno, "mount_setattr");
+    return ErrnoError(errno, "mount_setattr");
   }
   return absl::OkStatus();
 }
@@ -102,9 +101,9 @@ absl::Status ChangeMount(int mount_fd, const MountChange& change) {
 absl::Status AttachMount(int mount_fd, int target_fd) {
   if (move_mount(mount_fd, "", target_fd, "",
                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
-    return base::ErrnoError(errno, "move_mount");
+    return ErrnoError(errno, "move_mount");
   }
   return absl::OkStatus();
 }
 
-}  // namespace warren::runtime
+}  // namespace warren::base

@@ -15,7 +15,7 @@
 // and trees are made detached, get their attributes, and only then are moved
 // to a place. Thread-safe; errors carry errno and, for fsopen(2), the kernel's
 // own words.
-namespace warren::runtime {
+namespace warren::base {
 
 // One thing to say to fsconfig(2).
 struct FsParameter {
@@ -25,14 +25,14 @@ struct FsParameter {
 };
 
 // A new instance of a file system, detached. `attributes`: MOUNT_ATTR_*.
-absl::StatusOr<base::UniqueFd> NewFileSystem(
+absl::StatusOr<UniqueFd> NewFileSystem(
     const std::string& type, const std::vector<FsParameter>& parameters,
     uint64_t attributes);
 
 // A detached copy of the mount (with `recursive`: the tree of mounts) at
 // dirfd/path, which must be in the caller's mount namespace. "" = dirfd.
-absl::StatusOr<base::UniqueFd> CloneTree(int dirfd, const std::string& path,
-                                         bool recursive);
+absl::StatusOr<UniqueFd> CloneTree(int dirfd, const std::string& path,
+                                   bool recursive);
 
 struct MountChange {
   uint64_t set = 0;          // MOUNT_ATTR_*
@@ -45,6 +45,6 @@ absl::Status ChangeMount(int mount_fd, const MountChange& change);
 // Moves a detached mount onto the place behind `target_fd` (O_PATH).
 absl::Status AttachMount(int mount_fd, int target_fd);
 
-}  // namespace warren::runtime
+}  // namespace warren::base
 
 #endif  // WARREN_RUNTIME_BASE_MOUNT_CALLS_H_

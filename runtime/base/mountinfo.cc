@@ -5,7 +5,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 
-namespace warren::runtime {
+namespace warren::base {
 namespace {
 
 bool IsOctal(char c) { return c >= '0' && c <= '7'; }
@@ -66,4 +66,4 @@ absl::StatusOr<std::vector<MountEntry>> ParseMountInfo(absl::string_view text) {
   return entries;
 }
 
-}  // namespace warren::runtime
+}  // namespace warren::base

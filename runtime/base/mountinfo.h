@@ -10,7 +10,7 @@
 #include <vector>
 
 // /proc/<pid>/mountinfo as proc(5) describes it. Pure.
-namespace warren::runtime {
+namespace warren::base {
 
 struct MountEntry {
   uint64_t id = 0;
@@ -29,6 +29,6 @@ struct MountEntry {
 // that is not one.
 absl::StatusOr<std::vector<MountEntry>> ParseMountInfo(absl::string_view text);
 
-}  // namespace warren::runtime
+}  // namespace warren::base
 
 #endif  // WARREN_RUNTIME_BASE_MOUNTINFO_H_

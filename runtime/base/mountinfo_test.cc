@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace warren::runtime {
+namespace warren::base {
 namespace {
 
 TEST(MountInfo, FieldsAndEscapes) {
@@ -42,4 +42,4 @@ TEST(MountInfo, MalformedLines) {
 }
 
 }  // namespace
-}  // namespace warren::runtime
+}  // namespace warren::base

@@ -60,9 +60,9 @@ absl::StatusOr<std::string> ExpandSlice(absl::string_view name) {
   return path;
 }
 
-bool IsMountPoint(const std::vector<MountEntry>& mounts,
+bool IsMountPoint(const std::vector<base::MountEntry>& mounts,
                   const std::string& target, const char* fs_type) {
-  for (const MountEntry& m : mounts) {
+  for (const base::MountEntry& m : mounts) {
     if (m.target == target && m.fs_type == fs_type) return true;
   }
   return false;
@@ -96,7 +96,7 @@ absl::StatusOr<std::string> CgroupPath(absl::string_view parent,
 absl::StatusOr<std::unique_ptr<CgroupDriver>> MakeCgroupDriver(
     const std::string& root, absl::string_view mountinfo,
     const std::string& own_parent) {
-  ASSIGN_OR_RETURN(const auto mounts, ParseMountInfo(mountinfo));
+  ASSIGN_OR_RETURN(const auto mounts, base::ParseMountInfo(mountinfo));
   if (IsMountPoint(mounts, root, "cgroup2")) {
     ASSIGN_OR_RETURN(base::UniqueFd fd,
                      base::OpenAt(AT_FDCWD, root, O_PATH | O_DIRECTORY));

@@ -25,7 +25,7 @@ constexpr std::array<absl::string_view, 15> kControllers = {
     "freezer",  "blkio",      "pids",   "hugetlb", "net_cls",
     "net_prio", "perf_event", "rdma",   "misc",    "debug"};
 
-std::vector<std::string> ControllersOf(const MountEntry& mount) {
+std::vector<std::string> ControllersOf(const base::MountEntry& mount) {
   std::vector<std::string> result;
   for (absl::string_view option :
        absl::StrSplit(mount.super_options, ',', absl::SkipEmpty())) {
@@ -94,9 +94,9 @@ int64_t ReadLimit(int folder, const char* file) {
 }  // namespace
 
 absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
-    const std::string& root, const std::vector<MountEntry>& mounts) {
+    const std::string& root, const std::vector<base::MountEntry>& mounts) {
   std::vector<V1Hierarchy> result;
-  for (const MountEntry& m : mounts) {
+  for (const base::MountEntry& m : mounts) {
     absl::string_view name = m.target;
     const bool is_v2 = m.fs_type == "cgroup2";
     if ((!is_v2 && m.fs_type != "cgroup") ||

@@ -24,7 +24,7 @@ struct V1Hierarchy {
 
 // Hierarchies mounted right below `root`, each once.
 absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
-    const std::string& root, const std::vector<MountEntry>& mounts);
+    const std::string& root, const std::vector<base::MountEntry>& mounts);
 
 // The same leaf in every hierarchy. Those without a controller (named ones,
 // the v2 tree) are unknown to a kubelet, which would never remove a pod's

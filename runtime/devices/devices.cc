@@ -13,10 +13,10 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/path.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/mounts/plan.h"
 
 namespace warren::runtime {
 namespace {
@@ -154,7 +154,7 @@ absl::Status ApplyOwner(const DeviceRequest& request,
 absl::StatusOr<std::vector<DeviceNode>> ResolveOne(const DeviceRequest& request,
                                                    const SandboxSpec& sandbox) {
   ASSIGN_OR_RETURN_IN(const std::string target,
-                      CleanPath(request.container_path),
+                      base::CleanPath(request.container_path),
                       absl::StrCat(request.field, ".container_path"));
   std::vector<DeviceNode> nodes;
   if (request.number.has_value()) {

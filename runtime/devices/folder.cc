@@ -66,13 +66,13 @@ absl::StatusOr<base::UniqueFd> MakeDeviceFolder(
     const std::string& path, const std::vector<DeviceNode>& nodes,
     uint32_t root_uid, uint32_t root_gid, uint64_t attributes,
     const std::string& label) {
-  std::vector<FsParameter> parameters = {{"mode", "0755"},
-                                         {"size", "65536k"},
-                                         {"uid", absl::StrCat(root_uid)},
-                                         {"gid", absl::StrCat(root_gid)}};
+  std::vector<base::FsParameter> parameters = {{"mode", "0755"},
+                                               {"size", "65536k"},
+                                               {"uid", absl::StrCat(root_uid)},
+                                               {"gid", absl::StrCat(root_gid)}};
   if (!label.empty()) parameters.push_back({"context", label});
   ASSIGN_OR_RETURN(base::UniqueFd root,
-                   NewFileSystem("tmpfs", parameters, attributes));
+                   base::NewFileSystem("tmpfs", parameters, attributes));
   for (const DeviceNode& node : nodes) {
     const std::string below = node.container_path.substr(path.size());
     std::string name;
@@ -109,8 +109,9 @@ absl::StatusOr<base::UniqueFd> BindHostDevice(const DeviceNode& node) {
       (st.st_mode & 07777) != node.mode) {
     return missing("its owner and mode cannot be others than the host's");
   }
-  ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(place.get(), "", false));
-  RETURN_IF_ERROR(ChangeMount(tree.get(), {.propagation = MS_PRIVATE}));
+  ASSIGN_OR_RETURN(base::UniqueFd tree,
+                   base::CloneTree(place.get(), "", false));
+  RETURN_IF_ERROR(base::ChangeMount(tree.get(), {.propagation = MS_PRIVATE}));
   return tree;
 }
 

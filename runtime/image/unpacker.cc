@@ -17,7 +17,7 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/image/tar_entry.h"
-#include "runtime/image/unpack/protocol.h"
+#include "runtime/image/unpack_protocol.h"
 
 namespace warren::image {
 namespace {

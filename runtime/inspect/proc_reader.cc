@@ -114,9 +114,9 @@ absl::StatusOr<std::vector<MountView>> ReadMounts(pid_t pid) {
   ASSIGN_OR_RETURN(
       const std::string text,
       base::ReadFileAt(AT_FDCWD, ProcPath(pid, "mountinfo"), kMountInfoLimit));
-  ASSIGN_OR_RETURN(const auto entries, ParseMountInfo(text));
+  ASSIGN_OR_RETURN(const auto entries, base::ParseMountInfo(text));
   std::vector<MountView> mounts;
-  for (const MountEntry& e : entries) {
+  for (const base::MountEntry& e : entries) {
     mounts.push_back({e.target, e.fs_type, e.source, e.options});
   }
   return mounts;

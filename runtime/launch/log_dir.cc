@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/base/path.h"
 #include "runtime/base/status.h"
 #include "runtime/mounts/host_path.h"
 #include "runtime/mounts/plan.h"
@@ -18,7 +19,7 @@ namespace warren::runtime {
 absl::Status CheckLogPath(const std::string& log_directory,
                           const std::string& log_path) {
   if (log_directory.empty() || log_path.empty()) return absl::OkStatus();
-  RETURN_IF_ERROR_IN(CleanPath(log_directory).status(), "log_directory");
+  RETURN_IF_ERROR_IN(base::CleanPath(log_directory).status(), "log_directory");
   if (log_path[0] == '/' || log_path.back() == '/' ||
       log_path.find('\0') != std::string::npos || log_path.size() > 4000) {
     return absl::InvalidArgumentError(

@@ -45,10 +45,10 @@ std::array<uint64_t, kNamespaceKinds> ReadOwnNamespaces() {
 
 // Linux 5.12; tried, since a filter around the daemon may refuse it too.
 bool CanChangeMountsRecursively() {
-  const auto tree = NewFileSystem("tmpfs", {}, MOUNT_ATTR_NODEV);
-  return tree.ok() &&
-         ChangeMount(tree->get(), {.set = MOUNT_ATTR_RDONLY, .recursive = true})
-             .ok();
+  const auto tree = base::NewFileSystem("tmpfs", {}, MOUNT_ATTR_NODEV);
+  return tree.ok() && base::ChangeMount(tree->get(), {.set = MOUNT_ATTR_RDONLY,
+                                                      .recursive = true})
+                          .ok();
 }
 
 bool HasDigits(absl::string_view text) {

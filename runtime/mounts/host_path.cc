@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kMountInfoLimit = 64 << 20;
 
 // The mount that `fd` is on, as the agent's mount namespace has it.
-absl::StatusOr<MountEntry> MountOf(int fd) {
+absl::StatusOr<base::MountEntry> MountOf(int fd) {
   struct statx stx;
   if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) != 0) {
     return base::ErrnoError(errno, "statx");
@@ -29,8 +29,8 @@ absl::StatusOr<MountEntry> MountOf(int fd) {
   ASSIGN_OR_RETURN(const std::string text,
                    base::ReadFileAt(AT_FDCWD, "/proc/thread-self/mountinfo",
                                     kMountInfoLimit));
-  ASSIGN_OR_RETURN(const auto entries, ParseMountInfo(text));
-  for (const MountEntry& entry : entries) {
+  ASSIGN_OR_RETURN(const auto entries, base::ParseMountInfo(text));
+  for (const base::MountEntry& entry : entries) {
     if (entry.id == stx.stx_mnt_id) return entry;
   }
   return absl::FailedPreconditionError("not on a mount of the host");
@@ -40,7 +40,7 @@ absl::StatusOr<MountEntry> MountOf(int fd) {
 absl::Status CheckPropagation(int fd, const std::string& path,
                               MountPropagation propagation) {
   if (propagation == MountPropagation::kPrivate) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const MountEntry mount, MountOf(fd));
+  ASSIGN_OR_RETURN(const base::MountEntry mount, MountOf(fd));
   const bool two_way = propagation == MountPropagation::kBidirectional;
   if (mount.shared || (mount.slave && !two_way)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
@@ -51,7 +51,7 @@ absl::Status CheckPropagation(int fd, const std::string& path,
 
 absl::Status SetAttributes(const HostPathOptions& options, int tree) {
   if (options.attributes == 0) return absl::OkStatus();
-  const absl::Status status = ChangeMount(
+  const absl::Status status = base::ChangeMount(
       tree,
       {.set = options.attributes, .recursive = options.recursive_attributes});
   const int error = base::GetErrno(status);
@@ -67,8 +67,8 @@ absl::Status SetAttributes(const HostPathOptions& options, int tree) {
 absl::Status MapOwners(const HostSource& source, int tree) {
   const int user_ns_fd = source.options.user_ns_fd;
   if (user_ns_fd < 0) return absl::OkStatus();
-  const absl::Status status =
-      ChangeMount(tree, {.set = MOUNT_ATTR_IDMAP, .user_ns_fd = user_ns_fd});
+  const absl::Status status = base::ChangeMount(
+      tree, {.set = MOUNT_ATTR_IDMAP, .user_ns_fd = user_ns_fd});
   const int error = base::GetErrno(status);
   if (error != EINVAL && error != EPERM) return status;
   if (source.options.mapped_by_default) return absl::OkStatus();
@@ -86,11 +86,11 @@ absl::Status MapOwners(const HostSource& source, int tree) {
 absl::Status SetPropagation(int place, MountPropagation propagation,
                             HostTree* tree) {
   if (propagation == MountPropagation::kBidirectional) {
-    ASSIGN_OR_RETURN(tree->peer, CloneTree(place, "", false));
-    return ChangeMount(tree->mount.get(), {.propagation = MS_PRIVATE});
+    ASSIGN_OR_RETURN(tree->peer, base::CloneTree(place, "", false));
+    return base::ChangeMount(tree->mount.get(), {.propagation = MS_PRIVATE});
   }
   const bool is_private = propagation == MountPropagation::kPrivate;
-  return ChangeMount(
+  return base::ChangeMount(
       tree->mount.get(),
       {.propagation = static_cast<uint64_t>(is_private ? MS_PRIVATE : MS_SLAVE),
        .recursive = true});
@@ -144,7 +144,7 @@ absl::StatusOr<HostTree> CloneHostSource(const HostSource& source) {
   if (fstat(place, &st) != 0) return base::ErrnoError(errno, path);
   HostTree tree;
   tree.is_file = !S_ISDIR(st.st_mode);
-  ASSIGN_OR_RETURN_IN(tree.mount, CloneTree(place, "", options.recursive),
+  ASSIGN_OR_RETURN_IN(tree.mount, base::CloneTree(place, "", options.recursive),
                       path);
   RETURN_IF_ERROR_IN(MapOwners(source, tree.mount.get()), path);
   RETURN_IF_ERROR(SetAttributes(options, tree.mount.get()));

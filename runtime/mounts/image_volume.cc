@@ -79,8 +79,9 @@ absl::StatusOr<base::UniqueFd> MakeOwnVolume(const OwnVolumeOptions& o,
     return base::ErrnoError(errno, "chown");
   }
   if (!o.label.empty()) RETURN_IF_ERROR(LabelTree(folder.get(), o.label));
-  ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(folder.get(), "", false));
-  RETURN_IF_ERROR(ChangeMount(
+  ASSIGN_OR_RETURN(base::UniqueFd tree,
+                   base::CloneTree(folder.get(), "", false));
+  RETURN_IF_ERROR(base::ChangeMount(
       tree.get(), {.set = o.attributes, .propagation = MS_PRIVATE}));
   return tree;
 }

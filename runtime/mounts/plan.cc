@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/base/path.h"
 #include "runtime/base/status.h"
 #include "runtime/devices/devices.h"
 #include "runtime/identity/id_map.h"
@@ -210,7 +211,7 @@ absl::StatusOr<std::vector<DeviceNode>> NotCovered(
     }
     const auto cover = std::find_if(
         requested.begin(), requested.end(), [&](const PlannedMount& r) {
-          return IsAtOrBelow(node.container_path, r.op.target());
+          return base::IsAtOrBelow(node.container_path, r.op.target());
         });
     if (cover == requested.end()) {
       free_devices.push_back(node);
@@ -263,7 +264,7 @@ absl::Status AddCovers(const std::vector<std::string>& paths,
   for (const std::string& path : paths) {
     PlannedMount m;
     m.op.set_kind(kind);
-    ASSIGN_OR_RETURN_IN(const std::string target, CleanPath(path), field);
+    ASSIGN_OR_RETURN_IN(const std::string target, base::CleanPath(path), field);
     m.op.set_target(target);
     mounts->push_back(std::move(m));
   }
@@ -271,33 +272,6 @@ absl::Status AddCovers(const std::vector<std::string>& paths,
 }
 
 }  // namespace
-
-bool IsAtOrBelow(absl::string_view path, absl::string_view parent) {
-  return path == parent ||
-         (absl::StartsWith(path, parent) && path[parent.size()] == '/');
-}
-
-absl::StatusOr<std::string> CleanPath(absl::string_view path) {
-  if (path.empty() || path[0] != '/') {
-    return absl::InvalidArgumentError("path is not absolute");
-  }
-  if (path.size() >= PATH_MAX) {
-    return absl::InvalidArgumentError("path is longer than 4095 bytes");
-  }
-  if (absl::StrContains(path, absl::string_view("\0", 1))) {
-    return absl::InvalidArgumentError("path contains NUL");
-  }
-  std::vector<absl::string_view> parts;
-  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
-    if (part == ".") continue;
-    if (part != "..") {
-      parts.push_back(part);
-    } else if (!parts.empty()) {
-      parts.pop_back();
-    }
-  }
-  return absl::StrCat("/", absl::StrJoin(parts, "/"));
-}
 
 absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
                                      const MountHost& host,
@@ -319,7 +293,7 @@ absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
         std::any_of(requested.mounts.begin(), requested.mounts.end(),
                     [&](const PlannedMount& r) {
                       return r.source != MountSource::kVolume &&
-                             IsAtOrBelow(base.op.target(), r.op.target());
+                             base::IsAtOrBelow(base.op.target(), r.op.target());
                     });
     if (!covered) plan.mounts.push_back(std::move(base));
   }

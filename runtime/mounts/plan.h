@@ -94,13 +94,6 @@ absl::StatusOr<MountPlan> PlanMounts(
     const ContainerSpec& spec, const MountHost& host,
     const std::vector<DeviceNode>& devices = {});
 
-// "/a/./b//c/../d" -> "/a/b/d"; ".." stays inside "/". kInvalidArgument when
-// not absolute, with NUL, or too long.
-absl::StatusOr<std::string> CleanPath(absl::string_view path);
-
-// "/dev" and "/dev/shm" are at or below "/dev", "/devices" is not. Both clean.
-bool IsAtOrBelow(absl::string_view path, absl::string_view parent);
-
 // The pod's files, in the order in which they are bound into containers.
 inline constexpr const char* kPodFiles[] = {"hostname", "hosts", "resolv.conf"};
 

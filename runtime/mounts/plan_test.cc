@@ -5,6 +5,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "runtime/base/path.h"
+
 namespace warren::runtime {
 namespace {
 
@@ -279,12 +281,12 @@ TEST(Mounts, CleanPaths) {
       {"/...", "/..."},
       {"/a/.b", "/a/.b"}};
   for (const auto& [in, out] : cases) {
-    EXPECT_EQ(CleanPath(in).value_or("error"), out) << in;
+    EXPECT_EQ(base::CleanPath(in).value_or("error"), out) << in;
   }
-  EXPECT_FALSE(CleanPath("").ok());
-  EXPECT_FALSE(CleanPath("a/b").ok());
-  EXPECT_FALSE(CleanPath(absl::string_view("/a\0b", 4)).ok());
-  EXPECT_FALSE(CleanPath("/" + std::string(4096, 'a')).ok());
+  EXPECT_FALSE(base::CleanPath("").ok());
+  EXPECT_FALSE(base::CleanPath("a/b").ok());
+  EXPECT_FALSE(base::CleanPath(absl::string_view("/a\0b", 4)).ok());
+  EXPECT_FALSE(base::CleanPath("/" + std::string(4096, 'a')).ok());
 }
 
 // What each mount of a labelled container is told.

@@ -46,7 +46,7 @@ absl::StatusOr<base::UniqueFd> MakePodFiles(const SandboxSpec& spec) {
   // count as well (tmpfs(5)).
   ASSIGN_OR_RETURN(
       base::UniqueFd fs,
-      NewFileSystem(
+      base::NewFileSystem(
           "tmpfs",
           {{"mode", "0755"}, {"size", absl::StrCat(size)}, {"nr_inodes", "8"}},
           MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));

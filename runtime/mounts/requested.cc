@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "runtime/base/path.h"
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/mounts/label.h"
@@ -30,7 +31,8 @@ absl::Status Reserved(absl::string_view what, absl::string_view target) {
 // a path of the host and knows what it gives away. Procfs stays ours: what is
 // masked in it, and how a process is confined, hangs on it (FS-3, FS-4).
 absl::Status CheckTarget(absl::string_view target) {
-  if (target != "/" && !IsAtOrBelow(target, "/proc")) return absl::OkStatus();
+  if (target != "/" && !base::IsAtOrBelow(target, "/proc"))
+    return absl::OkStatus();
   return Reserved("mounts: container_path", target);
 }
 
@@ -38,7 +40,7 @@ absl::Status CheckTarget(absl::string_view target) {
 absl::Status CheckVolumeTarget(absl::string_view target) {
   bool ours = target == "/";
   for (const char* folder : {"/proc", "/dev", "/sys"}) {
-    ours |= IsAtOrBelow(target, folder);
+    ours |= base::IsAtOrBelow(target, folder);
   }
   return ours ? Reserved("volume of the image", target) : absl::OkStatus();
 }
@@ -59,7 +61,8 @@ absl::StatusOr<PlannedMount> PlanHostPath(const ContainerSpec& spec,
                                           const MountSpec& mount,
                                           const MountHost& host,
                                           uint64_t guard) {
-  RETURN_IF_ERROR_IN(CleanPath(mount.host_path).status(), "mounts: host_path");
+  RETURN_IF_ERROR_IN(base::CleanPath(mount.host_path).status(),
+                     "mounts: host_path");
   PlannedMount m;
   m.source = MountSource::kHostPath;
   // Kept as given: "a/../b" may mean something else when "a" is a link.
@@ -92,7 +95,8 @@ absl::StatusOr<PlannedMount> PlanHostPath(const ContainerSpec& spec,
 absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
                                      const MountSpec& mount,
                                      const MountHost& host, uint64_t guard) {
-  ASSIGN_OR_RETURN_IN(const std::string target, CleanPath(mount.container_path),
+  ASSIGN_OR_RETURN_IN(const std::string target,
+                      base::CleanPath(mount.container_path),
                       "mounts: container_path");
   RETURN_IF_ERROR(CheckTarget(target));
   RETURN_IF_ERROR(
@@ -116,7 +120,7 @@ absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
 
 absl::StatusOr<PlannedMount> PlanVolume(const std::string& path,
                                         uint64_t guard) {
-  ASSIGN_OR_RETURN_IN(const std::string target, CleanPath(path),
+  ASSIGN_OR_RETURN_IN(const std::string target, base::CleanPath(path),
                       "volume of the image");
   RETURN_IF_ERROR(CheckVolumeTarget(target));
   PlannedMount m;
@@ -155,7 +159,7 @@ absl::StatusOr<RequestedMounts> PlanRequestedMounts(const ContainerSpec& spec,
         planned.mounts.begin() + static_cast<std::ptrdiff_t>(asked);
     const bool below =
         std::any_of(planned.mounts.begin(), end, [&](const PlannedMount& r) {
-          return IsAtOrBelow(m.op.target(), r.op.target());
+          return base::IsAtOrBelow(m.op.target(), r.op.target());
         });
     (below ? planned.mounts : planned.volumes).push_back(std::move(m));
   }

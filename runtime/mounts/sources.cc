@@ -25,12 +25,13 @@ namespace {
 // several controllers ("cpu,cpuacct") is also found under each one's name.
 absl::StatusOr<base::UniqueFd> MakeCgroupFolder(
     const std::vector<CgroupMount>& cgroups, const std::string& label) {
-  std::vector<FsParameter> parameters = {{"mode", "0755"}, {"size", "64k"}};
+  std::vector<base::FsParameter> parameters = {{"mode", "0755"},
+                                               {"size", "64k"}};
   if (!label.empty()) parameters.push_back({"context", label});
-  ASSIGN_OR_RETURN(
-      base::UniqueFd folder,
-      NewFileSystem("tmpfs", parameters,
-                    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  ASSIGN_OR_RETURN(base::UniqueFd folder,
+                   base::NewFileSystem("tmpfs", parameters,
+                                       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                           MOUNT_ATTR_NOEXEC));
   for (const CgroupMount& c : cgroups) {
     if (mkdirat(folder.get(), c.name.c_str(), 0755) != 0) {
       return base::ErrnoError(errno, absl::StrCat("mkdir ", c.name));
@@ -42,7 +43,7 @@ absl::StatusOr<base::UniqueFd> MakeCgroupFolder(
       }
     }
   }
-  RETURN_IF_ERROR(ChangeMount(folder.get(), {.set = MOUNT_ATTR_RDONLY}));
+  RETURN_IF_ERROR(base::ChangeMount(folder.get(), {.set = MOUNT_ATTR_RDONLY}));
   return folder;
 }
 
@@ -50,7 +51,7 @@ absl::StatusOr<base::UniqueFd> OpenPodFile(const MountPlaces& places,
                                            const PlannedMount& mount) {
   ASSIGN_OR_RETURN(base::UniqueFd tree, places.mount_namespaces->CloneFile(
                                             places.sandbox_id, mount.path));
-  RETURN_IF_ERROR(ChangeMount(
+  RETURN_IF_ERROR(base::ChangeMount(
       tree.get(), {.set = mount.attributes, .propagation = MS_PRIVATE}));
   if (!mount.label.empty()) {
     RETURN_IF_ERROR(LabelFile(tree.get(), mount.label));

@@ -36,7 +36,7 @@ absl::Status PivotInto(int root) {
   // Any folder that exists everywhere will do as the place to pivot from.
   ASSIGN_OR_RETURN(const base::UniqueFd place,
                    base::OpenAt(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY));
-  RETURN_IF_ERROR(AttachMount(root, place.get()));
+  RETURN_IF_ERROR(base::AttachMount(root, place.get()));
   if (fchdir(root) != 0) return base::ErrnoError(errno, "fchdir");
   if (syscall(SYS_pivot_root, ".", ".") != 0) {
     return base::ErrnoError(errno, "pivot_root");
@@ -51,10 +51,10 @@ absl::Status PivotInto(int root) {
 // Attaches a fresh file system at the new folder root/name.
 absl::Status MountAt(int root, const char* name, const char* type) {
   if (mkdirat(root, name, 0555) != 0) return base::ErrnoError(errno, name);
-  ASSIGN_OR_RETURN(const base::UniqueFd fs, NewFileSystem(type, {}, 0));
+  ASSIGN_OR_RETURN(const base::UniqueFd fs, base::NewFileSystem(type, {}, 0));
   ASSIGN_OR_RETURN(const base::UniqueFd target,
                    base::OpenAt(root, name, O_PATH | O_DIRECTORY));
-  return AttachMount(fs.get(), target.get());
+  return base::AttachMount(fs.get(), target.get());
 }
 
 // Opens what cannot be opened any more after the pivot: /proc is the host's.
@@ -69,8 +69,8 @@ absl::StatusOr<base::UniqueFd> MakeSlimNamespace(bool with_proc_and_sys) {
       base::UniqueFd self,
       base::OpenAt(AT_FDCWD, "/proc/thread-self/ns/mnt", O_RDONLY));
   ASSIGN_OR_RETURN(const base::UniqueFd root,
-                   NewFileSystem("tmpfs", {{"mode", "0755"}},
-                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+                   base::NewFileSystem("tmpfs", {{"mode", "0755"}},
+                                       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   RETURN_IF_ERROR(PivotInto(root.get()));
   if (with_proc_and_sys) {
     RETURN_IF_ERROR_IN(MountAt(root.get(), "proc", "proc"), "stage procfs");
@@ -104,18 +104,19 @@ absl::StatusOr<base::UniqueFd> MakeOnThread(bool with_proc_and_sys, int cpu) {
 absl::Status Pin(const std::string& path, int namespace_fd) {
   ASSIGN_OR_RETURN(const base::UniqueFd file,
                    base::OpenAt(AT_FDCWD, path, O_RDWR | O_CREAT, 0600));
-  ASSIGN_OR_RETURN(const base::UniqueFd self, CloneTree(AT_FDCWD, path, false));
-  RETURN_IF_ERROR(ChangeMount(self.get(), {.propagation = MS_PRIVATE}));
-  RETURN_IF_ERROR(AttachMount(self.get(), file.get()));
+  ASSIGN_OR_RETURN(const base::UniqueFd self,
+                   base::CloneTree(AT_FDCWD, path, false));
+  RETURN_IF_ERROR(base::ChangeMount(self.get(), {.propagation = MS_PRIVATE}));
+  RETURN_IF_ERROR(base::AttachMount(self.get(), file.get()));
   ASSIGN_OR_RETURN(const base::UniqueFd target,
                    base::OpenAt(AT_FDCWD, path, O_PATH));
-  auto bound = CloneTree(namespace_fd, "", false);
+  auto bound = base::CloneTree(namespace_fd, "", false);
   absl::Status status = bound.status();
-  if (status.ok()) status = AttachMount(bound->get(), target.get());
+  if (status.ok()) status = base::AttachMount(bound->get(), target.get());
   // A recursive bind of a folder above it, a hostPath of "/" say, must leave
   // it out: no mount namespace takes one in that is older than itself.
   if (status.ok()) {
-    status = ChangeMount(self.get(), {.propagation = MS_UNBINDABLE});
+    status = base::ChangeMount(self.get(), {.propagation = MS_UNBINDABLE});
   }
   if (!status.ok()) umount2(path.c_str(), MNT_DETACH);
   return status;
@@ -235,12 +236,12 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id,
     if (mkdir(path.c_str(), 0700) != 0) return base::ErrnoError(errno, path);
     ASSIGN_OR_RETURN(
         const base::UniqueFd fs,
-        NewFileSystem("tmpfs",
-                      {{"mode", "0755"}, {"size", "64k"}, {"nr_inodes", "32"}},
-                      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+        base::NewFileSystem(
+            "tmpfs", {{"mode", "0755"}, {"size", "64k"}, {"nr_inodes", "32"}},
+            MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
     ASSIGN_OR_RETURN(const base::UniqueFd target,
                      base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
-    RETURN_IF_ERROR(AttachMount(fs.get(), target.get()));
+    RETURN_IF_ERROR(base::AttachMount(fs.get(), target.get()));
     ASSIGN_OR_RETURN(folder,
                      base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
     if (files_fd < 0) return absl::OkStatus();
@@ -249,7 +250,7 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id,
     }
     ASSIGN_OR_RETURN(const base::UniqueFd files,
                      base::OpenAt(folder.get(), "files", O_PATH | O_DIRECTORY));
-    return AttachMount(files_fd, files.get());
+    return base::AttachMount(files_fd, files.get());
   });
   if (!made.ok()) {
     RemovePod(id).IgnoreError();
@@ -293,7 +294,7 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::OpenPin(
 absl::StatusOr<base::UniqueFd> MountNamespaces::Clone(const std::string& path) {
   base::UniqueFd tree;
   RETURN_IF_ERROR(InPins([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(tree, CloneTree(AT_FDCWD, path, false));
+    ASSIGN_OR_RETURN(tree, base::CloneTree(AT_FDCWD, path, false));
     return absl::OkStatus();
   }));
   return tree;
@@ -320,12 +321,12 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::CloneBelow(
     if (mkdir(kPlace, 0700) != 0) return base::ErrnoError(errno, kPlace);
     ASSIGN_OR_RETURN(const base::UniqueFd target,
                      base::OpenAt(AT_FDCWD, kPlace, O_PATH | O_DIRECTORY));
-    absl::Status status = AttachMount(mount_fd, target.get());
+    absl::Status status = base::AttachMount(mount_fd, target.get());
     if (status.ok()) {
       auto found = base::OpenInRoot(mount_fd, path, O_PATH);
       status = found.status();
       if (found.ok()) {
-        auto copy = CloneTree(found->get(), "", false);
+        auto copy = base::CloneTree(found->get(), "", false);
         status = copy.status();
         if (copy.ok()) tree = *std::move(copy);
       }

@@ -21,9 +21,9 @@ namespace {
 std::string FdPath(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
 
 // Redirects and metacopy are attributes that a layer could bring (IMG-2).
-std::vector<FsParameter> CommonParameters(const OverlayOptions& o,
-                                          const UpperDirs& dirs) {
-  std::vector<FsParameter> parameters = {
+std::vector<base::FsParameter> CommonParameters(const OverlayOptions& o,
+                                                const UpperDirs& dirs) {
+  std::vector<base::FsParameter> parameters = {
       {"redirect_dir", "nofollow"},
       {"metacopy", "off"},
       // Layers mark opaque folders with user.overlay.opaque
@@ -40,22 +40,24 @@ std::vector<FsParameter> CommonParameters(const OverlayOptions& o,
 
 absl::StatusOr<base::UniqueFd> Mount(const OverlayOptions& o,
                                      const UpperDirs& dirs,
-                                     std::vector<FsParameter> layers) {
-  std::vector<FsParameter> parameters = CommonParameters(o, dirs);
-  for (FsParameter& p : layers) parameters.push_back(std::move(p));
-  return NewFileSystem("overlay", parameters, o.attributes);
+                                     std::vector<base::FsParameter> layers) {
+  std::vector<base::FsParameter> parameters = CommonParameters(o, dirs);
+  for (base::FsParameter& p : layers) parameters.push_back(std::move(p));
+  return base::NewFileSystem("overlay", parameters, o.attributes);
 }
 
 // Linux 6.13: layers by descriptor, each an idmapped copy of its mount.
 absl::StatusOr<base::UniqueFd> MountIdmapped(const OverlayOptions& o,
                                              const UpperDirs& dirs) {
   std::vector<base::UniqueFd> trees;
-  std::vector<FsParameter> layers;
+  std::vector<base::FsParameter> layers;
   for (auto dir = o.layer_dirs.rbegin(); dir != o.layer_dirs.rend(); ++dir) {
-    ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(AT_FDCWD, *dir, false));
-    RETURN_IF_ERROR(ChangeMount(tree.get(), {.set = MOUNT_ATTR_IDMAP,
-                                             .propagation = MS_PRIVATE,
-                                             .user_ns_fd = o.user_ns_fd}));
+    ASSIGN_OR_RETURN(base::UniqueFd tree,
+                     base::CloneTree(AT_FDCWD, *dir, false));
+    RETURN_IF_ERROR(
+        base::ChangeMount(tree.get(), {.set = MOUNT_ATTR_IDMAP,
+                                       .propagation = MS_PRIVATE,
+                                       .user_ns_fd = o.user_ns_fd}));
     layers.push_back({"lowerdir+", "", tree.get()});
     trees.push_back(std::move(tree));
   }
@@ -66,7 +68,7 @@ absl::StatusOr<base::UniqueFd> MountIdmapped(const OverlayOptions& o,
 absl::StatusOr<base::UniqueFd> MountPlain(const OverlayOptions& o,
                                           const UpperDirs& dirs) {
   std::vector<base::UniqueFd> held;
-  std::vector<FsParameter> layers;
+  std::vector<base::FsParameter> layers;
   for (auto dir = o.layer_dirs.rbegin(); dir != o.layer_dirs.rend(); ++dir) {
     ASSIGN_OR_RETURN(base::UniqueFd fd,
                      base::OpenAt(AT_FDCWD, *dir, O_PATH | O_DIRECTORY));
@@ -79,13 +81,14 @@ absl::StatusOr<base::UniqueFd> MountPlain(const OverlayOptions& o,
 // In a private mount namespace: covers a layer's folder with its idmapped
 // copy. Linux 5.19 takes that for a layer, but none that is detached.
 absl::Status CoverIdmapped(const std::string& dir, int user_ns_fd) {
-  ASSIGN_OR_RETURN(const base::UniqueFd tree, CloneTree(AT_FDCWD, dir, false));
-  RETURN_IF_ERROR(ChangeMount(tree.get(), {.set = MOUNT_ATTR_IDMAP,
-                                           .propagation = MS_PRIVATE,
-                                           .user_ns_fd = user_ns_fd}));
+  ASSIGN_OR_RETURN(const base::UniqueFd tree,
+                   base::CloneTree(AT_FDCWD, dir, false));
+  RETURN_IF_ERROR(base::ChangeMount(tree.get(), {.set = MOUNT_ATTR_IDMAP,
+                                                 .propagation = MS_PRIVATE,
+                                                 .user_ns_fd = user_ns_fd}));
   ASSIGN_OR_RETURN(const base::UniqueFd target,
                    base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY));
-  return AttachMount(tree.get(), target.get());
+  return base::AttachMount(tree.get(), target.get());
 }
 
 // Before: one option string of up to a page, which only mount(2) takes, so
@@ -116,7 +119,7 @@ absl::StatusOr<base::UniqueFd> MountInPrivate(const OverlayOptions& o,
                                              O_PATH | O_DIRECTORY));
   }
   std::string options = absl::StrCat("lowerdir=", lower);
-  for (const FsParameter& p : CommonParameters(o, dirs)) {
+  for (const base::FsParameter& p : CommonParameters(o, dirs)) {
     // A label may hold commas.
     const char* quote = p.key == "context" ? "\"" : "";
     absl::StrAppend(&options, ",", p.key, p.value.empty() ? "" : "=", quote,
@@ -131,8 +134,9 @@ absl::StatusOr<base::UniqueFd> MountInPrivate(const OverlayOptions& o,
   if (mount("overlay", o.dir.c_str(), "overlay", 0, options.c_str()) != 0) {
     return base::ErrnoError(errno, "mount overlay");
   }
-  ASSIGN_OR_RETURN(base::UniqueFd tree, CloneTree(AT_FDCWD, o.dir, false));
-  RETURN_IF_ERROR(ChangeMount(
+  ASSIGN_OR_RETURN(base::UniqueFd tree,
+                   base::CloneTree(AT_FDCWD, o.dir, false));
+  RETURN_IF_ERROR(base::ChangeMount(
       tree.get(), {.set = o.attributes, .propagation = MS_PRIVATE}));
   return tree;
 }

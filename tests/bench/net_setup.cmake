@@ -1,6 +1,6 @@
 # What wiring a pod costs, without anything around it.
 add_executable(net_setup_bench ${CMAKE_CURRENT_LIST_DIR}/net_setup_bench.cc)
-target_link_libraries(net_setup_bench PRIVATE warren_netplugin warren_build)
+target_link_libraries(net_setup_bench PRIVATE netplugin_bridge warren_build)
 set_target_properties(net_setup_bench PROPERTIES
   RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/testbin)
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "runtime/base/path.h"
 #include "runtime/image/tar_reader.h"
 
 namespace {
@@ -18,7 +19,7 @@ class Checker : public TarSink {
     if (entry.path.empty() || entry.path.find('\0') != std::string::npos) {
       std::abort();
     }
-    CleanPath(entry.path).status().IgnoreError();
+    base::CleanPath(entry.path).status().IgnoreError();
     size_ = entry.size;
     next_ = 0;
     absl::StrAppend(&seen, static_cast<int>(entry.type), entry.path, "|",

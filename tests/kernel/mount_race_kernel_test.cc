@@ -108,8 +108,8 @@ TEST_F(MountRace, FS_1_TargetsNeverLeaveTheRoot) {
       if (IsOutside(fd)) ++escaped;
       if (i % 20 != 0) continue;
       // And all the way, now and then.
-      const auto tree = CloneTree(volume.get(), "", false);
-      if (!tree.ok() || !AttachMount(tree->get(), fd).ok()) continue;
+      const auto tree = base::CloneTree(volume.get(), "", false);
+      if (!tree.ok() || !base::AttachMount(tree->get(), fd).ok()) continue;
       ++mounted;
       struct stat st;
       struct stat there;

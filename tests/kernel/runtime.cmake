@@ -2,7 +2,7 @@
 # namespaces of its own, containers of busybox.
 set(RUNTIME_DIR ${CMAKE_CURRENT_LIST_DIR})
 add_library(runtime_host STATIC ${RUNTIME_DIR}/runtime_host.cc)
-target_link_libraries(runtime_host PUBLIC warren_runtime warren_build
+target_link_libraries(runtime_host PUBLIC runtime_machine warren_build
   GTest::gtest)
 target_compile_definitions(runtime_host PRIVATE
   WARREN_SHIM_PATH="$<TARGET_FILE:warren-shim>")
@@ -16,7 +16,7 @@ endforeach()
 # Mounts without a container: against an attacker who exchanges paths,
 # overlays, labels of volumes.
 warren_test(NAME mount_calls_kernel_test LABEL kernel
-  LIBS warren_runtime warren_init
+  LIBS runtime_machine warren_init
   SOURCES ${RUNTIME_DIR}/file_label_kernel_test.cc
   ${RUNTIME_DIR}/mount_race_kernel_test.cc
   ${RUNTIME_DIR}/overlay_kernel_test.cc)

@@ -21,7 +21,7 @@
 #include "runtime/base/process.h"
 #include "runtime/image/limits.h"
 #include "runtime/image/testing/tar_builder.h"
-#include "runtime/image/unpack/protocol.h"
+#include "runtime/image/unpack_protocol.h"
 
 namespace warren::image {
 namespace {

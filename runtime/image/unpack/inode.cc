@@ -12,7 +12,7 @@
 #include <cstring>
 
 #include "runtime/base/status.h"
-#include "runtime/image/unpack/protocol.h"
+#include "runtime/image/unpack_protocol.h"
 
 namespace warren::image {
 namespace {

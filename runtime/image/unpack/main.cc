@@ -15,8 +15,8 @@
 #include "runtime/image/digest.h"
 #include "runtime/image/tar_pax.h"
 #include "runtime/image/unpack/confine.h"
-#include "runtime/image/unpack/protocol.h"
 #include "runtime/image/unpack/unpack_layer.h"
+#include "runtime/image/unpack_protocol.h"
 
 namespace warren::image {
 namespace {

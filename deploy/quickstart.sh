@@ -6,7 +6,7 @@
 #   sudo deploy/quickstart.sh                    all of it; again: harmless
 #   sudo deploy/quickstart.sh --clean            takes everything away again
 #   sudo deploy/quickstart.sh --isolated         the same in a network and
-#        mount namespace and folders of its own, gone at the end
+#        mount namespace and directories of its own, gone at the end
 #   --build-dir DIR                              use this finished build
 #   -- COMMAND...                                run this at the end, with
 #        warrenctl in the PATH; e.g. --isolated -- bash
@@ -30,7 +30,7 @@ parse_arguments() {
       --isolated) isolated=1 ;;
       --clean) clean=1 ;;
       --build-dir)
-        [[ -n ${2:-} ]] || die "--build-dir wants a folder"
+        [[ -n ${2:-} ]] || die "--build-dir wants a directory"
         build_dir=$(readlink -f "$2")
         shift
         ;;
@@ -56,7 +56,7 @@ use_node_paths() {
   notes=/var/lib/warren-quickstart  # what --clean must know
 }
 
-# Everything below one temporary folder, cgroups below that of all tests.
+# Everything below one temporary directory, cgroups below that of all tests.
 use_isolated_paths() {
   local root=$1
   prefix=$root/prefix
@@ -274,7 +274,7 @@ remove_cgroups() {
   for top in /sys/fs/cgroup /sys/fs/cgroup/*; do
     [[ -d $top$cgroup_parent ]] || continue
     find "$top$cgroup_parent" -depth -type d -exec rmdir {} + || true
-    # The folder that tests share goes when nobody else is in it.
+    # The directory that tests share goes when nobody else is in it.
     rmdir "$top${cgroup_parent%/*}" 2>/dev/null || true
   done
 }
@@ -339,13 +339,13 @@ run_all() {
   fi
 }
 
-# In namespaces of its own already (see main): a loopback device, a folder,
+# In namespaces of its own already (see main): a loopback device, a directory,
 # and nothing left at the end, whatever happens.
 run_isolated() {
   local root
   root=$(mktemp -d /tmp/warren-quickstart.XXXXXX)
   use_isolated_paths "$root"
-  # shellcheck disable=SC2064  # the folder of now
+  # shellcheck disable=SC2064  # the directory of now
   trap "read_settings; clean_all; rm -rf '$root'" EXIT
   ip link set lo up
   run_all

@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include "netplugin/ip_testing.h"
+
 namespace warren::netplugin {
 namespace {
-
-IpAddress Address(const char* text) { return *IpAddress::Parse(text); }
-IpPrefix Prefix(const char* text) { return *IpPrefix::Parse(text); }
 
 TEST(IpAddress, ParsesAndPrintsBothFamilies) {
   EXPECT_EQ(Address("10.0.0.1").ToString(), "10.0.0.1");

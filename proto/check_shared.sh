@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compares a descriptor set with the table of CRI wire facts that may lie in a
-# folder "shared" beside the project. 77 (skipped) when there is none.
+# directory "shared" beside the project. 77 (skipped) when there is none.
 # usage: check_shared.sh PROJECT_ROOT DESCRIPTOR_SET
 shared=$1/../shared
 if [ ! -f "$shared/check_wire.py" ] || [ ! -f "$shared/cri-v1-wire.tsv" ]; then

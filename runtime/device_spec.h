@@ -25,10 +25,10 @@ struct DeviceNumber {
 // A device of the host that a container asks for.
 struct DeviceRequest {
   std::string field;  // how errors call it: "config.devices[0]"
-  // Absolute, followed through symlinks: a node, or a folder, which stands
+  // Absolute, followed through symlinks: a node, or a directory, which stands
   // for all nodes in it and below.
   std::string host_path;
-  std::string container_path;  // absolute; of a folder: where its nodes go
+  std::string container_path;  // absolute; of a directory: where its nodes go
   uint8_t access = kDeviceAll;
   std::optional<uint32_t> type;  // S_IFCHR, S_IFBLK: what it must be
   // Instead of what the host's node has. With a number of its own the host

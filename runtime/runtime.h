@@ -83,7 +83,7 @@ struct SandboxSpec {
   // Contents of the pod's files, bound into every container.
   std::string resolv_conf;
   std::string hosts;
-  // Of the pod's own process. The reaping init makes no call once it runs
+  // Of the pod's own process. The pod init makes no call once it runs
   // (runtime/init/README.md), so that there is nothing to filter; a profile is
   // read and compiled all the same, and refused as a container's would be.
   SeccompChoice seccomp;
@@ -98,8 +98,8 @@ struct NamespaceFact {
 
 struct SandboxFacts {
   std::vector<NamespaceFact> namespaces;  // those the pod owns or shares
-  // The reaping init when pid is kPod, else pid 0.
-  base::ProcessId holder;
+  // The pod init when pid is kPod, else pid 0.
+  base::ProcessId pod_init;
 };
 
 // ---- Containers -----------------------------------------------------------
@@ -158,7 +158,7 @@ struct MountSpec {
 struct ContainerSpec {
   std::string id;
   SandboxSpec sandbox;  // that of its pod, as it was at RunPodSandbox
-  // Rootfs: unpacked layer folders, lowest first; held by the caller.
+  // Rootfs: unpacked layer directories, lowest first; held by the caller.
   std::vector<std::string> layer_dirs;
   bool readonly_rootfs = false;
 
@@ -173,7 +173,7 @@ struct ContainerSpec {
   std::string pid_target;  // container id, when pid is kTarget
   std::vector<MountSpec> mounts;
   // Paths that the image declares as volumes and no mount replaces: each is a
-  // private folder with the image's content, gone with the container.
+  // private directory with the image's content, gone with the container.
   std::vector<std::string> volumes;
   std::vector<DeviceRequest> devices;
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
@@ -283,7 +283,7 @@ class Runtime {
   // Makes and pins the pod's namespaces, /dev/shm and files.
   virtual absl::StatusOr<SandboxFacts> CreateSandbox(
       const SandboxSpec& spec) = 0;
-  // After a restart: are the pins (and the holder) still what they were?
+  // After a restart: are the pins (and the pod init) still what they were?
   // kFailedPrecondition when not.
   virtual absl::Status AdoptSandbox(const SandboxSpec& spec,
                                     const SandboxFacts& facts) = 0;
@@ -291,7 +291,7 @@ class Runtime {
   // it is gone.
   virtual absl::StatusOr<base::UniqueFd> OpenSandboxNetns(
       const std::string& sandbox_id) = 0;
-  // Ends the holder, unpins the namespaces, unmounts /dev/shm.
+  // Ends the pod init, unpins the namespaces, unmounts /dev/shm.
   virtual absl::Status StopSandbox(const SandboxSpec& spec) = 0;
   // Stop plus all files of the sandbox.
   virtual absl::Status RemoveSandbox(const SandboxSpec& spec) = 0;
@@ -320,7 +320,7 @@ class Runtime {
                                        int signal) = 0;
   // SIGKILL to every process of its cgroup, whatever pid namespace.
   virtual absl::Status KillContainer(const std::string& container_id) = 0;
-  // Kills what runs; removes cgroup, rootfs and run folder. Logs stay.
+  // Kills what runs; removes cgroup, rootfs and run directory. Logs stay.
   virtual absl::Status RemoveContainer(const ContainerSpec& spec) = 0;
 
   // kDeadlineExceeded on time-out, kCancelled when cancelled; either way the
@@ -336,7 +336,7 @@ class Runtime {
       const std::string& container_id) = 0;
 
   // Ids of sandboxes and containers of which kernel objects or files exist
-  // below our own folders; for reconcile.
+  // below our own directories; for reconcile.
   virtual std::vector<std::string> ListSandboxIds() = 0;
   virtual std::vector<std::string> ListContainerIds() = 0;
 };

@@ -1,6 +1,8 @@
 #ifndef WARREN_RUNTIME_VIEWS_H_
 #define WARREN_RUNTIME_VIEWS_H_
 
+#include <absl/status/status.h>
+#include <absl/strings/string_view.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -42,6 +44,13 @@ struct IdMapping {
   uint32_t length = 0;
   bool operator==(const IdMapping&) const = default;
 };
+
+// What the kernel would refuse, said before anything is made: empty ranges,
+// overflow, overlap on either side, no mapping of id 0. kInvalidArgument
+// begins with `field`. An empty list is fine: the host's namespace. Pure;
+// defined in identity/id_map.cc.
+absl::Status ValidateIdMappings(const std::vector<IdMapping>& mappings,
+                                absl::string_view field);
 
 // time_namespaces(7), nanoseconds added to the host's clocks.
 struct TimeOffsets {
@@ -91,7 +100,7 @@ struct SandboxView {
   std::string hostname;
   TimeOffsets time_offsets;
   std::string cgroup_parent;
-  std::vector<ProcessView> holder;  // empty, or the reaping init
+  std::vector<ProcessView> pod_init;  // empty, or the pod init
 };
 
 }  // namespace warren::runtime

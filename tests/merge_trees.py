@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-# What a sanitized program should know; {tests} is the folder of this script.
+# What a sanitized program should know; {tests} is the directory of this script.
 ENVIRONMENT = {
     "release": [],
     "asan": ["ASAN_OPTIONS=detect_stack_use_after_return=1",

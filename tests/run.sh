@@ -9,7 +9,7 @@
 # tests with threads). --trees release,asan chooses among them; --quick: the
 # release tree only.
 # Ends with ctest's summary; fails when a test fails. Leaves the machine as
-# found: tests work in namespaces, cgroups and folders of their own.
+# found: tests work in namespaces, cgroups and directories of their own.
 set -euo pipefail
 
 cd "$(dirname "$(readlink -f "$0")")/.."

@@ -82,8 +82,8 @@ class RangedNetwork : public test::FakePodNetwork {
 class ServicesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    options_.state_dir = folder_.path();
-    options_.socket = folder_.path() + "/run/w.sock";
+    options_.state_dir = directory_.path();
+    options_.socket = directory_.path() + "/run/w.sock";
     Start();
   }
   void TearDown() override { Stop(); }
@@ -107,9 +107,8 @@ class ServicesTest : public ::testing::Test {
     ListenerOptions listener;
     listener.socket = options_.socket;
     auto server = Server::Start(
-        listener, {{"runtime.v1.RuntimeService", runtime_service_.get()},
-                   {"runtime.v1.ImageService", image_service_.get()},
-                   {"warren.node.v1.NodeService", node_service_.get()}});
+        listener,
+        {runtime_service_.get(), image_service_.get(), node_service_.get()});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     grpc::ChannelArguments arguments;
@@ -140,7 +139,7 @@ class ServicesTest : public ::testing::Test {
 
   using Runtime = cri::RuntimeService::Stub;
 
-  test::StateFolder folder_;
+  test::StateDirectory directory_;
   Options options_;
   test::Faults faults_;
   std::deque<Imported> imports_;

@@ -18,7 +18,7 @@
 namespace warren::agent {
 namespace {
 
-constexpr size_t kMaxFiles = 1024;         // of one folder
+constexpr size_t kMaxFiles = 1024;         // of one directory
 constexpr size_t kMaxFileBytes = 1 << 20;  // NVIDIA's have some 10 KiB
 constexpr size_t kMaxShown = 1024;         // bytes of complaints in one message
 
@@ -68,17 +68,17 @@ absl::Status Name(const std::string& prefix, size_t devices_from,
 
 }  // namespace
 
-CdiRegistry::Files CdiRegistry::ReadFolder(const std::string& folder,
-                                           const Files& known) {
+CdiRegistry::Files CdiRegistry::ReadDirectory(const std::string& directory,
+                                              const Files& known) {
   Files files;
-  auto names = base::ListDir(AT_FDCWD, folder);
+  auto names = base::ListDir(AT_FDCWD, directory);
   if (!names.ok()) return files;
   std::sort(names->begin(), names->end());
   for (const std::string& name : *names) {
     if (!absl::EndsWith(name, ".json") && !absl::EndsWith(name, ".yaml")) {
       continue;
     }
-    const std::string path = absl::StrCat(folder, "/", name);
+    const std::string path = absl::StrCat(directory, "/", name);
     File file;
     if (files.size() >= kMaxFiles) {
       file.spec = absl::ResourceExhaustedError(
@@ -100,9 +100,9 @@ CdiRegistry::Files CdiRegistry::ReadFolder(const std::string& folder,
 }
 
 void CdiRegistry::Refresh() {
-  files_.resize(folders_.size());
-  for (size_t i = 0; i < folders_.size(); ++i) {
-    files_[i] = ReadFolder(folders_[i], files_[i]);
+  files_.resize(directories_.size());
+  for (size_t i = 0; i < directories_.size(); ++i) {
+    files_[i] = ReadDirectory(directories_[i], files_[i]);
   }
 }
 
@@ -138,7 +138,7 @@ absl::StatusOr<CdiRegistry::Found> CdiRegistry::Find(
   }
   return absl::FailedPreconditionError(
       absl::StrCat(name.field, ": no CDI device ", Shown(name.text()), " in ",
-                   absl::StrJoin(folders_, ", "), Unreadable()));
+                   absl::StrJoin(directories_, ", "), Unreadable()));
 }
 
 absl::StatusOr<CdiEdits> CdiRegistry::Resolve(

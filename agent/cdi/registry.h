@@ -16,21 +16,21 @@
 namespace warren::agent {
 
 // The CDI devices of the node: specification files *.json and *.yaml right in
-// some folders, which vendors' software writes at any time. Files are read
+// some directories, which vendors' software writes at any time. Files are read
 // when a device is asked for and only those that are new or changed (inode,
 // size, mtime, ctime); nothing is read before, and nothing is kept of a file
 // that has gone. Thread-safe.
 class CdiRegistry {
  public:
-  // Of two folders that define a device, the later one wins; a missing folder
-  // is an empty one.
-  explicit CdiRegistry(std::vector<std::string> folders)
-      : folders_(std::move(folders)) {}
+  // Of two directories that define a device, the later one wins; a missing
+  // directory is an empty one.
+  explicit CdiRegistry(std::vector<std::string> directories)
+      : directories_(std::move(directories)) {}
 
   // What all these devices need, those of their specification first, once.
   // kFailedPrecondition names the request's field: a device that is in no
   // file (the message has the files that could not be read), in two files of
-  // one folder, needs what this runtime does not do, or a mount whose source
+  // one directory, needs what this runtime does not do, or a mount whose source
   // is not there.
   absl::StatusOr<CdiEdits> Resolve(const std::vector<CdiName>& names);
 
@@ -48,14 +48,14 @@ class CdiRegistry {
   };
 
   void Refresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  static Files ReadFolder(const std::string& folder, const Files& known);
+  static Files ReadDirectory(const std::string& directory, const Files& known);
   absl::StatusOr<Found> Find(const CdiName& name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Unreadable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const std::vector<std::string> folders_;
+  const std::vector<std::string> directories_;
   absl::Mutex mutex_;
-  std::vector<Files> files_ ABSL_GUARDED_BY(mutex_);  // one for each folder
+  std::vector<Files> files_ ABSL_GUARDED_BY(mutex_);  // one for each directory
 };
 
 }  // namespace warren::agent

@@ -23,16 +23,16 @@ using ::testing::StartsWith;
 class CdiRegistryTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_NE(mkdtemp(folder_), nullptr);
-    low_ = absl::StrCat(folder_, "/low");
-    high_ = absl::StrCat(folder_, "/high");
+    ASSERT_NE(mkdtemp(directory_), nullptr);
+    low_ = absl::StrCat(directory_, "/low");
+    high_ = absl::StrCat(directory_, "/high");
     ASSERT_EQ(mkdir(low_.c_str(), 0700), 0);
     ASSERT_EQ(mkdir(high_.c_str(), 0700), 0);
     registry_ = std::make_unique<CdiRegistry>(std::vector<std::string>{
-        low_, high_, absl::StrCat(folder_, "/missing")});
+        low_, high_, absl::StrCat(directory_, "/missing")});
   }
   void TearDown() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
   // The file defines v/c=<device>, which sets FROM to `from`.
   static void Write(const std::string& path, const std::string& device,
@@ -68,7 +68,7 @@ class CdiRegistryTest : public ::testing::Test {
     return std::string(status.message());
   }
 
-  char folder_[64] = "/tmp/cdi_test.XXXXXX";
+  char directory_[64] = "/tmp/cdi_test.XXXXXX";
   std::string low_;
   std::string high_;
   std::unique_ptr<CdiRegistry> registry_;
@@ -113,12 +113,12 @@ TEST_F(CdiRegistryTest, ABrokenFileBreaksItsOwnDevicesOnly) {
   Write(low_ + "/hooked.json", "hooked", "x", R"(, "hooks": [{}])");
   WriteText(low_ + "/broken.json", "{");
   WriteText(low_ + "/notes.txt", "not one of ours");
-  ASSERT_EQ(mkdir((high_ + "/folder.yaml").c_str(), 0700), 0);
+  ASSERT_EQ(mkdir((high_ + "/directory.yaml").c_str(), 0700), 0);
   ASSERT_EQ(mkfifo((high_ + "/fifo.yaml").c_str(), 0600), 0);
   WriteText(high_ + "/huge.json", std::string((1 << 20) + 1, ' '));
   EXPECT_THAT(Env({"good"}), ElementsAre("SPEC=x", "FROM=x"));
   EXPECT_THAT(Error("other"),
-              AllOf(HasSubstr("broken.json"), HasSubstr("folder.yaml"),
+              AllOf(HasSubstr("broken.json"), HasSubstr("directory.yaml"),
                     HasSubstr("fifo.yaml"), HasSubstr("huge.json"),
                     ::testing::Not(HasSubstr("notes.txt"))));
   EXPECT_THAT(Error("hooked"),
@@ -126,7 +126,7 @@ TEST_F(CdiRegistryTest, ABrokenFileBreaksItsOwnDevicesOnly) {
 }
 
 TEST_F(CdiRegistryTest, MountsNeedTheirSource) {
-  const std::string source = absl::StrCat(folder_, "/lib");
+  const std::string source = absl::StrCat(directory_, "/lib");
   Write(low_ + "/a.json", "a", "x",
         absl::StrCat(R"(, "deviceNodes": [{"path": "/dev/a"}], "mounts": [
             {"containerPath": "/lib", "hostPath": ")",

@@ -14,8 +14,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-absl::StatusOr<CdiSpec> Parse(const std::string& text,
-                              CdiFormat format = CdiFormat::kJson) {
+absl::StatusOr<CdiSpec> ParseText(const std::string& text,
+                                  CdiFormat format = CdiFormat::kJson) {
   const auto document = ParseCdiDocument(text, format);
   if (!document.ok()) return document.status();
   return ParseCdiSpec(*document);
@@ -23,9 +23,9 @@ absl::StatusOr<CdiSpec> Parse(const std::string& text,
 
 // A specification whose one device has these edits.
 absl::StatusOr<CdiSpec> WithEdits(const std::string& edits) {
-  return Parse(R"({"cdiVersion": "0.6.0", "kind": "v.test/c", "devices": [
+  return ParseText(R"({"cdiVersion": "0.6.0", "kind": "v.test/c", "devices": [
       {"name": "d", "containerEdits": )" +
-               edits + "}]}");
+                   edits + "}]}");
 }
 
 std::string Error(const absl::StatusOr<CdiSpec>& spec) {
@@ -108,7 +108,8 @@ devices:
       type: bind
       options: [ro, nosuid, nodev, noexec, rbind, rslave]
 )";
-  for (const auto& spec : {Parse(json), Parse(yaml, CdiFormat::kYaml)}) {
+  for (const auto& spec :
+       {ParseText(json), ParseText(yaml, CdiFormat::kYaml)}) {
     ASSERT_TRUE(spec.ok()) << spec.status();
     EXPECT_EQ(spec->kind, "vendor.test/class");
     EXPECT_THAT(spec->edits.env, ElementsAre("ALL=1"));
@@ -213,7 +214,7 @@ TEST(CdiSpec, BrokenFiles) {
       {"[]", "object"},
       {"{", "JSON"}};
   for (const auto& [text, where] : cases) {
-    const auto spec = Parse(text);
+    const auto spec = ParseText(text);
     EXPECT_EQ(spec.status().code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(Error(spec), HasSubstr(where)) << text;
   }

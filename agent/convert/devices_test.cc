@@ -12,7 +12,7 @@ using ::testing::ElementsAre;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-struct Case {
+struct DeviceCase {
   cri::ContainerConfig config;
   cri::PodSandboxConfig pod;
   runtime::SandboxSpec sandbox;
@@ -20,7 +20,7 @@ struct Case {
   CdiEdits cdi;
   bool belong_to_user = false;
 
-  explicit Case(const std::string& text) {
+  explicit DeviceCase(const std::string& text) {
     config.mutable_metadata()->set_name("app");
     if (!google::protobuf::TextFormat::MergeFromString(text, &config)) {
       ADD_FAILURE() << "bad test text: " << text;
@@ -37,7 +37,7 @@ struct Case {
 };
 
 TEST(ConvertDevices, ByPath) {
-  Case test(
+  DeviceCase test(
       "devices { host_path: '/dev//fuse' container_path: '/dev/f/' "
       "permissions: 'mr' } linux { security_context { "
       "run_as_user { value: 7 } run_as_group { value: 8 } } }");
@@ -74,9 +74,9 @@ TEST(ConvertDevices, EveryBadFieldIsNamed) {
        "permissions"}};
   for (const auto& [device, field] : cases) {
     const auto status =
-        Case(std::string("devices { host_path: '/dev/ok' container_path: "
-                         "'/dev/ok' permissions: 'rwm' } devices { ") +
-             device + " }")
+        DeviceCase(std::string("devices { host_path: '/dev/ok' container_path: "
+                               "'/dev/ok' permissions: 'rwm' } devices { ") +
+                   device + " }")
             .Convert()
             .status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << device;
@@ -87,7 +87,7 @@ TEST(ConvertDevices, EveryBadFieldIsNamed) {
 }
 
 TEST(ConvertDevices, CdiComesOnTop) {
-  Case test(
+  DeviceCase test(
       "envs { key: 'A' value: 'request' } envs { key: 'AB' value: 'kept' } "
       "mounts { container_path: '/a' host_path: '/h' } linux { "
       "security_context { run_as_user { value: 1 } supplemental_groups: 5 } }");

@@ -10,7 +10,6 @@
 #include "agent/convert/volume_images.h"
 #include "agent/cri/validate.h"
 #include "runtime/base/status.h"
-#include "runtime/identity/id_map.h"
 
 // What a container sees of the node's files.
 namespace warren::agent {
@@ -171,8 +170,9 @@ absl::StatusOr<runtime::MountSpec> ConvertMount(const std::string& field,
 }
 
 bool IsOurs(absl::string_view path) {
-  for (const absl::string_view folder : {"/proc", "/dev", "/sys"}) {
-    if (path == folder || absl::StartsWith(path, absl::StrCat(folder, "/"))) {
+  for (const absl::string_view directory : {"/proc", "/dev", "/sys"}) {
+    if (path == directory ||
+        absl::StartsWith(path, absl::StrCat(directory, "/"))) {
       return true;
     }
   }
@@ -181,7 +181,7 @@ bool IsOurs(absl::string_view path) {
 
 // What the image declares and the request does not replace. At and below
 // /proc, /dev and /sys our own file systems stay: images for init systems
-// declare /sys/fs/cgroup, for which an empty folder would be no good.
+// declare /sys/fs/cgroup, for which an empty directory would be no good.
 absl::Status ConvertVolumes(const image::Image& image,
                             runtime::ContainerSpec* spec) {
   constexpr char kField[] = "volume of the image";

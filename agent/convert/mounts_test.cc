@@ -14,18 +14,18 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-const std::string kId(64, 'c');
+const std::string kMountsId(64, 'c');
 
 // One conversion; tests change what they are about. Mounts 0 and 1 find an
 // image when they name one.
-struct Case {
+struct MountCase {
   cri::ContainerConfig config;
   cri::PodSandboxConfig pod;
   runtime::SandboxSpec sandbox;
   image::Image image;
   image::Image volume;
 
-  explicit Case(const std::string& text = "") {
+  explicit MountCase(const std::string& text = "") {
     config.mutable_metadata()->set_name("app");
     if (!google::protobuf::TextFormat::MergeFromString(text, &config)) {
       ADD_FAILURE() << "bad test text: " << text;
@@ -36,7 +36,7 @@ struct Case {
   }
   absl::StatusOr<ConvertedContainer> Convert() const {
     return ConvertContainer(
-        {kId, config, pod, sandbox, image, {{0, &volume}, {1, &volume}}});
+        {kMountsId, config, pod, sandbox, image, {{0, &volume}, {1, &volume}}});
   }
   std::string Error() const {
     return std::string(Convert().status().message());
@@ -44,8 +44,8 @@ struct Case {
 };
 
 // Mount 0 at /a with these fields more.
-Case Mount(const std::string& text) {
-  return Case("mounts { container_path: '/a' " + text + " }");
+MountCase Mount(const std::string& text) {
+  return MountCase("mounts { container_path: '/a' " + text + " }");
 }
 
 auto At(const char* target, const char* source) {
@@ -55,7 +55,7 @@ auto At(const char* target, const char* source) {
 
 TEST(ConvertMounts, ParentsComeFirst) {
   const auto out =
-      Case(
+      MountCase(
           "mounts { container_path: '/a/b' host_path: '/h1' } "
           "mounts { container_path: '/a' host_path: '/h2/' readonly: true } "
           "mounts { container_path: '/c' host_path: '/h3' "
@@ -72,7 +72,8 @@ TEST(ConvertMounts, ParentsComeFirst) {
 
 TEST(ConvertMounts, FS_6_Targets) {
   const auto mount = [](const std::string& target) {
-    return Case("mounts { container_path: '" + target + "' host_path: '/h' }")
+    return MountCase("mounts { container_path: '" + target +
+                     "' host_path: '/h' }")
         .Convert()
         .ok();
   };
@@ -125,20 +126,21 @@ TEST(ConvertMounts, EveryRefusalNamesItsField) {
        "ImageVolumeMountFailed: "},
   };
   for (const auto& c : cases) {
-    const Case test = Mount(c.text);
+    const MountCase test = Mount(c.text);
     EXPECT_EQ(test.Convert().status().code(),
               absl::StatusCode::kInvalidArgument)
         << c.text;
     EXPECT_THAT(test.Error(), StartsWith(c.start)) << c.text;
   }
-  Case odd = Mount("host_path: '/h'");
+  MountCase odd = Mount("host_path: '/h'");
   odd.config.mutable_mounts(0)->set_propagation(
       static_cast<cri::MountPropagation>(9));
   EXPECT_THAT(odd.Error(), StartsWith("config.mounts[0].propagation: "));
 }
 
 TEST(ConvertMounts, NothingLeadsOutOfAUserNamespace) {
-  Case test = Mount("host_path: '/h' propagation: PROPAGATION_BIDIRECTIONAL");
+  MountCase test =
+      Mount("host_path: '/h' propagation: PROPAGATION_BIDIRECTIONAL");
   EXPECT_TRUE(test.Convert().ok());
   test.sandbox.uid_mappings = test.sandbox.gid_mappings = {{0, 65536, 65536}};
   auto* options = test.config.mutable_linux()
@@ -172,7 +174,7 @@ TEST(ConvertMounts, RecursiveReadonlyAndOwners) {
 }
 
 TEST(ConvertMounts, WhoWasGrantedIdsHasThemOnVolumesToo) {
-  Case test = Case(
+  MountCase test = MountCase(
       "mounts { container_path: '/a' image { image: 'x' } } "
       "mounts { container_path: '/b' host_path: '/h' readonly: true } "
       "mounts { container_path: '/c' host_path: '/h' "
@@ -227,7 +229,7 @@ TEST(ConvertMounts, ImagesAreReadOnlyByDefinition) {
 }
 
 TEST(ConvertMounts, VolumesOfTheImageGiveWayToMounts) {
-  Case test = Mount("host_path: '/h'");
+  MountCase test = Mount("host_path: '/h'");
   test.image.config.volumes = {"/a/",   "/a/b", "data",          "/data",
                                "/proc", "/dev", "/sys/fs/cgroup"};
   const auto out = test.Convert();

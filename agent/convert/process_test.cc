@@ -13,11 +13,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct Case {
+struct ProcessCase {
   cri::ContainerConfig config;
   image::Image image;
 
-  explicit Case(const std::string& text = "") {
+  explicit ProcessCase(const std::string& text = "") {
     if (!google::protobuf::TextFormat::MergeFromString(text, &config)) {
       ADD_FAILURE() << "bad test text: " << text;
     }
@@ -43,13 +43,13 @@ TEST(ProcessArgs, EntrypointAndCmd) {
       {"command: '/c' args: 'x'", {"/c", "x"}},
   };
   for (const auto& c : cases) {
-    Case test(c.request);
+    ProcessCase test(c.request);
     test.image.config.entrypoint = {"/entry", "-e"};
     test.image.config.cmd = {"cmd"};
     EXPECT_EQ(*ProcessArgs(test.config, test.image.config), c.expected)
         << c.request;
   }
-  Case cmd_only;
+  ProcessCase cmd_only;
   cmd_only.image.config.entrypoint = {};
   cmd_only.image.config.cmd = {"sh", "-c"};
   EXPECT_THAT(*ProcessArgs(cmd_only.config, cmd_only.image.config),
@@ -57,16 +57,17 @@ TEST(ProcessArgs, EntrypointAndCmd) {
 }
 
 TEST(ProcessArgs, NothingToRun) {
-  Case test;
+  ProcessCase test;
   test.image.config.entrypoint = {};
   EXPECT_THAT(test.ArgsError(), HasSubstr("no command"));
-  EXPECT_THAT(Case("command: ''").ArgsError(), StartsWith("config.command: "));
-  EXPECT_THAT(Case("command: 'a' args: 'x\\000y'").ArgsError(),
+  EXPECT_THAT(ProcessCase("command: ''").ArgsError(),
+              StartsWith("config.command: "));
+  EXPECT_THAT(ProcessCase("command: 'a' args: 'x\\000y'").ArgsError(),
               StartsWith("config.command: "));
 }
 
 TEST(ProcessEnv, LaterOnesWin) {
-  Case test(
+  ProcessCase test(
       "envs { key: 'A' value: 'request=1' } "
       "envs { key: 'B' value: '\\377' }");
   test.image.config.env = {"A=image", "C=image", "HOSTNAME=image",
@@ -77,11 +78,11 @@ TEST(ProcessEnv, LaterOnesWin) {
 }
 
 TEST(ProcessEnv, Defaults) {
-  Case test("tty: true");
+  ProcessCase test("tty: true");
   EXPECT_THAT(*ProcessEnv(test.config, test.image.config, "h"),
               ElementsAre("HOSTNAME=h", StartsWith("PATH=/usr/local/sbin:"),
                           "TERM=xterm"));
-  Case own(
+  ProcessCase own(
       "tty: true envs { key: 'TERM' value: 'dumb' } "
       "envs { key: 'HOSTNAME' value: 'mine' }");
   EXPECT_THAT(*ProcessEnv(own.config, own.image.config, "h"),
@@ -90,13 +91,14 @@ TEST(ProcessEnv, Defaults) {
 }
 
 TEST(ProcessEnv, STR_1_BadOnes) {
-  EXPECT_THAT(Case("envs { key: '' }").EnvError(),
+  EXPECT_THAT(ProcessCase("envs { key: '' }").EnvError(),
               StartsWith("config.envs[0].key: "));
-  EXPECT_THAT(Case("envs { key: 'A=B' }").EnvError(),
+  EXPECT_THAT(ProcessCase("envs { key: 'A=B' }").EnvError(),
               StartsWith("config.envs[0].key: "));
-  EXPECT_THAT(Case("envs { key: 'A' value: 'x\\000' }").EnvError(),
+  EXPECT_THAT(ProcessCase("envs { key: 'A' value: 'x\\000' }").EnvError(),
               StartsWith("config.envs[0].value: "));
-  EXPECT_TRUE(Case("envs { key: 'A' value: 'x\\ny' }").EnvError().empty());
+  EXPECT_TRUE(
+      ProcessCase("envs { key: 'A' value: 'x\\ny' }").EnvError().empty());
 }
 
 }  // namespace

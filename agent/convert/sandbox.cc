@@ -17,7 +17,7 @@
 namespace warren::agent {
 namespace {
 
-constexpr char kSecurity[] = "config.linux.security_context";
+constexpr char kSandboxSecurity[] = "config.linux.security_context";
 constexpr char kNamespaces[] =
     "config.linux.security_context.namespace_options";
 constexpr size_t kMaxDnsEntries = 64;  // resolv.conf(5) uses far fewer
@@ -137,7 +137,7 @@ absl::Status ConvertSandboxSecurity(
     const cri::LinuxSandboxSecurityContext& security, const HostFacts& host,
     runtime::SandboxSpec* spec) {
   const auto in = [](absl::string_view name) {
-    return absl::StrCat(kSecurity, ".", name);
+    return absl::StrCat(kSandboxSecurity, ".", name);
   };
   if (security.has_run_as_user()) {
     RETURN_IF_ERROR(CheckId(in("run_as_user"), security.run_as_user().value()));

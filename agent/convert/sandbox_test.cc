@@ -16,7 +16,7 @@ using ::testing::StartsWith;
 constexpr char kGood[] =
     "metadata { name: 'web' uid: 'u-1' namespace: 'default' } "
     "hostname: 'web-0' ";
-const std::string kId = "0123456789abcdef" + std::string(48, '0');
+const std::string kSandboxId = "0123456789abcdef" + std::string(48, '0');
 
 HostFacts Host() {
   return {"node-1", "nameserver 9.9.9.9\n", "127.0.0.1 localhost\n",
@@ -28,7 +28,7 @@ absl::StatusOr<runtime::SandboxSpec> Convert(const std::string& text) {
   if (!google::protobuf::TextFormat::ParseFromString(text, &config)) {
     ADD_FAILURE() << "bad test text: " << text;
   }
-  return ConvertSandbox(kId, config, Host());
+  return ConvertSandbox(kSandboxId, config, Host());
 }
 
 absl::StatusOr<runtime::SandboxSpec> Linux(const std::string& text) {
@@ -46,7 +46,7 @@ std::string Error(const absl::StatusOr<runtime::SandboxSpec>& result) {
 TEST(ConvertSandbox, PlainPod) {
   const auto spec = Convert(kGood);
   ASSERT_TRUE(spec.ok()) << spec.status();
-  EXPECT_EQ(spec->id, kId);
+  EXPECT_EQ(spec->id, kSandboxId);
   EXPECT_EQ(spec->hostname, "web-0");
   EXPECT_EQ(spec->network, runtime::NamespaceMode::kPod);
   EXPECT_EQ(spec->ipc, runtime::NamespaceMode::kPod);
@@ -162,7 +162,7 @@ TEST(ConvertSandbox, GrantedIdsAreForWhoSaysNothing) {
   for (const char* silent : {"", "namespace_options { pid: CONTAINER }"}) {
     const cri::PodSandboxConfig config = parse(silent);
     EXPECT_TRUE(CanBeGrantedIds(config)) << silent;
-    const auto spec = ConvertSandbox(kId, config, Host(), granted);
+    const auto spec = ConvertSandbox(kSandboxId, config, Host(), granted);
     ASSERT_TRUE(spec.ok()) << spec.status();
     EXPECT_THAT(spec->uid_mappings, ElementsAre(granted));
     EXPECT_THAT(spec->gid_mappings, ElementsAre(granted));
@@ -172,7 +172,7 @@ TEST(ConvertSandbox, GrantedIdsAreForWhoSaysNothing) {
   const cri::PodSandboxConfig says =
       parse("namespace_options { userns_options { mode: NODE } }");
   EXPECT_FALSE(CanBeGrantedIds(says));
-  EXPECT_THAT(ConvertSandbox(kId, says, Host(), granted)->uid_mappings,
+  EXPECT_THAT(ConvertSandbox(kSandboxId, says, Host(), granted)->uid_mappings,
               IsEmpty());
   for (const char* shares :
        {"namespace_options { network: NODE }",

@@ -34,10 +34,6 @@ constexpr int kRtMin = 34;
 constexpr int kRtMax = 64;
 
 // SimpleAtoi lets signs and blanks through.
-bool AllDigits(absl::string_view text) {
-  return text.find_first_not_of("0123456789") == absl::string_view::npos;
-}
-
 // "RTMIN", "RTMIN+3" or, as in CRI's names, "RTMINPLUS3"; 0 = none of these.
 int RealTime(absl::string_view name) {
   const bool from_min = absl::ConsumePrefix(&name, "RTMIN");

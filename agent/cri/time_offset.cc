@@ -18,11 +18,6 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kMaxSeconds = 4'600'000'000;
 constexpr size_t kFractionDigits = 9;
 
-bool AllDigits(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return c >= '0' && c <= '9'; });
-}
-
 }  // namespace
 
 absl::StatusOr<int64_t> ParseTimeOffset(absl::string_view field,

@@ -44,6 +44,10 @@ bool IsLabel(absl::string_view label) {
 
 }  // namespace
 
+bool AllDigits(absl::string_view text) {
+  return text.find_first_not_of("0123456789") == absl::string_view::npos;
+}
+
 absl::Status Invalid(absl::string_view field, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", why));
 }

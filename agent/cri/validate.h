@@ -25,6 +25,9 @@ absl::Status NotBuilt(absl::string_view field, absl::string_view what);
 // `text` in quotes, escaped to printable ASCII, at most 64 bytes of it.
 std::string Shown(absl::string_view text);
 
+// Nothing but 0 to 9; true for an empty text.
+bool AllDigits(absl::string_view text);
+
 // No NUL, CR or LF, at most `max` bytes; may be empty.
 absl::Status CheckText(absl::string_view field, absl::string_view text,
                        size_t max);

@@ -111,7 +111,7 @@ TEST(CtlApp, RunUndoesOnFailure) {
   FakeNode node;
   node.runtime.start_result = {grpc::StatusCode::INVALID_ARGUMENT,
                                "no such program"};
-  EXPECT_EQ(node.Ctl({"run", "--name", "web", "--log-root", node.folder()}),
+  EXPECT_EQ(node.Ctl({"run", "--name", "web", "--log-root", node.directory()}),
             kExitFailed);
   EXPECT_THAT(node.err(), HasSubstr("start container web: no such program"));
   EXPECT_THAT(node.out(), IsEmpty());
@@ -150,7 +150,7 @@ TEST(CtlApp, LogsSplitTheStreams) {
   FakeNode node;
   AddPod(&node, "aa", "web");
   AddContainer(&node, "c1", "aa", "main");
-  node.runtime.log_path = node.folder() + "/0.log";
+  node.runtime.log_path = node.directory() + "/0.log";
   std::ofstream(node.runtime.log_path)
       << "2026-01-02T03:04:05.678901234Z stdout F hello\n"
          "2026-01-02T03:04:06.678901234Z stderr F oh\n";
@@ -165,7 +165,7 @@ TEST(CtlApp, LogsSplitTheStreams) {
 
 TEST(CtlApp, ImportStreamsAFile) {
   FakeNode node;
-  const std::string path = node.folder() + "/a.tar";
+  const std::string path = node.directory() + "/a.tar";
   const std::string content(3 * 1024 * 1024 + 17, 'x');
   std::ofstream(path) << content;
   EXPECT_EQ(node.Ctl({"image", "import", path, "--ref", "a:1"}), kExitOk);
@@ -178,7 +178,7 @@ TEST(CtlApp, ImportStreamsAFile) {
 TEST(CtlApp, ImportShowsTheServersError) {
   FakeNode node;
   node.node_service.refuse_after = 1024;
-  const std::string path = node.folder() + "/a.tar";
+  const std::string path = node.directory() + "/a.tar";
   std::ofstream(path) << std::string(8 * 1024 * 1024, 'x');
   EXPECT_EQ(node.Ctl({"image", "import", path, "--ref", "a:1"}), kExitFailed);
   EXPECT_THAT(node.err(), HasSubstr("digest does not match"));

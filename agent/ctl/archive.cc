@@ -99,12 +99,13 @@ absl::Status AddBlobs(int layout_fd, TarWriter* tar) {
   ASSIGN_OR_RETURN(const std::vector<std::string> algorithms,
                    base::ListDir(layout_fd, "blobs"));
   for (const std::string& algorithm : algorithms) {
-    const std::string folder = absl::StrCat("blobs/", algorithm);
+    const std::string directory = absl::StrCat("blobs/", algorithm);
     ASSIGN_OR_RETURN(std::vector<std::string> names,
-                     base::ListDir(layout_fd, folder));
+                     base::ListDir(layout_fd, directory));
     std::sort(names.begin(), names.end());
     for (const std::string& name : names) {
-      RETURN_IF_ERROR(tar->AddFile(layout_fd, absl::StrCat(folder, "/", name)));
+      RETURN_IF_ERROR(
+          tar->AddFile(layout_fd, absl::StrCat(directory, "/", name)));
     }
   }
   return absl::OkStatus();

@@ -15,7 +15,7 @@ using ByteSink = std::function<absl::Status(absl::string_view)>;
 // Everything that can be read from `fd` (a file or a pipe).
 absl::Status CopyFd(int fd, const ByteSink& sink);
 
-// An OCI image layout folder (opened as `layout_fd`) as a tar: oci-layout,
+// An OCI image layout directory (opened as `layout_fd`) as a tar: oci-layout,
 // index.json and the blobs, in this order, so that a reader knows early what
 // it is given. Symlinks in it are not followed. kInvalidArgument when it is
 // no layout.

@@ -22,21 +22,21 @@ class ArchiveTest : public ::testing::Test {
  protected:
   ArchiveTest() {
     std::string pattern = "/tmp/archive_test.XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-    fd_ = base::OpenAt(AT_FDCWD, folder_, O_PATH | O_DIRECTORY).value();
+    directory_ = ::mkdtemp(pattern.data());
+    fd_ = base::OpenAt(AT_FDCWD, directory_, O_PATH | O_DIRECTORY).value();
   }
   ~ArchiveTest() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
 
-  void Put(const std::string& folder, const std::string& name,
+  void Put(const std::string& directory, const std::string& name,
            const std::string& content) {
     const base::UniqueFd fd =
-        base::MakeDirs(AT_FDCWD, folder_ + folder, 0755).value();
+        base::MakeDirs(AT_FDCWD, directory_ + directory, 0755).value();
     ASSERT_TRUE(base::WriteFileAtomic(fd.get(), name, content, 0644).ok());
   }
 
-  std::string folder_;
+  std::string directory_;
   base::UniqueFd fd_;
 };
 

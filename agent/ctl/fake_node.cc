@@ -135,7 +135,7 @@ grpc::Status FakeNodeService::ImportImage(
 
 FakeNode::FakeNode() {
   std::string pattern = "/tmp/ctl_test.XXXXXX";
-  folder_ = ::mkdtemp(pattern.data());
+  directory_ = ::mkdtemp(pattern.data());
   grpc::ServerBuilder builder;
   builder.AddListeningPort("unix:" + socket(),
                            grpc::InsecureServerCredentials());
@@ -146,7 +146,7 @@ FakeNode::FakeNode() {
 
 FakeNode::~FakeNode() {
   server_->Shutdown();
-  (void)base::RemoveTree(AT_FDCWD, folder_);
+  (void)base::RemoveTree(AT_FDCWD, directory_);
 }
 
 int FakeNode::Ctl(std::vector<std::string> args) {

@@ -72,14 +72,14 @@ class FakeNodeService : public node::NodeService::Service {
   size_t refuse_after = ~size_t{0};  // bytes
 };
 
-// Both services on a socket in a folder of their own, gone with the object.
+// Both services on a socket in a directory of their own, gone with the object.
 class FakeNode {
  public:
   FakeNode();
   ~FakeNode();
 
-  const std::string& folder() const { return folder_; }
-  std::string socket() const { return folder_ + "/d.sock"; }
+  const std::string& directory() const { return directory_; }
+  std::string socket() const { return directory_ + "/d.sock"; }
   // Runs warrenctl against this node; its output is in out() and err().
   int Ctl(std::vector<std::string> args);
   std::string out() const { return out_; }
@@ -89,7 +89,7 @@ class FakeNode {
   FakeNodeService node_service;
 
  private:
-  std::string folder_;
+  std::string directory_;
   std::unique_ptr<grpc::Server> server_;
   std::string out_;
   std::string err_;

@@ -39,7 +39,8 @@ absl::StatusOr<int> ListImages(Session& session) {
   return kExitOk;
 }
 
-// A file as it is, "-" for standard input, a folder as a tar made on the way.
+// A file as it is, "-" for standard input, a directory as a tar made on the
+// way.
 absl::Status Send(const std::string& path, const Client::Sink& sink) {
   if (path == "-") return CopyFd(STDIN_FILENO, sink);
   ASSIGN_OR_RETURN(const base::UniqueFd fd,
@@ -98,7 +99,8 @@ void AddImageCommands(CLI::App& app, Action* action) {
       "import", "put an OCI image layout into the daemon's store");
   auto path = std::make_shared<std::string>();
   auto reference = std::make_shared<std::string>();
-  import->add_option("PATH", *path, "tar file, layout folder, or - for stdin")
+  import
+      ->add_option("PATH", *path, "tar file, layout directory, or - for stdin")
       ->required();
   import->add_option("--ref", *reference, "name[:tag] it gets")->required();
   import->callback([action, path, reference] {

@@ -84,10 +84,10 @@ absl::Status Follow(Session& session, const std::string& id,
                     LogReader* reader) {
   const base::UniqueFd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!watch.valid()) return base::ErrnoError(errno, "inotify_init1");
-  const std::string folder = path.substr(0, path.rfind('/'));
-  if (::inotify_add_watch(watch.get(), folder.c_str(),
+  const std::string directory = path.substr(0, path.rfind('/'));
+  if (::inotify_add_watch(watch.get(), directory.c_str(),
                           IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
-    return base::ErrnoError(errno, absl::StrCat("watch ", folder));
+    return base::ErrnoError(errno, absl::StrCat("watch ", directory));
   }
   for (;;) {
     ASSIGN_OR_RETURN(const bool running, IsRunning(session, id));

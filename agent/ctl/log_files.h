@@ -7,8 +7,8 @@
 namespace warren::agent::ctl {
 
 // Removes the log files of containers that `run` made:
-// <root>/<pod>/<container>/<n>.log. The folders of container and pod go when
-// they are empty then. CRI leaves logs to the caller, a kubelet otherwise.
+// <root>/<pod>/<container>/<n>.log. The directories of container and pod go
+// when they are empty then. CRI leaves logs to the caller, a kubelet otherwise.
 // What is not there, or not a file, is left alone.
 void RemoveLogFiles(const std::vector<std::string>& paths);
 

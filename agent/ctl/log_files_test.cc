@@ -19,9 +19,10 @@ TEST(LogFiles, EmptyFoldersGoOthersStay) {
   std::string root = "/tmp/log_files_test.XXXXXX";
   ASSERT_NE(::mkdtemp(root.data()), nullptr);
   for (const char* name : {"one", "two"}) {
-    const base::UniqueFd folder =
+    const base::UniqueFd directory =
         base::MakeDirs(AT_FDCWD, root + "/pod/" + name, 0755).value();
-    ASSERT_TRUE(base::WriteFileAtomic(folder.get(), "0.log", "x", 0644).ok());
+    ASSERT_TRUE(
+        base::WriteFileAtomic(directory.get(), "0.log", "x", 0644).ok());
   }
   RemoveLogFiles({root + "/pod/one/0.log", root + "/other/0.log", "", "x"});
   EXPECT_THAT(base::ListDir(AT_FDCWD, root + "/pod").value(),

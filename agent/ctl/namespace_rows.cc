@@ -154,8 +154,8 @@ class RowBuilder {
     } else if (ns.kind() == "time" && !ns.is_host()) {
       Detail(absl::StrCat("boot time ", Offset(pod.boottime_offset_ns()),
                           ", monotonic ", Offset(pod.monotonic_offset_ns())));
-    } else if (ns.kind() == "pid" && pod.has_holder()) {
-      AddProcess(pod.holder(), 0);
+    } else if (ns.kind() == "pid" && pod.has_pod_init()) {
+      AddProcess(pod.pod_init(), 0);
     }
   }
 

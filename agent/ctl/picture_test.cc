@@ -149,13 +149,13 @@ TEST(Picture, HolderStandsInThePodsPidNamespace) {
   node::InspectPodSandboxResponse view = WebPod();
   AddNamespace(view.mutable_pod()->mutable_namespaces(), "pid", 4026532400,
                "pod", 4026532301);
-  node::Process* holder = view.mutable_pod()->mutable_holder();
-  holder->set_host_pid(77);
-  holder->set_inner_pid(1);
-  holder->set_host_uid(65536);
-  holder->set_command("warren-init");
+  node::Process* pod_init = view.mutable_pod()->mutable_pod_init();
+  pod_init->set_host_pid(77);
+  pod_init->set_inner_pid(1);
+  pod_init->set_host_uid(65536);
+  pod_init->set_command("pod-init");
   EXPECT_THAT(DrawPod(view, PictureStyle{}),
-              HasSubstr("+---------+ pid    1     uid 0    warren-init"));
+              HasSubstr("+---------+ pid    1     uid 0    pod-init"));
 }
 
 TEST(Picture, CommandLinesCannotDriveTheTerminal) {

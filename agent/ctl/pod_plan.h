@@ -80,7 +80,7 @@ absl::StatusOr<int64_t> ParseBytes(absl::string_view text);
 absl::Status CheckPlan(const PodPlan& plan);
 
 // The pod part of the requests. `uid` tells this pod from others of its name;
-// logs go to a folder of its own below `log_root`.
+// logs go to a directory of its own below `log_root`.
 cri::PodSandboxConfig ToPodConfig(const PodPlan& plan, const std::string& uid,
                                   const std::string& log_root);
 

@@ -190,7 +190,8 @@ void AddPodFlags(CLI::App* run, RunOptions* o) {
   run->add_option("--label", o->labels, "KEY=VALUE")->allow_extra_args(false);
   run->add_option("--annotation", o->annotations, "KEY=VALUE")
       ->allow_extra_args(false);
-  run->add_option("--log-root", o->log_root, "the pod's log folder goes here")
+  run->add_option("--log-root", o->log_root,
+                  "the pod's log directory goes here")
       ->capture_default_str();
 }
 

@@ -68,16 +68,16 @@ std::vector<std::string> HardenProcess() {
 }
 
 absl::StatusOr<base::UniqueFd> LockState(const std::string& state_dir) {
-  ASSIGN_OR_RETURN_IN(const base::UniqueFd folder,
+  ASSIGN_OR_RETURN_IN(const base::UniqueFd directory,
                       base::MakeDirs(AT_FDCWD, state_dir, 0700), state_dir);
-  ASSIGN_OR_RETURN_IN(
-      base::UniqueFd lock,
-      base::OpenAt(folder.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600),
-      absl::StrCat(state_dir, "/lock"));
+  ASSIGN_OR_RETURN_IN(base::UniqueFd lock,
+                      base::OpenAt(directory.get(), "lock",
+                                   O_RDWR | O_CREAT | O_NOFOLLOW, 0600),
+                      absl::StrCat(state_dir, "/lock"));
   if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
   if (errno == EWOULDBLOCK) {
     return absl::FailedPreconditionError(
-        absl::StrCat(state_dir, ": another warrend works with this folder"));
+        absl::StrCat(state_dir, ": another warrend works with this directory"));
   }
   return base::ErrnoError(errno, absl::StrCat("lock ", state_dir, "/lock"));
 }

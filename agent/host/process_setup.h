@@ -22,8 +22,9 @@ namespace warren::agent {
 // sentence each and is no error.
 std::vector<std::string> HardenProcess();
 
-// Makes the state folder (0700) and locks <state_dir>/lock until the result is
-// closed or the process ends. kFailedPrecondition when another daemon has it.
+// Makes the state directory (0700) and locks <state_dir>/lock until the result
+// is closed or the process ends. kFailedPrecondition when another daemon has
+// it.
 absl::StatusOr<base::UniqueFd> LockState(const std::string& state_dir);
 
 // SIGTERM and SIGINT. Blocks them in the constructor, so that every later

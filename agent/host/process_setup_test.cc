@@ -30,9 +30,9 @@ TEST(ProcessSetupTest, API_8_NoCoreDumpsAndNotDumpable) {
 }
 
 TEST(ProcessSetupTest, OneDaemonForEachStateFolder) {
-  char folder[] = "/tmp/warren-lock-XXXXXX";
-  ASSERT_NE(mkdtemp(folder), nullptr);
-  const std::string state = std::string(folder) + "/deep/state";
+  char directory[] = "/tmp/warren-lock-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string state = std::string(directory) + "/deep/state";
   {
     const absl::StatusOr<base::UniqueFd> first = LockState(state);
     ASSERT_TRUE(first.ok()) << first.status();
@@ -41,7 +41,7 @@ TEST(ProcessSetupTest, OneDaemonForEachStateFolder) {
     EXPECT_TRUE(LockState(state + "2").ok());
   }
   EXPECT_TRUE(LockState(state).ok());
-  EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder).ok());
+  EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory).ok());
 }
 
 }  // namespace

@@ -164,33 +164,33 @@ TEST(SelinuxLabel, LevelsAndPartsAreChecked) {
 
 class ModuleFiles : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(mkdtemp(folder_), nullptr); }
+  void SetUp() override { ASSERT_NE(mkdtemp(directory_), nullptr); }
   void TearDown() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
-  void Write(const std::string& folder, const std::string& name,
+  void Write(const std::string& directory, const std::string& name,
              const std::string& text) {
-    const std::string path = std::string(folder_) + "/" + folder;
+    const std::string path = std::string(directory_) + "/" + directory;
     ASSERT_TRUE(base::MakeDirs(AT_FDCWD, path, 0700).ok());
     auto file =
         base::OpenAt(AT_FDCWD, path + "/" + name, O_WRONLY | O_CREAT, 0600);
     ASSERT_TRUE(file.ok());
     ASSERT_TRUE(base::WriteFd(file->get(), text).ok());
   }
-  char folder_[64] = "/tmp/security_modules_test.XXXXXX";
+  char directory_[64] = "/tmp/security_modules_test.XXXXXX";
 };
 
 TEST_F(ModuleFiles, AreWhatTheKernelShows) {
-  SecurityModules none = ReadSecurityModules(folder_);
+  SecurityModules none = ReadSecurityModules(directory_);
   EXPECT_FALSE(none.apparmor);
   EXPECT_FALSE(none.selinux);
   Write("kernel/security/apparmor", "profiles",
         "docker-default (enforce)\na (b) (complain)\nunloaded\n\n");
-  EXPECT_TRUE(ReadSecurityModules(folder_).apparmor_profiles.empty())
+  EXPECT_TRUE(ReadSecurityModules(directory_).apparmor_profiles.empty())
       << "the module is not on";
   Write("module/apparmor/parameters", "enabled", "Y\n");
   Write("fs/selinux", "enforce", "0");
-  const SecurityModules both = ReadSecurityModules(folder_);
+  const SecurityModules both = ReadSecurityModules(directory_);
   EXPECT_TRUE(both.apparmor);
   EXPECT_TRUE(both.selinux);
   EXPECT_THAT(both.apparmor_profiles, ElementsAre("a (b)", "docker-default"));

@@ -33,9 +33,10 @@ absl::StatusOr<std::string> ReadSavedRanges(const std::string& state_dir) {
 
 absl::Status SaveRanges(const std::string& state_dir,
                         const std::string& ranges) {
-  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
                    base::OpenAt(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY));
-  return base::WriteFileAtomic(folder.get(), kRangesFile, ranges + "\n", 0600,
+  return base::WriteFileAtomic(directory.get(), kRangesFile, ranges + "\n",
+                               0600,
                                /*durable=*/true);
 }
 
@@ -82,7 +83,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
   node->containers_ = std::make_unique<ContainerManager>(
       node->parts_.runtime.get(), node->parts_.images.get(), node->store_.get(),
       clock, PolicyOf(options),
-      DevicePolicy{.cdi_folders = options.cdi_folders,
+      DevicePolicy{.cdi_directories = options.cdi_directories,
                    .belong_to_user = options.devices_belong_to_user});
   node->sandboxes_ = std::make_unique<PodSandboxManager>(
       node->parts_.runtime.get(), node->parts_.network.get(),

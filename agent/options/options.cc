@@ -78,7 +78,7 @@ void Declare(CLI::App* app, Flags* flags) {
   app->add_flag("--check-config", flags->check_config,
                 "check flags and file, do nothing");
   app->add_option("--root", flags->root,
-                  "folder to put before the default paths")
+                  "directory to put before the default paths")
       ->type_name("DIR");
   const auto forward = [&](const std::string& flag, const std::string& name,
                            const std::string& type, const std::string& what) {
@@ -97,7 +97,7 @@ void Declare(CLI::App* app, Flags* flags) {
           "trace, debug, info, warning or error");
 }
 
-// The default paths below another folder, for a second instance.
+// The default paths below another directory, for a second instance.
 absl::Status ApplyRoot(const std::string& root, Options* options) {
   for (const auto& [name, value] :
        {std::pair<std::string, std::string>("socket", options->socket),

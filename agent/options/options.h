@@ -22,7 +22,7 @@ namespace warren::agent {
 
 // Checked values; no further test is needed by who uses them.
 struct Options {
-  // Absolute paths. The socket's folder is made 0700, or 0750 with a group.
+  // Absolute paths. The socket's directory is made 0700, or 0750 with a group.
   std::string socket = "/run/warren/warrend.sock";
   // Members of this group may connect too; unset = root alone.
   std::optional<gid_t> socket_group;
@@ -58,8 +58,8 @@ struct Options {
   std::string apparmor_default_profile;
 
   // [devices]
-  // Where files that define CDI devices are; later folders win.
-  std::vector<std::string> cdi_folders = {"/etc/cdi", "/var/run/cdi"};
+  // Where files that define CDI devices are; later directories win.
+  std::vector<std::string> cdi_directories = {"/etc/cdi", "/var/run/cdi"};
   // Owner of a container's devices: as on the host, or run_as_user and
   // run_as_group of its security context.
   bool devices_belong_to_user = false;

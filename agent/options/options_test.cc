@@ -14,7 +14,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-absl::StatusOr<CommandLine> Parse(std::vector<const char*> arguments) {
+absl::StatusOr<CommandLine> ParseArguments(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "warrend");
   return ParseCommandLine(static_cast<int>(arguments.size()), arguments.data());
 }
@@ -27,7 +27,7 @@ std::string ConfigError(const std::string& text) {
 }
 
 TEST(OptionsTest, DefaultsAreThoseOfTheManual) {
-  const absl::StatusOr<CommandLine> line = Parse({});
+  const absl::StatusOr<CommandLine> line = ParseArguments({});
   ASSERT_TRUE(line.ok()) << line.status();
   const Options& options = line->options;
   EXPECT_EQ(options.socket, "/run/warren/warrend.sock");
@@ -89,7 +89,7 @@ owner = "user"
   EXPECT_EQ(options.mtu, 1400);
   EXPECT_EQ(options.table, "pods_1");
   EXPECT_EQ(options.default_image, "");
-  EXPECT_EQ(options.cdi_folders, std::vector<std::string>{"/a/cdi"});
+  EXPECT_EQ(options.cdi_directories, std::vector<std::string>{"/a/cdi"});
   EXPECT_TRUE(options.devices_belong_to_user);
 }
 
@@ -163,8 +163,8 @@ TEST(OptionsTest, FlagsWinOverFileAndRootMovesDefaults) {
   ASSERT_GE(fd, 0);
   std::ofstream(path) << "state_dir = \"/from/file\"\nlog_level = \"error\"\n";
   const absl::StatusOr<CommandLine> line =
-      Parse({"--config", path, "--root", "/alt", "--log-level", "debug",
-             "--check-config"});
+      ParseArguments({"--config", path, "--root", "/alt", "--log-level",
+                      "debug", "--check-config"});
   close(fd);
   unlink(path);
   ASSERT_TRUE(line.ok()) << line.status();
@@ -176,17 +176,18 @@ TEST(OptionsTest, FlagsWinOverFileAndRootMovesDefaults) {
 }
 
 TEST(OptionsTest, BadFlagsAreErrors) {
-  EXPECT_FALSE(Parse({"--nonsense"}).ok());
-  EXPECT_FALSE(Parse({"extra"}).ok());
-  EXPECT_FALSE(Parse({"--socket", "relative"}).ok());
-  EXPECT_FALSE(Parse({"--config", "/nonexistent/w.toml"}).ok());
-  EXPECT_FALSE(Parse({"--socket", ("/" + std::string(120, 'x')).c_str()}).ok());
-  EXPECT_FALSE(Parse({"--state-dir", "/a", "--run-dir", "/a"}).ok());
+  EXPECT_FALSE(ParseArguments({"--nonsense"}).ok());
+  EXPECT_FALSE(ParseArguments({"extra"}).ok());
+  EXPECT_FALSE(ParseArguments({"--socket", "relative"}).ok());
+  EXPECT_FALSE(ParseArguments({"--config", "/nonexistent/w.toml"}).ok());
+  EXPECT_FALSE(
+      ParseArguments({"--socket", ("/" + std::string(120, 'x')).c_str()}).ok());
+  EXPECT_FALSE(ParseArguments({"--state-dir", "/a", "--run-dir", "/a"}).ok());
 }
 
 TEST(OptionsTest, HelpAndVersionAreOutput) {
-  EXPECT_THAT(Parse({"--help"})->output, HasSubstr("--check-config"));
-  EXPECT_THAT(Parse({"--version"})->output, HasSubstr(WARREN_VERSION));
+  EXPECT_THAT(ParseArguments({"--help"})->output, HasSubstr("--check-config"));
+  EXPECT_THAT(ParseArguments({"--version"})->output, HasSubstr(WARREN_VERSION));
 }
 
 }  // namespace

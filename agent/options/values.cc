@@ -196,15 +196,15 @@ absl::StatusOr<std::string> Profile(const OptionValue& value) {
   return text;
 }
 
-absl::StatusOr<std::vector<std::string>> Folders(const OptionValue& value) {
+absl::StatusOr<std::vector<std::string>> Directories(const OptionValue& value) {
   const auto* list = std::get_if<std::vector<std::string>>(&value);
   if (list == nullptr) return Bad("must be a list of paths");
-  std::vector<std::string> folders;
+  std::vector<std::string> directories;
   for (const std::string& text : *list) {
     ASSIGN_OR_RETURN(std::string path, Path(text));
-    folders.push_back(std::move(path));
+    directories.push_back(std::move(path));
   }
-  return folders;
+  return directories;
 }
 
 absl::StatusOr<bool> BelongToUser(const OptionValue& value) {
@@ -255,7 +255,7 @@ const std::map<std::string, Setter>& Setters() {
       {"network.bridge", Into(Bridge, &Options::bridge)},
       {"network.mtu", Into(Mtu, &Options::mtu)},
       {"network.table", Into(Table, &Options::table)},
-      {"devices.cdi_spec_dirs", Into(Folders, &Options::cdi_folders)},
+      {"devices.cdi_spec_dirs", Into(Directories, &Options::cdi_directories)},
       {"devices.owner", Into(BelongToUser, &Options::devices_belong_to_user)},
       {"image.default_image", Into(OptionalPath, &Options::default_image)},
   };
@@ -279,7 +279,7 @@ absl::Status CheckOptions(const Options& options) {
                             sizeof(sockaddr_un::sun_path) - 1, " bytes"));
   }
   if (options.state_dir == options.run_dir) {
-    return Bad("state_dir and run_dir must be different folders");
+    return Bad("state_dir and run_dir must be different directories");
   }
   return absl::OkStatus();
 }

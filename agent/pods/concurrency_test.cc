@@ -146,7 +146,7 @@ void Operate(CoreNode* node, Model* model, std::mt19937* random) {
 }
 
 TEST(Concurrency, REL_6_RandomOperationsAgainstAModel) {
-  test::StateFolder state;
+  test::StateDirectory state;
   CoreNode node(state.path());
   Model model;
   std::atomic<bool> done{false};
@@ -175,7 +175,7 @@ TEST(Concurrency, REL_6_RandomOperationsAgainstAModel) {
 }
 
 TEST(Concurrency, REL_6_OneNameIsOnePod) {
-  test::StateFolder state;
+  test::StateDirectory state;
   CoreNode node(state.path());
   for (int round = 0; round < 20; ++round) {
     std::array<std::string, kThreads> ids;
@@ -191,7 +191,7 @@ TEST(Concurrency, REL_6_OneNameIsOnePod) {
 }
 
 TEST(Concurrency, StopAndStartOfOnePodLeaveNothingRunning) {
-  test::StateFolder state;
+  test::StateDirectory state;
   CoreNode node(state.path());
   for (int round = 0; round < 40; ++round) {
     const std::string pod = node.MustRunPod("web");
@@ -214,7 +214,7 @@ TEST(Concurrency, StopAndStartOfOnePodLeaveNothingRunning) {
 }
 
 TEST(Concurrency, ManyStopsOfOneContainer) {
-  test::StateFolder state;
+  test::StateDirectory state;
   CoreNode node(state.path());
   const std::string pod = node.MustRunPod("web");
   for (int round = 0; round < 20; ++round) {

@@ -24,8 +24,9 @@ void ContainerManager::OnExit(const std::string& id,
     }
   };
   // The exit is a fact; exit.pb tells the next agent if the record cannot.
-  store_->Problem(absl::StrCat("record of container ", id),
-                  (*container)->Update(Container::Write::kMight, apply));
+  store_->Problem(
+      absl::StrCat("record of container ", id),
+      (*container)->Update(Container::Write::kFactEvenUnrecorded, apply));
   if ((*container)->Get()->spec->pid != runtime::NamespaceMode::kContainer) {
     leftovers_->Add(*container);
   }

@@ -75,7 +75,7 @@ ContainerManager::ContainerManager(runtime::Runtime* runtime,
       clock_(clock),
       policy_(std::move(policy)),
       devices_belong_to_user_(devices.belong_to_user),
-      cdi_(std::move(devices.cdi_folders)),
+      cdi_(std::move(devices.cdi_directories)),
       leftovers_(std::make_unique<LeftoverKiller>(runtime, store)),
       exits_(std::make_shared<ExitDoor>()) {
   exits_->manager = this;
@@ -148,12 +148,13 @@ absl::Status ContainerManager::Build(const ContainerPtr& container,
   if (undone.ok()) undone = store_->Erase(container);
   if (undone.ok()) return status;
   // It stays listed as EXITED until Remove succeeds (REL-7).
-  store_->Problem(
-      absl::StrCat("record of container ", container->id()),
-      container->Update(Container::Write::kMight, [&](ContainerState* state) {
-        return SetStartFailed(status.message(), clock_->RealNow(),
-                              &state->record);
-      }));
+  store_->Problem(absl::StrCat("record of container ", container->id()),
+                  container->Update(Container::Write::kFactEvenUnrecorded,
+                                    [&](ContainerState* state) {
+                                      return SetStartFailed(status.message(),
+                                                            clock_->RealNow(),
+                                                            &state->record);
+                                    }));
   store_->Publish(container);
   return absl::Status(
       status.code(),
@@ -194,8 +195,8 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   const auto spec =
       std::make_shared<const runtime::ContainerSpec>(converted.spec);
   timer.Done("resolve");
-  RETURN_IF_ERROR(
-      container->Update(Container::Write::kMust, [&](ContainerState* state) {
+  RETURN_IF_ERROR(container->Update(
+      Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         state->spec = spec;
         state->hold = *std::move(hold);
         Put(volume_holds, &state->record);
@@ -211,8 +212,8 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   undo->Push("remove the container",
              [this, spec] { return runtime_->RemoveContainer(*spec); });
   timer.Done("rootfs");
-  RETURN_IF_ERROR(
-      container->Update(Container::Write::kMust, [&](ContainerState* state) {
+  RETURN_IF_ERROR(container->Update(
+      Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         Put(facts, &state->record);
         return Advance(&state->record, record::CREATED);
       }));
@@ -262,8 +263,8 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
   RETURN_IF_ERROR(CheckPodReady(*pod));
   runtime::ContainerSpec target = *state->spec;
   RETURN_IF_ERROR(ResolvePidTarget(pod->id(), &target));
-  RETURN_IF_ERROR(
-      container->Update(Container::Write::kMust, [](ContainerState* next) {
+  RETURN_IF_ERROR(container->Update(
+      Container::Write::kRecordedOrNothing, [](ContainerState* next) {
         return Advance(&next->record, record::STARTING);
       }));
   timer.Done("start intent");
@@ -279,8 +280,9 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
     if (!next->early_exit.has_value()) return absl::OkStatus();
     return SetExited(*next->early_exit, now, &next->record);
   };
-  store_->Problem(absl::StrCat("record of container ", container->id()),
-                  container->Update(Container::Write::kMight, apply));
+  store_->Problem(
+      absl::StrCat("record of container ", container->id()),
+      container->Update(Container::Write::kFactEvenUnrecorded, apply));
   if (started.ok()) return absl::OkStatus();
   // Whatever came up of it must not stay.
   store_->Problem("kill after a failed start",

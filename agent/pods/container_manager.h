@@ -27,7 +27,7 @@ class LeftoverKiller;
 
 // What an operator says about devices.
 struct DevicePolicy {
-  std::vector<std::string> cdi_folders;  // later ones win
+  std::vector<std::string> cdi_directories;  // later ones win
   bool belong_to_user = false;  // the owner of config.devices is run_as_user
 };
 

@@ -44,7 +44,7 @@ class ContainerManagerTest : public testing::Test {
                 IsEmpty());
   }
 
-  test::StateFolder state_;
+  test::StateDirectory state_;
   CoreNode node_{state_.path()};
   std::string pod_;
 };

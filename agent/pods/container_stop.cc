@@ -30,34 +30,6 @@ bool IsRunning(const Container& container) {
 
 }  // namespace
 
-bool Container::JoinStop(int64_t kill_at) {
-  bool first = false;
-  {
-    const std::lock_guard<std::mutex> lock(stop_mutex_);
-    first = stop_waiters_++ == 0;
-  }
-  HastenStop(kill_at);
-  return first;
-}
-
-void Container::HastenStop(int64_t kill_at) {
-  {
-    const std::lock_guard<std::mutex> lock(stop_mutex_);
-    kill_at_ = std::min(kill_at_, kill_at);
-  }
-  Wake();
-}
-
-void Container::LeaveStop() {
-  const std::lock_guard<std::mutex> lock(stop_mutex_);
-  if (--stop_waiters_ == 0) kill_at_ = INT64_MAX;
-}
-
-int64_t Container::kill_at() const {
-  const std::lock_guard<std::mutex> lock(stop_mutex_);
-  return kill_at_;
-}
-
 absl::Status ContainerManager::Stop(const std::string& id,
                                     int64_t timeout_seconds,
                                     const CallContext& call) {
@@ -149,19 +121,21 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
     container->WaitForChange(seen, kPoll);
   }
   // As with a sandbox, a full disk must not keep it from going (REL-15).
-  store_->Problem(
-      absl::StrCat("record of container ", container->id()),
-      container->Update(Container::Write::kMight, [](ContainerState* state) {
-        return Advance(&state->record, record::REMOVING);
-      }));
+  store_->Problem(absl::StrCat("record of container ", container->id()),
+                  container->Update(Container::Write::kFactEvenUnrecorded,
+                                    [](ContainerState* state) {
+                                      return Advance(&state->record,
+                                                     record::REMOVING);
+                                    }));
   RETURN_IF_ERROR_IN(runtime_->RemoveContainer(*container->Get()->spec),
                      "remove the container");
   RETURN_IF_ERROR(store_->Erase(container));
   // Somebody may still look at the object; the layers are free already.
-  return container->Update(Container::Write::kNot, [](ContainerState* state) {
-    state->hold.reset();
-    return absl::OkStatus();
-  });
+  return container->Update(Container::Write::kNotInRecord,
+                           [](ContainerState* state) {
+                             state->hold.reset();
+                             return absl::OkStatus();
+                           });
 }
 
 absl::Status ContainerManager::KillAll(const std::string& sandbox_id,

@@ -29,7 +29,7 @@ class ContainerStopTest : public testing::Test {
     while (node_.runtime.signals().size() < count) std::this_thread::yield();
   }
 
-  test::StateFolder state_;
+  test::StateDirectory state_;
   CoreNode node_{state_.path()};
   std::string pod_;
 };

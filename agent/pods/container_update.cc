@@ -98,8 +98,8 @@ absl::Status ContainerManager::UpdateResources(
   ASSIGN_OR_RETURN(runtime::Resources limits,
                    ConvertResources("linux", merged));
   limits.oom_score_adj = before->spec->resources.oom_score_adj;
-  RETURN_IF_ERROR(
-      container->Update(Container::Write::kMust, [&](ContainerState* state) {
+  RETURN_IF_ERROR(container->Update(
+      Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         *state->record.mutable_pending_resources() = merged;
         return absl::OkStatus();
       }));
@@ -108,15 +108,16 @@ absl::Status ContainerManager::UpdateResources(
       runtime_->UpdateResources(container->id(), old_limits, limits);
   if (status.ok()) {
     status = container->Update(
-        Container::Write::kMust,
+        Container::Write::kRecordedOrNothing,
         [&](ContainerState* state) { return Commit(merged, limits, state); });
     if (status.ok()) return status;
     store_->Problem(
         absl::StrCat("take an update of container ", container->id(), " back"),
         runtime_->UpdateResources(container->id(), limits, old_limits));
   }
-  store_->Problem(absl::StrCat("record of container ", container->id()),
-                  container->Update(Container::Write::kMight, ClearIntent));
+  store_->Problem(
+      absl::StrCat("record of container ", container->id()),
+      container->Update(Container::Write::kFactEvenUnrecorded, ClearIntent));
   return base::Annotate(status, "update resources");
 }
 
@@ -124,7 +125,8 @@ absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
   const auto state = container->Get();
   if (!state->record.has_pending_resources()) return absl::OkStatus();
   if (!CheckUpdatable(state->record).ok()) {
-    return container->Update(Container::Write::kMight, ClearIntent);
+    return container->Update(Container::Write::kFactEvenUnrecorded,
+                             ClearIntent);
   }
   const cri::LinuxContainerResources& pending =
       state->record.pending_resources();
@@ -135,15 +137,16 @@ absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
   const absl::Status back =
       runtime_->UpdateResources(container->id(), limits, old_limits);
   if (back.ok()) {
-    return container->Update(Container::Write::kMight, ClearIntent);
+    return container->Update(Container::Write::kFactEvenUnrecorded,
+                             ClearIntent);
   }
   // More may be in use by now than the old limits allow: then forward.
   if (!runtime_->UpdateResources(container->id(), old_limits, limits).ok()) {
     return back;  // the intent stays, for the next agent
   }
-  return container->Update(Container::Write::kMight, [&](ContainerState* next) {
-    return Commit(pending, limits, next);
-  });
+  return container->Update(
+      Container::Write::kFactEvenUnrecorded,
+      [&](ContainerState* next) { return Commit(pending, limits, next); });
 }
 
 }  // namespace warren::agent

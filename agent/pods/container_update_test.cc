@@ -21,7 +21,7 @@ using test::CoreNode;
 using test::FakeKernel;
 using test::Remains;
 using test::Revive;
-using test::StateFolder;
+using test::StateDirectory;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
@@ -60,7 +60,7 @@ class ContainerUpdateTest : public testing::Test {
   }
   Remains Die() { return Bury(std::move(node_), state_.path()); }
 
-  StateFolder state_;
+  StateDirectory state_;
   std::unique_ptr<CoreNode> node_ = std::make_unique<CoreNode>(state_.path());
   std::string pod_;
 };
@@ -177,7 +177,8 @@ TEST_F(ContainerUpdateTest, REL_3_AnUpdateCutShortIsTakenBack) {
   node_->faults.Observe([&](const std::string& step) {
     if (step != "Runtime.UpdateResources") return;
     for (int copy = 0; copy < 2; ++copy) {
-      crashes.push_back({StateFolder::CopyOf(state_.path()), node_->kernel()});
+      crashes.push_back(
+          {StateDirectory::CopyOf(state_.path()), node_->kernel()});
     }
   });
   EXPECT_TRUE(Update(id, "cpu_shares: 20 memory_limit_in_bytes: 7").ok());
@@ -205,15 +206,15 @@ TEST_F(ContainerUpdateTest, REL_3_AnUpdateCutShortIsTakenBack) {
 
 TEST_F(ContainerUpdateTest, REL_15_ADiskThatFailsChangesNothing) {
   const std::string id = Create("cpu_shares: 10");
-  const std::string folder = state_.path() + "/containers/" + id;
+  const std::string directory = state_.path() + "/containers/" + id;
   bool spoilt = false;
   // Behind the kernel's change: it is taken back.
   node_->faults.Observe([&](const std::string& step) {
     if (step != "Runtime.UpdateResources" || spoilt) return;
     spoilt = true;
     EXPECT_EQ(InKernel(id).cpu_shares, 20);
-    std::filesystem::remove_all(folder);
-    std::ofstream(folder) << "in the way";
+    std::filesystem::remove_all(directory);
+    std::ofstream(directory) << "in the way";
   });
   EXPECT_FALSE(Update(id, "cpu_shares: 20").ok());
   EXPECT_EQ(InKernel(id).cpu_shares, 10);

@@ -19,7 +19,7 @@ using test::FakeKernel;
 using test::Remains;
 using test::RemoveAll;
 using test::Revive;
-using test::StateFolder;
+using test::StateDirectory;
 using ::testing::IsEmpty;
 
 class CrashTest : public testing::Test {
@@ -55,12 +55,12 @@ class CrashTest : public testing::Test {
 };
 
 TEST_F(CrashTest, REL_3_EveryCrashPointRecovers) {
-  StateFolder state;
+  StateDirectory state;
   CoreNode node(state.path());
   std::vector<std::pair<std::string, Remains>> crashes;
   Live(&node, [&](const std::string& point) {
     crashes.emplace_back(
-        point, Remains{StateFolder::CopyOf(state.path()), node.kernel()});
+        point, Remains{StateDirectory::CopyOf(state.path()), node.kernel()});
   });
   EXPECT_GE(crashes.size(), 18u);
   for (const auto& [point, remains] : crashes) {
@@ -118,18 +118,18 @@ TEST_F(CrashTest, REL_3_EveryCrashPointRecovers) {
 }
 
 TEST_F(CrashTest, REL_3_ACrashDuringRecoveryRecoversToo) {
-  StateFolder state;
+  StateDirectory state;
   CoreNode node(state.path());
   std::vector<Remains> crashes;
   Live(&node, [&](const std::string&) {
-    crashes.push_back({StateFolder::CopyOf(state.path()), node.kernel()});
+    crashes.push_back({StateDirectory::CopyOf(state.path()), node.kernel()});
   });
   for (const Remains& first : crashes) {
     const auto next = Revive(first);
     std::vector<Remains> seconds;
     next->faults.Observe([&](const std::string&) {
       seconds.push_back(
-          {StateFolder::CopyOf(first.state->path()), next->kernel()});
+          {StateDirectory::CopyOf(first.state->path()), next->kernel()});
     });
     ASSERT_TRUE(next->Reconcile().ok());
     next->faults.Observe(nullptr);
@@ -146,7 +146,7 @@ TEST_F(CrashTest, REL_7_EveryStepFailingOnceThenTwice) {
   // Which steps does a life take?
   std::set<std::string> steps;
   {
-    StateFolder state;
+    StateDirectory state;
     CoreNode node(state.path());
     Live(&node, [](const std::string&) {});
     for (const std::string& step : node.faults.calls()) steps.insert(step);
@@ -155,7 +155,7 @@ TEST_F(CrashTest, REL_7_EveryStepFailingOnceThenTwice) {
   for (const std::string& step : steps) {
     for (int times : {1, 2}) {
       SCOPED_TRACE(step + " x " + std::to_string(times));
-      StateFolder state;
+      StateDirectory state;
       CoreNode node(state.path());
       node.faults.Fail(step, times);
       for (int attempt = 0; attempt < 3; ++attempt) {

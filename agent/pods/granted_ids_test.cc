@@ -17,7 +17,7 @@ using test::CoreNode;
 using test::ExpectClean;
 using test::FakeKernel;
 using test::Remains;
-using test::StateFolder;
+using test::StateDirectory;
 
 constexpr uint32_t kStart = 1 << 24;
 constexpr IdSpan kPool = {kStart, 3 * kIdsOfAPod};
@@ -49,7 +49,7 @@ cri::RunPodSandboxRequest Chosen(const std::string& name, uint32_t start) {
 }
 
 TEST(GrantedIds, EachPodHasItsOwnUntilThereAreNone) {
-  StateFolder state;
+  StateDirectory state;
   const auto node = Node(state.path());
   std::map<uint32_t, std::string> owners;
   for (const char* name : {"a", "b", "c"}) {
@@ -75,7 +75,7 @@ TEST(GrantedIds, EachPodHasItsOwnUntilThereAreNone) {
 }
 
 TEST(GrantedIds, ContainersLiveInThem) {
-  StateFolder state;
+  StateDirectory state;
   const auto node = Node(state.path());
   const std::string pod = node->MustRunPod("a");
   const std::string id = node->MustStart(pod, "app");
@@ -89,13 +89,13 @@ TEST(GrantedIds, ContainersLiveInThem) {
 }
 
 TEST(GrantedIds, NobodyIsGrantedAnythingUnlessConfigured) {
-  StateFolder state;
+  StateDirectory state;
   const auto node = Node(state.path(), {}, false);
   EXPECT_EQ(RootOf(*node, node->MustRunPod("a")), 0u);
 }
 
 TEST(GrantedIds, RangesThatAKubeletChoseAreLeftAlone) {
-  StateFolder state;
+  StateDirectory state;
   const auto node = Node(state.path());
   ASSERT_TRUE(node->sandboxes->Run(Chosen("k", kStart + kIdsOfAPod), {}).ok());
   const std::string a = node->MustRunPod("a");
@@ -112,7 +112,7 @@ TEST(GrantedIds, RangesThatAKubeletChoseAreLeftAlone) {
 }
 
 TEST(GrantedIds, AFailedPodGivesThemBackAndAHalfUndoneOneKeepsThem) {
-  StateFolder state;
+  StateDirectory state;
   const auto node = Node(state.path());
   for (int i = 0; i < 5; ++i) {
     node->faults.Fail("Runtime.CreateSandbox");
@@ -133,13 +133,13 @@ TEST(GrantedIds, AFailedPodGivesThemBackAndAHalfUndoneOneKeepsThem) {
 }
 
 TEST(GrantedIds, REL_3_NoneIsLostOrDoubledByACrash) {
-  StateFolder state;
+  StateDirectory state;
   const auto node = Node(state.path());
   node->MustRunPod("stays");
   std::vector<std::pair<std::string, Remains>> crashes;
   const auto observe = [&](const std::string& point) {
     crashes.emplace_back(
-        point, Remains{StateFolder::CopyOf(state.path()), node->kernel()});
+        point, Remains{StateDirectory::CopyOf(state.path()), node->kernel()});
   };
   node->faults.Observe(observe);
   const std::string pod = node->MustRunPod("web");

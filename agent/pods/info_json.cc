@@ -118,7 +118,7 @@ std::string SandboxInfo(const PodSandboxState& state, const Timings& timings) {
   for (const std::string& text : state.record.lease_addresses()) {
     addresses.push_back(text);
   }
-  return Dump({{"pid", state.record.holder().pid()},
+  return Dump({{"pid", state.record.pod_init().pid()},
                {"runtimeHandler", state.record.runtime_handler()},
                {"hostname", state.spec->hostname},
                {"firstHostId", state.spec->uid_mappings.empty()

@@ -61,7 +61,7 @@ void Put(const runtime::SandboxView& view, node::PodSandboxView* out) {
   out->set_boottime_offset_ns(view.time_offsets.boottime_ns);
   out->set_monotonic_offset_ns(view.time_offsets.monotonic_ns);
   out->set_cgroup_parent(view.cgroup_parent);
-  if (!view.holder.empty()) Put(view.holder[0], out->mutable_holder());
+  if (!view.pod_init.empty()) Put(view.pod_init[0], out->mutable_pod_init());
 }
 
 void Put(const netplugin::NetnsView& view, node::PodSandboxView* out) {

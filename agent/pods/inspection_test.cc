@@ -17,7 +17,7 @@ class InspectionTest : public testing::Test {
     return InspectPodSandbox(id, *node_.store, &node_.runtime, &node_.network);
   }
 
-  test::StateFolder state_;
+  test::StateDirectory state_;
   test::CoreNode node_{state_.path()};
 };
 

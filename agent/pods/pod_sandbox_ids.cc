@@ -34,13 +34,15 @@ absl::Status PodSandboxManager::TakeIds(const PodSandboxPtr& sandbox,
                    ConvertSandbox(sandbox->id(), config,
                                   ReadHostFacts(*clock_, policy_), granted));
   // Not written here: the intent that follows is, before anything is made.
-  return sandbox->Update(PodSandbox::Write::kNot, [&](PodSandboxState* next) {
-    next->spec = std::make_shared<const runtime::SandboxSpec>(std::move(spec));
-    record::IdRange* range = next->record.mutable_granted_ids();
-    range->set_start(granted.host_id);
-    range->set_length(granted.length);
-    return absl::OkStatus();
-  });
+  return sandbox->Update(
+      PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {
+        next->spec =
+            std::make_shared<const runtime::SandboxSpec>(std::move(spec));
+        record::IdRange* range = next->record.mutable_granted_ids();
+        range->set_start(granted.host_id);
+        range->set_length(granted.length);
+        return absl::OkStatus();
+      });
 }
 
 void PodSandboxManager::RestoreIds(const PodSandboxPtr& sandbox) {

@@ -107,11 +107,12 @@ absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
   // Never invisible residue (REL-7): it stays listed until Remove succeeds, and
   // whatever is left of it may still use its ids.
   RestoreIds(sandbox);
-  store_->Problem(
-      absl::StrCat("record of pod sandbox ", sandbox->id()),
-      sandbox->Update(PodSandbox::Write::kMight, [](PodSandboxState* state) {
-        return Advance(&state->record, record::EXITED);
-      }));
+  store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
+                  sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
+                                  [](PodSandboxState* state) {
+                                    return Advance(&state->record,
+                                                   record::EXITED);
+                                  }));
   store_->Publish(sandbox);
   return WithSequel(status,
                     "what was made so far could not be undone: ", undone);
@@ -129,15 +130,15 @@ absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
                         "take an address for the pod");
     undo->Push("give the pod's network back",
                [this, sandbox] { return TearDownNetwork(sandbox); });
-    RETURN_IF_ERROR(
-        sandbox->Update(PodSandbox::Write::kNot, [&](PodSandboxState* state) {
-          state->lease = lease;
-          return absl::OkStatus();
-        }));
+    RETURN_IF_ERROR(sandbox->Update(PodSandbox::Write::kNotInRecord,
+                                    [&](PodSandboxState* state) {
+                                      state->lease = lease;
+                                      return absl::OkStatus();
+                                    }));
     timer.Done("lease");
   }
-  RETURN_IF_ERROR(
-      sandbox->Update(PodSandbox::Write::kMust, [&](PodSandboxState* state) {
+  RETURN_IF_ERROR(sandbox->Update(
+      PodSandbox::Write::kRecordedOrNothing, [&](PodSandboxState* state) {
         Put(lease, &state->record);
         state->record.set_network_ready(own_network);
         return absl::OkStatus();
@@ -157,8 +158,8 @@ absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
                         "connect the pod to the network");
     timer.Done("network");
   }
-  RETURN_IF_ERROR(
-      sandbox->Update(PodSandbox::Write::kMust, [&](PodSandboxState* state) {
+  RETURN_IF_ERROR(sandbox->Update(
+      PodSandbox::Write::kRecordedOrNothing, [&](PodSandboxState* state) {
         Put(facts, &state->record);
         state->record.set_host_ifname(attachment.host_ifname);
         return Advance(&state->record, record::RUNNING);

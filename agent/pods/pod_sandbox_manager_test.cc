@@ -44,7 +44,7 @@ class PodSandboxManagerTest : public testing::Test {
     EXPECT_EQ(node->images.holds(), 0);
   }
 
-  test::StateFolder state_;
+  test::StateDirectory state_;
   CoreNode node_{state_.path()};
 };
 

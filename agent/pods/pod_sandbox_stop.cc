@@ -34,11 +34,11 @@ void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,
   // A fact whatever the disk says: with no byte left, stopping must still
   // work (REL-15), and a record that lags behind is caught up at the next
   // start.
-  store_->Problem(
-      absl::StrCat("record of pod sandbox ", sandbox->id()),
-      sandbox->Update(PodSandbox::Write::kMight, [&](PodSandboxState* state) {
-        return Advance(&state->record, phase);
-      }));
+  store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
+                  sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
+                                  [&](PodSandboxState* state) {
+                                    return Advance(&state->record, phase);
+                                  }));
 }
 
 absl::Status PodSandboxManager::TearDownNetwork(const PodSandboxPtr& sandbox) {
@@ -58,10 +58,11 @@ absl::Status PodSandboxManager::TearDownNetwork(const PodSandboxPtr& sandbox) {
   };
   // A record that was never written stays unwritten.
   const bool recorded = state->record.lease_addresses_size() > 0;
-  store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
-                  sandbox->Update(recorded ? PodSandbox::Write::kMight
-                                           : PodSandbox::Write::kNot,
-                                  forget));
+  store_->Problem(
+      absl::StrCat("record of pod sandbox ", sandbox->id()),
+      sandbox->Update(recorded ? PodSandbox::Write::kFactEvenUnrecorded
+                               : PodSandbox::Write::kNotInRecord,
+                      forget));
   return absl::OkStatus();
 }
 
@@ -80,12 +81,13 @@ absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
   if (!result.ok()) return result;
   // The last process and the namespace itself are gone. Files that the pod
   // made in its own root carry no id of the node (idmapped), or lie below a
-  // folder that nobody else gets (chowned).
+  // directory that nobody else gets (chowned).
   GiveIdsBack(sandbox);
-  return sandbox->Update(PodSandbox::Write::kNot, [](PodSandboxState* next) {
-    next->stopped = true;
-    return absl::OkStatus();
-  });
+  return sandbox->Update(PodSandbox::Write::kNotInRecord,
+                         [](PodSandboxState* next) {
+                           next->stopped = true;
+                           return absl::OkStatus();
+                         });
 }
 
 absl::Status PodSandboxManager::RemoveLocked(const PodSandboxPtr& sandbox,
@@ -107,15 +109,16 @@ absl::Status PodSandboxManager::UpdateResources(
   if (sandbox->gone()) {
     return absl::NotFoundError("the pod sandbox was removed meanwhile");
   }
-  return sandbox->Update(PodSandbox::Write::kMust, [&](PodSandboxState* state) {
-    if (request.has_overhead()) {
-      *state->record.mutable_overhead() = request.overhead();
-    }
-    if (request.has_resources()) {
-      *state->record.mutable_resources() = request.resources();
-    }
-    return absl::OkStatus();
-  });
+  return sandbox->Update(
+      PodSandbox::Write::kRecordedOrNothing, [&](PodSandboxState* state) {
+        if (request.has_overhead()) {
+          *state->record.mutable_overhead() = request.overhead();
+        }
+        if (request.has_resources()) {
+          *state->record.mutable_resources() = request.resources();
+        }
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace warren::agent

@@ -71,12 +71,13 @@ void Reconciler::Restore() {
     runtime::SandboxSpec bare;
     bare.id = sandbox->id();
     Try("restore",
-        sandbox->Update(PodSandbox::Write::kNot, [&](PodSandboxState* next) {
-          next->spec = std::make_shared<const runtime::SandboxSpec>(
-              spec.ok() ? *std::move(spec) : std::move(bare));
-          if (lease.ok()) next->lease = *std::move(lease);
-          return absl::OkStatus();
-        }));
+        sandbox->Update(
+            PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {
+              next->spec = std::make_shared<const runtime::SandboxSpec>(
+                  spec.ok() ? *std::move(spec) : std::move(bare));
+              if (lease.ok()) next->lease = *std::move(lease);
+              return absl::OkStatus();
+            }));
     sandboxes_->RestoreIds(sandbox);
   }
   for (const ContainerPtr& container : store_->Containers()) {
@@ -111,13 +112,14 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
   Try("hold the volumes of container " + Short(container->id()),
       volumes.status());
   Try("restore",
-      container->Update(Container::Write::kNot, [&](ContainerState* next) {
-        if (volumes.ok()) next->volume_holds = *std::move(volumes);
-        next->spec =
-            std::make_shared<const runtime::ContainerSpec>(std::move(spec));
-        next->hold = std::move(hold);
-        return absl::OkStatus();
-      }));
+      container->Update(
+          Container::Write::kNotInRecord, [&](ContainerState* next) {
+            if (volumes.ok()) next->volume_holds = *std::move(volumes);
+            next->spec =
+                std::make_shared<const runtime::ContainerSpec>(std::move(spec));
+            next->hold = std::move(hold);
+            return absl::OkStatus();
+          }));
 }
 
 void Reconciler::ApplyContainers(const ReconcilePlan& plan) {
@@ -160,9 +162,10 @@ void Reconciler::EndContainer(const ContainerPtr& container,
   if (container->Get()->record.finished_at_ns() != 0) return;
   ++report_.exits_found;
   Try("record the end of container " + Short(container->id()),
-      container->Update(Container::Write::kMight, [&](ContainerState* next) {
-        return SetLost(message, clock_->RealNow(), &next->record);
-      }));
+      container->Update(
+          Container::Write::kFactEvenUnrecorded, [&](ContainerState* next) {
+            return SetLost(message, clock_->RealNow(), &next->record);
+          }));
 }
 
 void Reconciler::AdoptContainer(const ContainerPtr& container) {
@@ -184,7 +187,7 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
   if (adopted->liveness == runtime::ContainerLiveness::kRunning) {
     ++report_.containers_adopted;
     Try(name, container->Update(
-                  Container::Write::kMight,
+                  Container::Write::kFactEvenUnrecorded,
                   [&](ContainerState* next) -> absl::Status {
                     // Its exit may have been reported in between.
                     if (next->record.phase() == record::RUNNING ||
@@ -206,9 +209,10 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
   if (adopted->liveness == runtime::ContainerLiveness::kExited) {
     ++report_.exits_found;
     Try(name,
-        container->Update(Container::Write::kMight, [&](ContainerState* next) {
-          return SetExited(adopted->exit, clock_->RealNow(), &next->record);
-        }));
+        container->Update(
+            Container::Write::kFactEvenUnrecorded, [&](ContainerState* next) {
+              return SetExited(adopted->exit, clock_->RealNow(), &next->record);
+            }));
   } else if (never_started) {
     ++report_.containers_adopted;
     settle();

@@ -43,8 +43,8 @@ class Reconciler {
              const base::Clock* clock);
 
   // Loads the store, then acts. An error means that the agent must not start
-  // (the state folder cannot be read, or is of a newer version); trouble with
-  // single objects is in the report.
+  // (the state directory cannot be read, or is of a newer version); trouble
+  // with single objects is in the report.
   absl::StatusOr<ReconcileReport> Run();
 
  private:

@@ -25,7 +25,7 @@ using ::testing::SizeIs;
 
 class ReconcilerTest : public testing::Test {
  protected:
-  test::StateFolder state_;
+  test::StateDirectory state_;
   std::unique_ptr<CoreNode> node_ = std::make_unique<CoreNode>(state_.path());
 };
 
@@ -203,13 +203,13 @@ TEST_F(ReconcilerTest, REL_16_ATornRecordCostsThatObjectOnly) {
 }
 
 TEST_F(ReconcilerTest, REL_26_ANewerRecordKeepsTheAgentFromStarting) {
-  const std::string folder =
+  const std::string directory =
       state_.path() + "/sandboxes/" + std::string(64, '7');
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder + "/record.pb") << std::string(
+  std::filesystem::create_directories(directory);
+  std::ofstream(directory + "/record.pb") << std::string(
       "WARRENRC\x04\x55\x6a\xad\x02\0\0\0\x02\0\0\0\0\0\0\0hi", 26);
   EXPECT_TRUE(absl::IsFailedPrecondition(node_->Reconcile().status()));
-  EXPECT_TRUE(std::filesystem::exists(folder + "/record.pb"));
+  EXPECT_TRUE(std::filesystem::exists(directory + "/record.pb"));
 }
 
 TEST_F(ReconcilerTest, REL_7_WhatCannotBeUndoneStaysListed) {

@@ -70,7 +70,7 @@ void Put(const runtime::SandboxFacts& facts, record::PodSandboxRecord* record) {
     out->set_inode(fact.inode);
     out->set_is_host(fact.is_host);
   }
-  PutProcess(facts.holder, record->mutable_holder());
+  PutProcess(facts.pod_init, record->mutable_pod_init());
 }
 
 runtime::SandboxFacts GetFacts(const record::PodSandboxRecord& record) {
@@ -82,7 +82,7 @@ runtime::SandboxFacts GetFacts(const record::PodSandboxRecord& record) {
       }
     }
   }
-  facts.holder = {record.holder().pid(), record.holder().start_time()};
+  facts.pod_init = {record.pod_init().pid(), record.pod_init().start_time()};
   return facts;
 }
 

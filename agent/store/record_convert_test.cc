@@ -11,7 +11,7 @@ TEST(RecordConvert, FactsRoundTrip) {
   runtime::SandboxFacts facts;
   facts.namespaces = {{runtime::NamespaceKind::kNet, 17, false},
                       {runtime::NamespaceKind::kTime, 18, true}};
-  facts.holder = {33, 44};
+  facts.pod_init = {33, 44};
   record::PodSandboxRecord record;
   Put(facts, &record);
   const runtime::SandboxFacts back = GetFacts(record);
@@ -19,7 +19,7 @@ TEST(RecordConvert, FactsRoundTrip) {
   EXPECT_EQ(back.namespaces[1].kind, runtime::NamespaceKind::kTime);
   EXPECT_EQ(back.namespaces[1].inode, 18u);
   EXPECT_TRUE(back.namespaces[1].is_host);
-  EXPECT_EQ(back.holder, facts.holder);
+  EXPECT_EQ(back.pod_init, facts.pod_init);
 
   runtime::ContainerFacts user;
   user.user = {1, 2, {2, 3}, "/home"};

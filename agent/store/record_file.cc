@@ -46,25 +46,25 @@ uint32_t Checksum(absl::string_view data) {
   return crc32_z(0, reinterpret_cast<const Bytef*>(data.data()), data.size());
 }
 
-// The spare of a folder as a plain file of one name, whatever was there: a
+// The spare of a directory as a plain file of one name, whatever was there: a
 // second name would be a copy that somebody keeps.
-absl::StatusOr<base::UniqueFd> OpenSpare(int folder, size_t* old_size) {
+absl::StatusOr<base::UniqueFd> OpenSpare(int directory, size_t* old_size) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-  auto spare = base::OpenAt(folder, kSpare, kFlags, 0600);
+  auto spare = base::OpenAt(directory, kSpare, kFlags, 0600);
   struct stat st;
   if (spare.ok() && fstat(spare->get(), &st) == 0 && S_ISREG(st.st_mode) &&
       st.st_nlink == 1) {
     *old_size = static_cast<size_t>(st.st_size);
     return spare;
   }
-  RETURN_IF_ERROR(base::RemoveTree(folder, kSpare));
+  RETURN_IF_ERROR(base::RemoveTree(directory, kSpare));
   *old_size = 0;
-  return base::OpenAt(folder, kSpare, kFlags | O_EXCL, 0600);
+  return base::OpenAt(directory, kSpare, kFlags | O_EXCL, 0600);
 }
 
-absl::Status FillSpare(int folder, absl::string_view content) {
+absl::Status FillSpare(int directory, absl::string_view content) {
   size_t old_size = 0;
-  ASSIGN_OR_RETURN(const base::UniqueFd spare, OpenSpare(folder, &old_size));
+  ASSIGN_OR_RETURN(const base::UniqueFd spare, OpenSpare(directory, &old_size));
   RETURN_IF_ERROR(base::WriteFd(spare.get(), content));
   if (old_size > content.size() &&
       ftruncate(spare.get(), static_cast<off_t>(content.size())) != 0) {
@@ -74,14 +74,14 @@ absl::Status FillSpare(int folder, absl::string_view content) {
 }
 
 // From here on the spare is the record.
-absl::Status SwapSpare(int folder) {
-  if (renameat2(folder, kSpare, folder, kFile, RENAME_EXCHANGE) == 0) {
+absl::Status SwapSpare(int directory) {
+  if (renameat2(directory, kSpare, directory, kFile, RENAME_EXCHANGE) == 0) {
     return absl::OkStatus();
   }
   // The first write has nothing to exchange with; EINVAL: not every file
   // system can (NFS).
   if ((errno != ENOENT && errno != EINVAL) ||
-      renameat(folder, kSpare, folder, kFile) != 0) {
+      renameat(directory, kSpare, directory, kFile) != 0) {
     return base::ErrnoError(errno, "rename");
   }
   return absl::OkStatus();
@@ -119,23 +119,23 @@ absl::StatusOr<std::string> UnframeRecord(absl::string_view file) {
   return std::string(file.substr(kHeader));
 }
 
-RecordFolder::RecordFolder(base::UniqueFd dir, std::string name,
-                           std::string quarantine)
+RecordDirectory::RecordDirectory(base::UniqueFd dir, std::string name,
+                                 std::string quarantine)
     : dir_(std::move(dir)),
       name_(std::move(name)),
       quarantine_(std::move(quarantine)) {}
 
-absl::StatusOr<RecordFolder> RecordFolder::Open(const std::string& folder,
-                                                const std::string& quarantine) {
+absl::StatusOr<RecordDirectory> RecordDirectory::Open(
+    const std::string& directory, const std::string& quarantine) {
   ASSIGN_OR_RETURN_IN(base::UniqueFd dir,
-                      base::MakeDirs(AT_FDCWD, folder, 0700), folder);
+                      base::MakeDirs(AT_FDCWD, directory, 0700), directory);
   // The runtime keeps the containers' file systems in them.
-  base::SpreadFolders(dir.get());
-  return RecordFolder(std::move(dir), folder.substr(folder.rfind('/') + 1),
-                      quarantine);
+  base::SpreadDirectories(dir.get());
+  return RecordDirectory(
+      std::move(dir), directory.substr(directory.rfind('/') + 1), quarantine);
 }
 
-absl::StatusOr<std::vector<std::string>> RecordFolder::Ids() const {
+absl::StatusOr<std::vector<std::string>> RecordDirectory::Ids() const {
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
                    base::ListDir(dir_.get(), "."));
   std::vector<std::string> ids;
@@ -145,22 +145,23 @@ absl::StatusOr<std::vector<std::string>> RecordFolder::Ids() const {
   return ids;
 }
 
-absl::Status RecordFolder::Write(const std::string& id,
-                                 absl::string_view payload) const {
-  auto folder = base::OpenBeneath(dir_.get(), id, O_PATH | O_DIRECTORY);
-  if (!folder.ok() && base::GetErrno(folder.status()) == ENOENT) {
+absl::Status RecordDirectory::Write(const std::string& id,
+                                    absl::string_view payload) const {
+  auto directory = base::OpenBeneath(dir_.get(), id, O_PATH | O_DIRECTORY);
+  if (!directory.ok() && base::GetErrno(directory.status()) == ENOENT) {
     if (mkdirat(dir_.get(), id.c_str(), 0700) != 0 && errno != EEXIST) {
       return base::ErrnoError(errno, absl::StrCat("make ", name_, "/", id));
     }
-    folder = base::OpenBeneath(dir_.get(), id, O_PATH | O_DIRECTORY);
+    directory = base::OpenBeneath(dir_.get(), id, O_PATH | O_DIRECTORY);
   }
-  if (!folder.ok()) return base::Annotate(folder.status(), "record folder");
-  absl::Status status = FillSpare(folder->get(), FrameRecord(payload));
-  if (status.ok()) status = SwapSpare(folder->get());
+  if (!directory.ok())
+    return base::Annotate(directory.status(), "record directory");
+  absl::Status status = FillSpare(directory->get(), FrameRecord(payload));
+  if (status.ok()) status = SwapSpare(directory->get());
   return base::Annotate(status, absl::StrCat("record ", name_, "/", id));
 }
 
-absl::StatusOr<std::string> RecordFolder::Read(const std::string& id) const {
+absl::StatusOr<std::string> RecordDirectory::Read(const std::string& id) const {
   auto file =
       base::OpenBeneath(dir_.get(), id + "/" + kFile, O_RDONLY | O_NONBLOCK);
   if (!file.ok() && base::GetErrno(file.status()) == ENOENT) {
@@ -175,7 +176,7 @@ absl::StatusOr<std::string> RecordFolder::Read(const std::string& id) const {
              : base::Annotate(payload.status(), absl::StrCat(name_, "/", id));
 }
 
-absl::Status RecordFolder::Delete(const std::string& id) const {
+absl::Status RecordDirectory::Delete(const std::string& id) const {
   const std::string path = absl::StrCat(id, "/", kFile);
   if (unlinkat(dir_.get(), path.c_str(), 0) != 0 && errno != ENOENT) {
     return base::ErrnoError(errno, absl::StrCat("delete ", name_, "/", path));
@@ -188,23 +189,23 @@ absl::Status RecordFolder::Delete(const std::string& id) const {
   if (errno != ENOTEMPTY) {
     return base::ErrnoError(errno, absl::StrCat("rmdir ", name_, "/", id));
   }
-  // What is left of the folder is a temporary file of an earlier build's write
-  // that a crash cut short, or the runtime's; the latter stays.
-  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+  // What is left of the directory is a temporary file of an earlier build's
+  // write that a crash cut short, or the runtime's; the latter stays.
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
                    base::OpenBeneath(dir_.get(), id, O_RDONLY | O_DIRECTORY));
   ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                   base::ListDir(folder.get(), "."));
+                   base::ListDir(directory.get(), "."));
   const std::string temporary = absl::StrCat(".", kFile, ".");
   for (const std::string& name : names) {
     if (name.rfind(temporary, 0) == 0) {
-      RETURN_IF_ERROR(base::RemoveTree(folder.get(), name));
+      RETURN_IF_ERROR(base::RemoveTree(directory.get(), name));
     }
   }
   unlinkat(dir_.get(), id.c_str(), AT_REMOVEDIR);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> RecordFolder::Quarantine(
+absl::StatusOr<std::string> RecordDirectory::Quarantine(
     const std::string& id) const {
   ASSIGN_OR_RETURN(const base::UniqueFd to,
                    base::MakeDirs(AT_FDCWD, quarantine_, 0700));
@@ -216,7 +217,7 @@ absl::StatusOr<std::string> RecordFolder::Quarantine(
       return name;
     }
     if (errno == ENOTDIR && path != id) {
-      path = id;  // not even a folder
+      path = id;  // not even a directory
     } else if (errno != EEXIST) {
       return base::ErrnoError(errno, absl::StrCat("quarantine ", path));
     }

@@ -33,7 +33,8 @@ std::string FrameRecord(absl::string_view payload);
 // that this build does not read (REL-26).
 absl::StatusOr<std::string> UnframeRecord(absl::string_view file);
 
-// ---- A folder of records: <folder>/<id>/record.pb --------------------------
+// ---- A directory of records: <directory>/<id>/record.pb
+// --------------------------
 //
 // Writes replace a record as a whole: the spare beside it, .record.pb.spare, is
 // filled and then exchanged with it (renameat2(2), RENAME_EXCHANGE). Readers
@@ -42,28 +43,29 @@ absl::StatusOr<std::string> UnframeRecord(absl::string_view file);
 // steps over each inode that was freed in the last minutes when it makes one.
 // There is no fsync, because a power cut also ends every process that a record
 // describes. Thread-safe; one id is written by one thread at a time.
-class RecordFolder {
+class RecordDirectory {
  public:
-  // `folder` is made if missing (0700); torn records move to `quarantine`,
+  // `directory` is made if missing (0700); torn records move to `quarantine`,
   // which is made when needed.
-  static absl::StatusOr<RecordFolder> Open(const std::string& folder,
-                                           const std::string& quarantine);
+  static absl::StatusOr<RecordDirectory> Open(const std::string& directory,
+                                              const std::string& quarantine);
 
-  // Names of sub-folders that are ids (64 hex digits); the rest is not ours.
+  // Names of sub-directories that are ids (64 hex digits); the rest is not
+  // ours.
   absl::StatusOr<std::vector<std::string>> Ids() const;
 
   absl::Status Write(const std::string& id, absl::string_view payload) const;
   // kNotFound: no record there. kDataLoss: torn (also not a file at all, or
   // not readable). kFailedPrecondition: newer version.
   absl::StatusOr<std::string> Read(const std::string& id) const;
-  // The record, then its folder unless the runtime keeps something there.
+  // The record, then its directory unless the runtime keeps something there.
   // Missing is OK.
   absl::Status Delete(const std::string& id) const;
   // Moves the record away, whatever it is. Returns its new name.
   absl::StatusOr<std::string> Quarantine(const std::string& id) const;
 
  private:
-  RecordFolder(base::UniqueFd dir, std::string name, std::string quarantine);
+  RecordDirectory(base::UniqueFd dir, std::string name, std::string quarantine);
 
   base::UniqueFd dir_;
   std::string name_;        // last component, for messages and quarantine

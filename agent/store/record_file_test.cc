@@ -32,10 +32,11 @@ class RecordFolderTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
 
-  RecordFolder Open() {
-    auto folder = RecordFolder::Open(root_ + "/things", root_ + "/quarantine");
-    EXPECT_TRUE(folder.ok()) << folder.status();
-    return *std::move(folder);
+  RecordDirectory Open() {
+    auto directory =
+        RecordDirectory::Open(root_ + "/things", root_ + "/quarantine");
+    EXPECT_TRUE(directory.ok()) << directory.status();
+    return *std::move(directory);
   }
   std::string Path(const std::string& rest) {
     return root_ + "/things/" + rest;
@@ -113,64 +114,64 @@ TEST(RecordFrame, REL_26_VersionsAreTold) {
 }
 
 TEST_F(RecordFolderTest, WriteReadDelete) {
-  const RecordFolder folder = Open();
-  EXPECT_TRUE(absl::IsNotFound(folder.Read(kId).status()));
-  ASSERT_TRUE(folder.Write(kId, "one").ok());
-  ASSERT_TRUE(folder.Write(kId, "two").ok());
-  EXPECT_EQ(*folder.Read(kId), "two");
-  EXPECT_THAT(*folder.Ids(), UnorderedElementsAre(kId));
+  const RecordDirectory directory = Open();
+  EXPECT_TRUE(absl::IsNotFound(directory.Read(kId).status()));
+  ASSERT_TRUE(directory.Write(kId, "one").ok());
+  ASSERT_TRUE(directory.Write(kId, "two").ok());
+  EXPECT_EQ(*directory.Read(kId), "two");
+  EXPECT_THAT(*directory.Ids(), UnorderedElementsAre(kId));
   struct stat st;
   ASSERT_EQ(stat(Path(kId + "/record.pb").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0600u);
-  EXPECT_TRUE(folder.Delete(kId).ok());
-  EXPECT_TRUE(folder.Delete(kId).ok());
-  EXPECT_THAT(*folder.Ids(), IsEmpty());
+  EXPECT_TRUE(directory.Delete(kId).ok());
+  EXPECT_TRUE(directory.Delete(kId).ok());
+  EXPECT_THAT(*directory.Ids(), IsEmpty());
 }
 
 TEST_F(RecordFolderTest, RewritingMakesNoInodes) {
-  const RecordFolder folder = Open();
+  const RecordDirectory directory = Open();
   std::set<ino_t> inodes;
   for (const size_t size : {10, 20'000, 0, 5'000, 4'999, 70'000, 1}) {
     const std::string payload(size, 'p');
-    ASSERT_TRUE(folder.Write(kId, payload).ok());
-    EXPECT_EQ(*folder.Read(kId), payload);
+    ASSERT_TRUE(directory.Write(kId, payload).ok());
+    EXPECT_EQ(*directory.Read(kId), payload);
     struct stat st;
     ASSERT_EQ(stat(Path(kId + "/record.pb").c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 0777, 0600u);
     inodes.insert(st.st_ino);
   }
   EXPECT_EQ(inodes.size(), 2u);
-  ASSERT_TRUE(folder.Delete(kId).ok());
+  ASSERT_TRUE(directory.Delete(kId).ok());
   EXPECT_FALSE(std::filesystem::exists(Path(kId)));
 }
 
 // A write that a crash cut short at any byte, while the record is whole.
 TEST_F(RecordFolderTest, REL_16_ATornSpareDoesNoHarm) {
-  const RecordFolder folder = Open();
+  const RecordDirectory directory = Open();
   const std::string next = FrameRecord("the next state");
   for (size_t size = 0; size <= next.size(); ++size) {
-    ASSERT_TRUE(folder.Write(kId, "a longer state from before").ok());
+    ASSERT_TRUE(directory.Write(kId, "a longer state from before").ok());
     std::ofstream(Path(kId) + "/.record.pb.spare", std::ios::binary)
         << next.substr(0, size);
-    EXPECT_EQ(*folder.Read(kId), "a longer state from before");
-    ASSERT_TRUE(folder.Write(kId, "after").ok());
-    EXPECT_EQ(*folder.Read(kId), "after");
+    EXPECT_EQ(*directory.Read(kId), "a longer state from before");
+    ASSERT_TRUE(directory.Write(kId, "after").ok());
+    EXPECT_EQ(*directory.Read(kId), "after");
   }
 }
 
 // A crash in Delete, or in the first write: nothing was promised.
 TEST_F(RecordFolderTest, REL_16_ASpareAloneIsNoRecord) {
-  const RecordFolder folder = Open();
-  ASSERT_TRUE(folder.Write(kId, "one").ok());
-  ASSERT_TRUE(folder.Write(kId, "two").ok());
+  const RecordDirectory directory = Open();
+  ASSERT_TRUE(directory.Write(kId, "one").ok());
+  ASSERT_TRUE(directory.Write(kId, "two").ok());
   std::filesystem::remove(Path(kId + "/record.pb"));
-  EXPECT_TRUE(absl::IsNotFound(folder.Read(kId).status()));
-  ASSERT_TRUE(folder.Delete(kId).ok());
+  EXPECT_TRUE(absl::IsNotFound(directory.Read(kId).status()));
+  ASSERT_TRUE(directory.Delete(kId).ok());
   EXPECT_FALSE(std::filesystem::exists(Path(kId)));
 }
 
 TEST_F(RecordFolderTest, REL_16_AnOddSpareIsReplaced) {
-  const RecordFolder folder = Open();
+  const RecordDirectory directory = Open();
   const std::string spare = Path(kId + "/.record.pb.spare");
   const std::string canary = root_ + "/canary";
   std::ofstream(canary) << "canary";
@@ -181,15 +182,15 @@ TEST_F(RecordFolderTest, REL_16_AnOddSpareIsReplaced) {
       [&] { ASSERT_EQ(mkfifo(spare.c_str(), 0600), 0); },
   };
   for (const auto& make : odd) {
-    ASSERT_TRUE(folder.Write(kId, "one").ok());
+    ASSERT_TRUE(directory.Write(kId, "one").ok());
     std::filesystem::remove_all(spare);
     make();
-    EXPECT_EQ(*folder.Read(kId), "one");
-    ASSERT_TRUE(folder.Write(kId, "two").ok());
-    EXPECT_EQ(*folder.Read(kId), "two");
+    EXPECT_EQ(*directory.Read(kId), "one");
+    ASSERT_TRUE(directory.Write(kId, "two").ok());
+    EXPECT_EQ(*directory.Read(kId), "two");
     std::filesystem::remove_all(spare);
     make();
-    ASSERT_TRUE(folder.Delete(kId).ok());
+    ASSERT_TRUE(directory.Delete(kId).ok());
     EXPECT_FALSE(std::filesystem::exists(Path(kId)));
   }
   std::string content;
@@ -199,62 +200,63 @@ TEST_F(RecordFolderTest, REL_16_AnOddSpareIsReplaced) {
 
 // What a build that knew no spare left behind is read and written on.
 TEST_F(RecordFolderTest, REL_26_ARecordWithoutASpareIsGoneOnWith) {
-  const RecordFolder folder = Open();
+  const RecordDirectory directory = Open();
   WriteRaw(kId, FrameRecord("old"));
-  EXPECT_EQ(*folder.Read(kId), "old");
-  ASSERT_TRUE(folder.Write(kId, "new").ok());
-  EXPECT_EQ(*folder.Read(kId), "new");
+  EXPECT_EQ(*directory.Read(kId), "old");
+  ASSERT_TRUE(directory.Write(kId, "new").ok());
+  EXPECT_EQ(*directory.Read(kId), "new");
 }
 
 TEST_F(RecordFolderTest, DeleteDropsCutShortWritesAndKeepsTheRuntimesFiles) {
-  const RecordFolder folder = Open();
-  ASSERT_TRUE(folder.Write(kId, "x").ok());
+  const RecordDirectory directory = Open();
+  ASSERT_TRUE(directory.Write(kId, "x").ok());
   std::ofstream(Path(kId + "/.record.pb.77.1")) << "half";
-  ASSERT_TRUE(folder.Delete(kId).ok());
+  ASSERT_TRUE(directory.Delete(kId).ok());
   EXPECT_FALSE(std::filesystem::exists(Path(kId)));
-  ASSERT_TRUE(folder.Write(kId, "x").ok());
+  ASSERT_TRUE(directory.Write(kId, "x").ok());
   std::filesystem::create_directories(Path(kId + "/rootfs/upper"));
-  ASSERT_TRUE(folder.Delete(kId).ok());
+  ASSERT_TRUE(directory.Delete(kId).ok());
   EXPECT_TRUE(std::filesystem::exists(Path(kId + "/rootfs/upper")));
   EXPECT_FALSE(std::filesystem::exists(Path(kId + "/record.pb")));
 }
 
 TEST_F(RecordFolderTest, ForeignNamesAreNotOurs) {
-  const RecordFolder folder = Open();
+  const RecordDirectory directory = Open();
   std::filesystem::create_directories(Path("lost+found"));
   std::filesystem::create_directories(Path(std::string(64, 'G')));
-  EXPECT_THAT(*folder.Ids(), IsEmpty());
+  EXPECT_THAT(*directory.Ids(), IsEmpty());
 }
 
 TEST_F(RecordFolderTest, REL_16_OddShapesAreTornAndQuarantined) {
-  const RecordFolder folder = Open();
-  const std::string as_folder(64, '1'), huge(64, '2'), link(64, '3'),
-      fifo(64, '4'), not_a_folder(64, '5');
-  std::filesystem::create_directories(Path(as_folder + "/record.pb/x"));
+  const RecordDirectory directory = Open();
+  const std::string as_directory(64, '1'), huge(64, '2'), link(64, '3'),
+      fifo(64, '4'), not_a_directory(64, '5');
+  std::filesystem::create_directories(Path(as_directory + "/record.pb/x"));
   WriteRaw(huge, std::string(33 << 20, 'x'));
   std::filesystem::create_directories(Path(link));
   std::filesystem::create_symlink("/etc/passwd", Path(link + "/record.pb"));
   std::filesystem::create_directories(Path(fifo));
   ASSERT_EQ(mkfifo(Path(fifo + "/record.pb").c_str(), 0600), 0);
-  std::ofstream(Path(not_a_folder)) << "x";
-  for (const std::string& id : {as_folder, huge, link, fifo, not_a_folder}) {
-    EXPECT_EQ(folder.Read(id).status().code(), absl::StatusCode::kDataLoss)
-        << folder.Read(id).status();
-    const auto name = folder.Quarantine(id);
+  std::ofstream(Path(not_a_directory)) << "x";
+  for (const std::string& id :
+       {as_directory, huge, link, fifo, not_a_directory}) {
+    EXPECT_EQ(directory.Read(id).status().code(), absl::StatusCode::kDataLoss)
+        << directory.Read(id).status();
+    const auto name = directory.Quarantine(id);
     ASSERT_TRUE(name.ok()) << name.status();
     EXPECT_TRUE(std::filesystem::exists(
         std::filesystem::symlink_status(root_ + "/quarantine/" + *name)));
-    EXPECT_TRUE(absl::IsNotFound(folder.Read(id).status()));
+    EXPECT_TRUE(absl::IsNotFound(directory.Read(id).status()));
   }
   EXPECT_TRUE(std::filesystem::exists("/etc/passwd"));
 }
 
 TEST_F(RecordFolderTest, QuarantineKeepsEarlierOnes) {
-  const RecordFolder folder = Open();
+  const RecordDirectory directory = Open();
   WriteRaw(kId, "torn");
-  EXPECT_EQ(*folder.Quarantine(kId), "things-" + kId + ".0");
+  EXPECT_EQ(*directory.Quarantine(kId), "things-" + kId + ".0");
   WriteRaw(kId, "torn again");
-  EXPECT_EQ(*folder.Quarantine(kId), "things-" + kId + ".1");
+  EXPECT_EQ(*directory.Quarantine(kId), "things-" + kId + ".1");
 }
 
 TEST(Ids, AreRandomHex) {

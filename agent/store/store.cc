@@ -2,6 +2,7 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/cri/ids.h"
@@ -59,8 +60,8 @@ std::vector<typename Map::mapped_type> Values(const Map& map) {
 
 }  // namespace
 
-Store::Store(std::string boot_id, RecordFolder sandboxes,
-             RecordFolder containers)
+Store::Store(std::string boot_id, RecordDirectory sandboxes,
+             RecordDirectory containers)
     : boot_id_(std::move(boot_id)),
       sandbox_records_(std::move(sandboxes)),
       container_records_(std::move(containers)) {}
@@ -68,10 +69,11 @@ Store::Store(std::string boot_id, RecordFolder sandboxes,
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& state_dir,
                                                    std::string boot_id) {
   const std::string quarantine = state_dir + "/quarantine";
-  ASSIGN_OR_RETURN(RecordFolder sandboxes,
-                   RecordFolder::Open(state_dir + "/sandboxes", quarantine));
-  ASSIGN_OR_RETURN(RecordFolder containers,
-                   RecordFolder::Open(state_dir + "/containers", quarantine));
+  ASSIGN_OR_RETURN(RecordDirectory sandboxes,
+                   RecordDirectory::Open(state_dir + "/sandboxes", quarantine));
+  ASSIGN_OR_RETURN(
+      RecordDirectory containers,
+      RecordDirectory::Open(state_dir + "/containers", quarantine));
   return std::unique_ptr<Store>(new Store(
       std::move(boot_id), std::move(sandboxes), std::move(containers)));
 }
@@ -99,12 +101,12 @@ namespace {
 // Reads one record; nullopt when there is none or it had to be put away.
 template <typename Record>
 absl::StatusOr<std::optional<Record>> LoadRecord(
-    const RecordFolder& folder, const std::string& id,
+    const RecordDirectory& directory, const std::string& id,
     std::vector<std::string>* quarantined) {
-  auto payload = folder.Read(id);
+  auto payload = directory.Read(id);
   if (absl::IsNotFound(payload.status())) {
-    // A folder without a record: the crash came before the intent was whole.
-    folder.Delete(id).IgnoreError();
+    // A directory without a record: the crash came before the intent was whole.
+    directory.Delete(id).IgnoreError();
     return std::nullopt;
   }
   if (absl::IsFailedPrecondition(payload.status())) return payload.status();
@@ -114,9 +116,9 @@ absl::StatusOr<std::optional<Record>> LoadRecord(
       record::Phase_IsValid(record.phase())) {
     return record;
   }
-  ASSIGN_OR_RETURN(std::string name, folder.Quarantine(id));
+  ASSIGN_OR_RETURN(std::string name, directory.Quarantine(id));
   quarantined->push_back(std::move(name));
-  folder.Delete(id).IgnoreError();  // of the folder, if it is empty now
+  directory.Delete(id).IgnoreError();  // of the directory, if it is empty now
   return std::nullopt;
 }
 
@@ -264,6 +266,34 @@ void Store::SetProblemSink(std::function<void(absl::string_view)> sink) {
 void Store::Problem(absl::string_view what, const absl::Status& status) const {
   if (status.ok() || !problem_sink_) return;
   problem_sink_(absl::StrCat(what, ": ", status.message()));
+}
+
+bool Container::JoinStop(int64_t kill_at) {
+  bool first = false;
+  {
+    const std::lock_guard<std::mutex> lock(stop_mutex_);
+    first = stop_waiters_++ == 0;
+  }
+  HastenStop(kill_at);
+  return first;
+}
+
+void Container::HastenStop(int64_t kill_at) {
+  {
+    const std::lock_guard<std::mutex> lock(stop_mutex_);
+    kill_at_ = std::min(kill_at_, kill_at);
+  }
+  Wake();
+}
+
+void Container::LeaveStop() {
+  const std::lock_guard<std::mutex> lock(stop_mutex_);
+  if (--stop_waiters_ == 0) kill_at_ = INT64_MAX;
+}
+
+int64_t Container::kill_at() const {
+  const std::lock_guard<std::mutex> lock(stop_mutex_);
+  return kill_at_;
 }
 
 }  // namespace warren::agent

@@ -53,8 +53,7 @@ struct ContainerState {
 using PodSandbox = StoredObject<PodSandboxState>;
 using PodSandboxPtr = std::shared_ptr<PodSandbox>;
 
-// What StopContainer calls on one container agree on. Defined in
-// container_stop.cc.
+// A container, and what the StopContainer calls on it agree on.
 class Container : public StoredObject<ContainerState> {
  public:
   using StoredObject::StoredObject;
@@ -99,7 +98,7 @@ struct ContainerName {
 // held across I/O of an object.
 class Store {
  public:
-  // Makes the folders. `boot_id` is that of records written from now on.
+  // Makes the directories. `boot_id` is that of records written from now on.
   static absl::StatusOr<std::unique_ptr<Store>> Open(
       const std::string& state_dir, std::string boot_id);
 
@@ -107,7 +106,7 @@ class Store {
 
   // Reads every record; single-threaded, once, before anything else. Records
   // that are torn go to quarantine and are named in the result. An error
-  // means that the folder cannot be used or is of a newer version.
+  // means that the directory cannot be used or is of a newer version.
   absl::StatusOr<std::vector<std::string>> Load();
 
   // A name's object. `guard` is held if the object is new and now belongs to
@@ -149,7 +148,8 @@ class Store {
   void Problem(absl::string_view what, const absl::Status& status) const;
 
  private:
-  Store(std::string boot_id, RecordFolder sandboxes, RecordFolder containers);
+  Store(std::string boot_id, RecordDirectory sandboxes,
+        RecordDirectory containers);
 
   absl::Status LoadSandbox(const std::string& id,
                            std::vector<std::string>* quarantined);
@@ -159,8 +159,8 @@ class Store {
   ContainerPtr NewContainer(ContainerState state);
 
   const std::string boot_id_;
-  const RecordFolder sandbox_records_;
-  const RecordFolder container_records_;
+  const RecordDirectory sandbox_records_;
+  const RecordDirectory container_records_;
   std::function<void(absl::string_view)> problem_sink_;
 
   mutable absl::Mutex mutex_;

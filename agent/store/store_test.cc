@@ -26,7 +26,7 @@ PodSandboxState State(const std::string& id, const std::string& name) {
 class StoreTest : public testing::Test {
  protected:
   std::unique_ptr<Store> Open() {
-    auto store = Store::Open(folder_.path(), "boot");
+    auto store = Store::Open(directory_.path(), "boot");
     EXPECT_TRUE(store.ok()) << store.status();
     return *std::move(store);
   }
@@ -35,17 +35,17 @@ class StoreTest : public testing::Test {
         store->Reserve(PodSandboxName{id, "", "", 0}, State(id, id));
     EXPECT_TRUE(reserved.guard.held());
     EXPECT_TRUE(reserved.object
-                    ->Update(PodSandbox::Write::kMust,
+                    ->Update(PodSandbox::Write::kRecordedOrNothing,
                              [](PodSandboxState*) { return absl::OkStatus(); })
                     .ok());
     store->Publish(reserved.object);
     return reserved.object;
   }
   std::string RecordOf(const std::string& id) {
-    return folder_.path() + "/sandboxes/" + id + "/record.pb";
+    return directory_.path() + "/sandboxes/" + id + "/record.pb";
   }
 
-  test::StateFolder folder_;
+  test::StateDirectory directory_;
   const std::string a_ = "aa" + std::string(62, '0');
   const std::string ab_ = "ab" + std::string(62, '0');
 };
@@ -82,7 +82,7 @@ TEST_F(StoreTest, AFailedTransactionChangesNothing) {
   const auto store = Open();
   const PodSandboxPtr sandbox = Add(store.get(), a_);
   EXPECT_FALSE(sandbox
-                   ->Update(PodSandbox::Write::kMight,
+                   ->Update(PodSandbox::Write::kFactEvenUnrecorded,
                             [](PodSandboxState* state) {
                               state->record.set_phase(record::RUNNING);
                               return absl::InternalError("no");
@@ -94,16 +94,18 @@ TEST_F(StoreTest, AFailedTransactionChangesNothing) {
 TEST_F(StoreTest, REL_15_ADiskThatFailsStopsSetUpsButNotFacts) {
   const auto store = Open();
   const PodSandboxPtr sandbox = Add(store.get(), a_);
-  // No write can succeed any more: a file stands where the folder was.
-  std::filesystem::remove_all(folder_.path() + "/sandboxes/" + a_);
-  std::ofstream(folder_.path() + "/sandboxes/" + a_) << "x";
+  // No write can succeed any more: a file stands where the directory was.
+  std::filesystem::remove_all(directory_.path() + "/sandboxes/" + a_);
+  std::ofstream(directory_.path() + "/sandboxes/" + a_) << "x";
   const auto set = [](PodSandboxState* state) {
     state->record.set_phase(record::EXITED);
     return absl::OkStatus();
   };
-  EXPECT_FALSE(sandbox->Update(PodSandbox::Write::kMust, set).ok());
+  EXPECT_FALSE(
+      sandbox->Update(PodSandbox::Write::kRecordedOrNothing, set).ok());
   EXPECT_EQ(sandbox->Get()->record.phase(), record::CREATING);
-  EXPECT_FALSE(sandbox->Update(PodSandbox::Write::kMight, set).ok());
+  EXPECT_FALSE(
+      sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded, set).ok());
   EXPECT_EQ(sandbox->Get()->record.phase(), record::EXITED);
 }
 
@@ -113,7 +115,7 @@ TEST_F(StoreTest, AnErasedObjectWritesNoMore) {
   ASSERT_TRUE(store->Erase(sandbox).ok());
   EXPECT_TRUE(sandbox->gone());
   EXPECT_TRUE(sandbox
-                  ->Update(PodSandbox::Write::kMust,
+                  ->Update(PodSandbox::Write::kRecordedOrNothing,
                            [](PodSandboxState*) { return absl::OkStatus(); })
                   .ok());
   EXPECT_FALSE(std::filesystem::exists(RecordOf(a_)));
@@ -125,7 +127,7 @@ TEST_F(StoreTest, REL_16_TornRecordsAreQuarantinedAloneAtEveryOffset) {
   Add(writer.get(), ab_);
   const auto size = std::filesystem::file_size(RecordOf(a_));
   for (size_t cut = 0; cut < size; ++cut) {
-    const auto copy = test::StateFolder::CopyOf(folder_.path());
+    const auto copy = test::StateDirectory::CopyOf(directory_.path());
     std::filesystem::resize_file(
         copy->path() + "/sandboxes/" + a_ + "/record.pb", cut);
     auto store = Store::Open(copy->path(), "boot");
@@ -140,18 +142,18 @@ TEST_F(StoreTest, REL_16_TornRecordsAreQuarantinedAloneAtEveryOffset) {
 TEST_F(StoreTest, REL_16_ARecordOfAnotherObjectIsNotItsOwn) {
   const auto writer = Open();
   Add(writer.get(), a_);
-  std::filesystem::create_directories(folder_.path() + "/sandboxes/" + ab_);
+  std::filesystem::create_directories(directory_.path() + "/sandboxes/" + ab_);
   std::filesystem::copy_file(RecordOf(a_), RecordOf(ab_));
   EXPECT_THAT(*Open()->Load(), ElementsAre("sandboxes-" + ab_ + ".0"));
 }
 
 TEST_F(StoreTest, EmptyFoldersOfACrashVanish) {
-  const std::string folder = folder_.path() + "/sandboxes/" + a_;
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder + "/.record.pb.9.1") << "half";
+  const std::string directory = directory_.path() + "/sandboxes/" + a_;
+  std::filesystem::create_directories(directory);
+  std::ofstream(directory + "/.record.pb.9.1") << "half";
   const auto store = Open();
   EXPECT_THAT(*store->Load(), IsEmpty());
-  EXPECT_FALSE(std::filesystem::exists(folder));
+  EXPECT_FALSE(std::filesystem::exists(directory));
 }
 
 }  // namespace

@@ -33,10 +33,13 @@ class StoredObject {
  public:
   // What a failing write of the record means to a transaction.
   enum class Write {
-    kMust,   // nothing changes and the error is returned
-    kMight,  // the change is a fact already (an exit, a stop): it is published
-             // whatever the disk says, and the error is returned to be told
-    kNot,    // only what is not in the record changes
+    // On an error nothing changes, and the error is returned.
+    kRecordedOrNothing,
+    // The change is a fact already (an exit, a stop): it is published whatever
+    // the disk says; the error is returned so that the caller can tell.
+    kFactEvenUnrecorded,
+    // Nothing that the record has changes; nothing is written.
+    kNotInRecord,
   };
   using Persist = std::function<absl::Status(const State&)>;
 
@@ -74,9 +77,10 @@ class StoredObject {
     const std::lock_guard<std::mutex> writing(write_mutex_);
     State next = *Get();
     if (absl::Status status = change(&next); !status.ok()) return status;
-    const absl::Status written =
-        write == Write::kNot || gone() ? absl::OkStatus() : persist_(next);
-    if (!written.ok() && write == Write::kMust) return written;
+    const absl::Status written = write == Write::kNotInRecord || gone()
+                                     ? absl::OkStatus()
+                                     : persist_(next);
+    if (!written.ok() && write == Write::kRecordedOrNothing) return written;
     auto published = std::make_shared<const State>(std::move(next));
     {
       const std::lock_guard<std::mutex> lock(state_mutex_);

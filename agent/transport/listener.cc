@@ -47,28 +47,28 @@ absl::StatusOr<UniqueFd> UnixSocket() {
   return fd;
 }
 
-// Only we may be able to change what is in the folder: who can replace the
+// Only we may be able to change what is in the directory: who can replace the
 // socket can play the daemon.
-absl::Status PrepareFolder(const std::string& folder,
-                           std::optional<gid_t> group) {
+absl::Status PrepareDirectory(const std::string& directory,
+                              std::optional<gid_t> group) {
   ASSIGN_OR_RETURN_IN(const UniqueFd made,
-                      base::MakeDirs(AT_FDCWD, folder, 0700), folder);
+                      base::MakeDirs(AT_FDCWD, directory, 0700), directory);
   ASSIGN_OR_RETURN_IN(const UniqueFd dir,
-                      base::OpenAt(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY),
-                      folder);
+                      base::OpenAt(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY),
+                      directory);
   struct stat facts;
-  if (fstat(dir.get(), &facts) != 0) return ErrnoError(errno, folder);
+  if (fstat(dir.get(), &facts) != 0) return ErrnoError(errno, directory);
   if (facts.st_uid != geteuid() || (facts.st_mode & 0022) != 0) {
     return absl::FailedPreconditionError(absl::StrCat(
-        folder,
+        directory,
         ": must belong to the daemon's user and be writable by nobody "
         "else"));
   }
   if (group.has_value() && fchown(dir.get(), -1, *group) != 0) {
-    return ErrnoError(errno, absl::StrCat("chown ", folder));
+    return ErrnoError(errno, absl::StrCat("chown ", directory));
   }
   if (fchmod(dir.get(), group.has_value() ? 0750 : 0700) != 0) {
-    return ErrnoError(errno, absl::StrCat("chmod ", folder));
+    return ErrnoError(errno, absl::StrCat("chmod ", directory));
   }
   return absl::OkStatus();
 }
@@ -151,13 +151,13 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
 Listener::~Listener() { Stop(); }
 
 absl::Status Listener::Open() {
-  const std::string folder =
+  const std::string directory =
       options_.socket.substr(0, options_.socket.rfind('/'));
-  RETURN_IF_ERROR(PrepareFolder(folder, options_.group));
+  RETURN_IF_ERROR(PrepareDirectory(directory, options_.group));
   ASSIGN_OR_RETURN(const sockaddr_un address, Address(options_.socket));
   RETURN_IF_ERROR(RemoveStale(options_.socket, address));
   ASSIGN_OR_RETURN(UniqueFd socket, UnixSocket());
-  // The folder keeps everybody out until the mode is right.
+  // The directory keeps everybody out until the mode is right.
   if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
            sizeof(address)) != 0) {
     return ErrnoError(errno, absl::StrCat("bind ", options_.socket));

@@ -55,9 +55,9 @@ class Listener {
     int open = 0;
   };
 
-  // Makes the folder of the socket (0700, or 0750 with a group) and the
+  // Makes the directory of the socket (0700, or 0750 with a group) and the
   // socket; a stale socket is replaced, a live one is kFailedPrecondition, and
-  // so is a folder that others may write to.
+  // so is a directory that others may write to.
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
       const ListenerOptions& options, Sink sink);
 

@@ -43,30 +43,29 @@ class PeerAcceptorsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
-    char folder[] = "/tmp/warren-peers-XXXXXX";
-    ASSERT_NE(mkdtemp(folder), nullptr);
-    folder_ = folder;
-    chmod(folder, 0711);
+    char directory[] = "/tmp/warren-peers-XXXXXX";
+    ASSERT_NE(mkdtemp(directory), nullptr);
+    directory_ = directory;
+    chmod(directory, 0711);
     ListenerOptions options;
-    options.socket = folder_ + "/run/w.sock";
+    options.socket = directory_ + "/run/w.sock";
     options.group = kGroup;
-    auto server =
-        Server::Start(options, {{"warren.node.v1.NodeService", &service_}});
+    auto server = Server::Start(options, {&service_});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
   void TearDown() override {
     channels_.clear();
     server_.reset();
-    if (!folder_.empty()) {
-      EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    if (!directory_.empty()) {
+      EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
     }
   }
 
   // A connection of a user who is a member of the group. The raw calls change
   // one thread only, unlike those of the C library.
   void Connect(uid_t uid) {
-    const std::string path = folder_ + "/run/w.sock";
+    const std::string path = directory_ + "/run/w.sock";
     int fd = -1;
     std::thread([&] {
       fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -96,7 +95,7 @@ class PeerAcceptorsTest : public ::testing::Test {
     return status.ok() ? reply.pod().name() : status.error_message();
   }
 
-  std::string folder_;
+  std::string directory_;
   WhoAmI service_;
   std::unique_ptr<Server> server_;
   std::vector<std::shared_ptr<grpc::Channel>> channels_;

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "warren/node/v1/node.grpc.pb.h"
@@ -91,16 +92,16 @@ void AsStranger(gid_t group, Work work) {
 class ServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char folder[] = "/tmp/warren-server-XXXXXX";
-    ASSERT_NE(mkdtemp(folder), nullptr);
-    folder_ = folder;
-    chmod(folder, 0711);
-    socket_ = folder_ + "/run/w.sock";
+    char directory[] = "/tmp/warren-server-XXXXXX";
+    ASSERT_NE(mkdtemp(directory), nullptr);
+    directory_ = directory;
+    chmod(directory, 0711);
+    socket_ = directory_ + "/run/w.sock";
   }
 
   void TearDown() override {
     Stop();
-    ASSERT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    ASSERT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
 
   // Starts the daemon and returns the line it says.
@@ -158,7 +159,7 @@ class ServerTest : public ::testing::Test {
     return Call("id", limit, &reply);
   }
 
-  std::string folder_;
+  std::string directory_;
   std::string socket_;
   base::Child daemon_;
   UniqueFd input_;
@@ -169,7 +170,7 @@ TEST_F(ServerTest, API_1_SocketAndFolderAreRootsAlone) {
   struct stat facts;
   ASSERT_EQ(stat(socket_.c_str(), &facts), 0);
   EXPECT_EQ(facts.st_mode & 07777, 0600u);
-  ASSERT_EQ(stat((folder_ + "/run").c_str(), &facts), 0);
+  ASSERT_EQ(stat((directory_ + "/run").c_str(), &facts), 0);
   EXPECT_EQ(facts.st_mode & 07777, 0700u);
   EXPECT_TRUE(Call().ok());
   EXPECT_EQ(Stop(), 0);
@@ -180,7 +181,7 @@ TEST_F(ServerTest, API_1_StrangersAreRefusedWhateverTheModeSays) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
   ASSERT_EQ(Start(8), "ready");
   AsStranger(kNobody, [&] { EXPECT_FALSE(Connect(socket_).valid()); });
-  chmod((folder_ + "/run").c_str(), 0711);
+  chmod((directory_ + "/run").c_str(), 0711);
   chmod(socket_.c_str(), 0666);
   AsStranger(kNobody, [&] {
     const UniqueFd connection = Connect(socket_);

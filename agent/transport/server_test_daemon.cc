@@ -47,10 +47,10 @@ class TinyService final : public api::NodeService::Service {
 
 int OpenDescriptors() {
   int count = 0;
-  DIR* folder = opendir("/proc/self/fd");
-  while (readdir(folder) != nullptr) ++count;
-  closedir(folder);
-  return count - 3;  // ".", ".." and the folder itself
+  DIR* directory = opendir("/proc/self/fd");
+  while (readdir(directory) != nullptr) ++count;
+  closedir(directory);
+  return count - 3;  // ".", ".." and the directory itself
 }
 
 int Main(int argc, char** argv) {

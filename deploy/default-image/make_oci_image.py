@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes an OCI image archive of one layer from a folder.
+"""Makes an OCI image archive of one layer from a directory.
 
 As a module (layer_tar, write_layout) it makes images of several layers.
 
@@ -43,9 +43,9 @@ def add_member(archive, info, data=None):
 def layer_tar(root, owners, modes):
     """The tar of everything below root, parents before children."""
     paths = [""]
-    for folder, folders, files in os.walk(root):
-        for name in folders + files:
-            paths.append(os.path.relpath(os.path.join(folder, name), root))
+    for directory, directories, files in os.walk(root):
+        for name in directories + files:
+            paths.append(os.path.relpath(os.path.join(directory, name), root))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w",
                       format=tarfile.GNU_FORMAT) as archive:
@@ -68,7 +68,7 @@ def layer_tar(root, owners, modes):
                 with open(full, "rb") as data:
                     add_member(archive, info, data)
             else:
-                sys.exit(f"make_oci_image: {path} is no file, folder or link")
+                sys.exit(f"make_oci_image: {path} is no file, directory or link")
     return buffer.getvalue()
 
 
@@ -134,8 +134,8 @@ def write_layout(output, config_object, tars, how, name):
     temporary = output + ".part"
     with tarfile.open(temporary, mode="w",
                       format=tarfile.USTAR_FORMAT) as archive:
-        for folder in ("blobs", "blobs/sha256"):
-            info = tarfile.TarInfo(folder)
+        for directory in ("blobs", "blobs/sha256"):
+            info = tarfile.TarInfo(directory)
             info.type = tarfile.DIRTYPE
             info.mode = 0o755
             add_member(archive, info)

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "netplugin/bridge/network.h"
+#include "netplugin/ip_testing.h"
 
 namespace warren::netplugin {
 namespace {
@@ -18,8 +19,6 @@ using testing::ElementsAre;
 
 constexpr char kId[] =
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-IpPrefix Prefix(const char* text) { return *IpPrefix::Parse(text); }
 
 TEST(BridgePlan, HostIfnameShowsTheStartOfTheId) {
   EXPECT_EQ(HostIfname(kId), "wr0123456789abc");

@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 
+#include "netplugin/ip_testing.h"
+
 namespace warren::netplugin {
 namespace {
 
@@ -17,8 +19,6 @@ class FakeClock : public base::Clock {
   int64_t MonotonicNow() const override { return now; }
   int64_t now = 1000 * kSecond;
 };
-
-IpPrefix Prefix(const char* text) { return *IpPrefix::Parse(text); }
 
 class IpamTest : public testing::Test {
  protected:

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "netplugin/ip_testing.h"
+
 namespace warren::netplugin {
 namespace {
-
-IpPrefix Prefix(const char* text) { return *IpPrefix::Parse(text); }
 
 std::vector<IpPrefix> Prefixes(const std::vector<const char*>& texts) {
   std::vector<IpPrefix> prefixes;

@@ -14,12 +14,12 @@
 namespace warren::netplugin {
 namespace {
 
-constexpr char kIpv6Folder[] = "/proc/sys/net/ipv6";
+constexpr char kIpv6Directory[] = "/proc/sys/net/ipv6";
 
 bool IsMissingIpv6(const Sysctl& setting, const absl::Status& status) {
   return base::GetErrno(status) == ENOENT &&
          absl::StartsWith(setting.path, "net/ipv6/") &&
-         access(kIpv6Folder, F_OK) != 0;
+         access(kIpv6Directory, F_OK) != 0;
 }
 
 }  // namespace

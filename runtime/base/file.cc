@@ -202,12 +202,12 @@ absl::Status WriteFileAtomic(int dirfd, const std::string& name,
   if (durable) {
     ASSIGN_OR_RETURN(const UniqueFd dir,
                      OpenAt(dirfd, ".", O_RDONLY | O_DIRECTORY));
-    if (fsync(dir.get()) != 0) return ErrnoError(errno, "fsync folder");
+    if (fsync(dir.get()) != 0) return ErrnoError(errno, "fsync directory");
   }
   return absl::OkStatus();
 }
 
-void SpreadFolders(int dirfd) {
+void SpreadDirectories(int dirfd) {
   // Not every ioctl works on the O_PATH descriptor that it may be.
   auto dir = OpenAt(dirfd, ".", O_RDONLY | O_DIRECTORY);
   int flags = 0;

@@ -51,20 +51,20 @@ absl::Status WriteFd(int fd, absl::string_view data);
 absl::Status WriteControlAt(int dirfd, const std::string& path,
                             absl::string_view data);
 
-// Replaces dirfd/name as a whole: temporary file in the same folder, write,
-// [fsync], rename, [fsync of the folder]. A reader sees the old or the new
+// Replaces dirfd/name as a whole: temporary file in the same directory, write,
+// [fsync], rename, [fsync of the directory]. A reader sees the old or the new
 // content, never a part. `durable` asks for the two fsyncs.
 absl::Status WriteFileAtomic(int dirfd, const std::string& name,
                              absl::string_view data, mode_t mode,
                              bool durable = false);
 
-// A hint that the folders in `dirfd` have nothing to do with each other, so
+// A hint that the directories in `dirfd` have nothing to do with each other, so
 // that ext4 spreads them over its block groups (chattr +T, chattr(1)). Without
 // it all of them share one, and without a journal ext4 steps over every inode
 // of the group that was freed in the last minute or so (fs/ext4/ialloc.c,
 // recently_deleted) each time it makes one. File systems that do not know the
 // flag are left as they are.
-void SpreadFolders(int dirfd);
+void SpreadDirectories(int dirfd);
 
 // Names in a directory without "." and "..", unsorted.
 absl::StatusOr<std::vector<std::string>> ListDir(int dirfd,

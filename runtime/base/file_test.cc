@@ -130,15 +130,15 @@ TEST_F(FileTest, SpreadFoldersSetsTheFlagWhereThereIsOne) {
     ioctl(dir.get(), FS_IOC_GETFLAGS, &value);
     return value;
   };
-  SpreadFolders(dir_.get());
+  SpreadDirectories(dir_.get());
   struct statfs fs;
   ASSERT_EQ(fstatfs(dir_.get(), &fs), 0);
   if (fs.f_type != EXT4_SUPER_MAGIC) GTEST_SKIP() << "/tmp is not on ext4";
   EXPECT_NE(flags(dir_) & FS_TOPDIR_FL, 0);
   const UniqueFd sub = *MakeDirs(dir_.get(), "sub", 0755);
   EXPECT_EQ(flags(*OpenAt(sub.get(), ".", O_RDONLY)) & FS_TOPDIR_FL, 0);
-  SpreadFolders(dir_.get());
-  SpreadFolders(sub.get());  // O_PATH will do
+  SpreadDirectories(dir_.get());
+  SpreadDirectories(sub.get());  // O_PATH will do
   EXPECT_NE(flags(*OpenAt(sub.get(), ".", O_RDONLY)) & FS_TOPDIR_FL, 0);
 }
 

@@ -42,7 +42,7 @@ absl::StatusOr<Message> ReceiveMessage(
     int socket, absl::Duration timeout = absl::InfiniteDuration());
 
 // Listening / connected SEQPACKET socket at dirfd/name. The name is reached
-// through /proc/self/fd, so the length of the folder's path does not matter
+// through /proc/self/fd, so the length of the directory's path does not matter
 // (sun_path has 108 bytes). Connect: errno ECONNREFUSED or ENOENT = nobody
 // there.
 absl::StatusOr<UniqueFd> ListenAt(int dirfd, const std::string& name);

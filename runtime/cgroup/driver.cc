@@ -23,7 +23,7 @@ absl::Status BadParent(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("cgroup_parent: ", why));
 }
 
-// Elements of a parent path, each of them a plain folder name.
+// Elements of a parent path, each of them a plain directory name.
 absl::StatusOr<std::vector<std::string>> ParentElements(
     absl::string_view parent) {
   if (parent.size() > 2048) return BadParent("longer than 2048 bytes");
@@ -83,10 +83,10 @@ absl::StatusOr<std::string> CgroupParentPath(absl::string_view parent,
 absl::StatusOr<std::string> CgroupPath(absl::string_view parent,
                                        absl::string_view default_parent,
                                        absl::string_view id) {
-  ASSIGN_OR_RETURN(const std::string folder,
+  ASSIGN_OR_RETURN(const std::string directory,
                    CgroupParentPath(parent, default_parent));
-  const bool is_root = folder.size() == 1;  // "/"
-  const std::string base = is_root ? std::string() : folder;
+  const bool is_root = directory.size() == 1;  // "/"
+  const std::string base = is_root ? std::string() : directory;
   if (absl::EndsWith(base, kSlice)) {
     return absl::StrCat(base, "/warren-", id, ".scope");
   }

@@ -17,7 +17,7 @@
 #include "runtime/devices/rules.h"
 #include "runtime/runtime.h"
 
-// Control groups: one leaf for each container and each reaping init. Two
+// Control groups: one leaf for each container and each pod init. Two
 // drivers, cgroup v2 (one tree) and v1 (a tree for each mounted hierarchy);
 // which one is what the machine mounts (cgroups(7), kernel documents
 // admin-guide/cgroup-v1 and cgroup-v2).
@@ -34,7 +34,7 @@ struct CgroupPlacement {
 
 // One cgroup file system as a container sees it below /sys/fs/cgroup.
 struct CgroupMount {
-  std::string name;     // folder, "" = /sys/fs/cgroup itself
+  std::string name;     // directory, "" = /sys/fs/cgroup itself
   std::string fs_type;  // "cgroup" or "cgroup2"
   std::vector<std::string> options;
   bool operator==(const CgroupMount&) const = default;

@@ -187,14 +187,14 @@ TEST(CgroupValues, V1) {
               HasSubstr("unified: \"memory.high\""));
 }
 
-// A folder that looks like cgroups: nothing in it is made by a kernel.
+// A directory that looks like cgroups: nothing in it is made by a kernel.
 class FakeTree : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(mkdtemp(folder_), nullptr); }
+  void SetUp() override { ASSERT_NE(mkdtemp(directory_), nullptr); }
   void TearDown() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
-  std::string root() const { return folder_; }
+  std::string root() const { return directory_; }
   void MakeFile(const std::string& path, const std::string& text) {
     const std::string full = root() + path;
     auto dir = base::MakeDirs(AT_FDCWD, full.substr(0, full.rfind('/')), 0755);
@@ -215,7 +215,7 @@ class FakeTree : public ::testing::Test {
     return CgroupV2(fd.ok() ? *std::move(fd) : base::UniqueFd());
   }
 
-  char folder_[64] = "/tmp/cgroup_test.XXXXXX";
+  char directory_[64] = "/tmp/cgroup_test.XXXXXX";
 };
 
 TEST_F(FakeTree, V2EnablesControllersDownToTheLeaf) {
@@ -288,7 +288,7 @@ TEST_F(FakeTree, TreeRemovesNestedFolders) {
 }
 
 TEST_F(FakeTree, V1KeepsUnknownHierarchiesApart) {
-  // A kernel makes these files with the folder.
+  // A kernel makes these files with the directory.
   MakeFile("/pids/kube/leaf/pids.max", "");
   ASSERT_TRUE(base::MakeDirs(AT_FDCWD, root() + "/systemd", 0755).ok());
   std::vector<V1Hierarchy> hierarchies;
@@ -311,10 +311,10 @@ TEST_F(FakeTree, V1KeepsUnknownHierarchiesApart) {
 
 // Another thread, or an agent that died, made the parent and came no further.
 TEST_F(FakeTree, V1FillsAnEmptyCpusetThatIsThereAlready) {
-  for (const char* folder : {"", "/pods", "/pods/leaf"}) {
+  for (const char* directory : {"", "/pods", "/pods/leaf"}) {
     for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
-      MakeFile(std::string("/cpuset") + folder + file,
-               *folder == '\0' ? "0-1\n" : "\n");
+      MakeFile(std::string("/cpuset") + directory + file,
+               *directory == '\0' ? "0-1\n" : "\n");
     }
   }
   std::vector<V1Hierarchy> hierarchies;

@@ -33,16 +33,16 @@ std::string Relative(const std::string& path) {
   return start == std::string::npos ? "." : path.substr(start);
 }
 
-absl::StatusOr<base::UniqueFd> OpenFolder(int at, const std::string& name) {
+absl::StatusOr<base::UniqueFd> OpenDirectory(int at, const std::string& name) {
   return base::OpenAt(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
-absl::StatusOr<std::vector<std::string>> SubFolders(int folder) {
+absl::StatusOr<std::vector<std::string>> SubDirectories(int directory) {
   std::vector<std::string> result;
-  ASSIGN_OR_RETURN(const auto names, base::ListDir(folder, "."));
+  ASSIGN_OR_RETURN(const auto names, base::ListDir(directory, "."));
   for (const std::string& name : names) {
     struct stat st;
-    if (fstatat(folder, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+    if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISDIR(st.st_mode)) {
       result.push_back(name);
     }
@@ -50,12 +50,12 @@ absl::StatusOr<std::vector<std::string>> SubFolders(int folder) {
   return result;
 }
 
-// Those of the folder itself.
-absl::StatusOr<std::vector<pid_t>> ReadProcesses(int folder) {
+// Those of the directory itself.
+absl::StatusOr<std::vector<pid_t>> ReadProcesses(int directory) {
   std::vector<pid_t> pids;
-  auto text = base::ReadFileAt(folder, "cgroup.procs", kProcsLimit);
+  auto text = base::ReadFileAt(directory, "cgroup.procs", kProcsLimit);
   if (!text.ok()) {
-    // ENODEV: the cgroup was removed while its folder is still open.
+    // ENODEV: the cgroup was removed while its directory is still open.
     const int error = base::GetErrno(text.status());
     if (error == ENOENT || error == ENODEV) return pids;
     return text.status();
@@ -68,24 +68,25 @@ absl::StatusOr<std::vector<pid_t>> ReadProcesses(int folder) {
   return pids;
 }
 
-absl::Status CollectProcesses(int folder, std::vector<pid_t>* pids) {
-  ASSIGN_OR_RETURN(const std::vector<pid_t> own, ReadProcesses(folder));
+absl::Status CollectProcesses(int directory, std::vector<pid_t>* pids) {
+  ASSIGN_OR_RETURN(const std::vector<pid_t> own, ReadProcesses(directory));
   pids->insert(pids->end(), own.begin(), own.end());
-  ASSIGN_OR_RETURN(const auto names, SubFolders(folder));
+  ASSIGN_OR_RETURN(const auto names, SubDirectories(directory));
   for (const std::string& name : names) {
-    auto sub = OpenFolder(folder, name);
+    auto sub = OpenDirectory(directory, name);
     if (sub.ok()) RETURN_IF_ERROR(CollectProcesses(sub->get(), pids));
   }
   return absl::OkStatus();
 }
 
-absl::Status RemoveBelow(int folder) {
-  ASSIGN_OR_RETURN(const auto names, SubFolders(folder));
+absl::Status RemoveBelow(int directory) {
+  ASSIGN_OR_RETURN(const auto names, SubDirectories(directory));
   for (const std::string& name : names) {
-    auto sub = OpenFolder(folder, name);
+    auto sub = OpenDirectory(directory, name);
     if (!sub.ok()) continue;
     RETURN_IF_ERROR(RemoveBelow(sub->get()));
-    if (unlinkat(folder, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    if (unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 &&
+        errno != ENOENT) {
       return base::ErrnoError(errno, absl::StrCat("rmdir ", name));
     }
   }
@@ -109,7 +110,7 @@ absl::StatusOr<base::UniqueFd> CgroupTree::Make(
       absl::StrSplit(Relative(path), '/', absl::SkipEmpty());
   absl::Status last;
   for (int attempt = 0; attempt < kMakeAttempts; ++attempt) {
-    auto current = OpenFolder(root(), ".");
+    auto current = OpenDirectory(root(), ".");
     for (const std::string& part : parts) {
       if (!current.ok()) break;
       const int parent = current->get();
@@ -118,7 +119,7 @@ absl::StatusOr<base::UniqueFd> CgroupTree::Make(
         current = base::ErrnoError(errno, absl::StrCat("mkdir ", path));
         break;
       }
-      auto next = OpenFolder(parent, part);
+      auto next = OpenDirectory(parent, part);
       // The daemon's umask must not hide a container's limits from it.
       if (made && next.ok() && fchmod(next->get(), 0755) != 0) {
         return base::ErrnoError(errno, absl::StrCat("chmod ", path));
@@ -138,7 +139,7 @@ absl::StatusOr<base::UniqueFd> CgroupTree::Make(
 }
 
 absl::StatusOr<base::UniqueFd> CgroupTree::Open(const std::string& path) const {
-  return OpenFolder(root(), Relative(path));
+  return OpenDirectory(root(), Relative(path));
 }
 
 bool CgroupTree::Exists(const std::string& path) const {
@@ -148,25 +149,27 @@ bool CgroupTree::Exists(const std::string& path) const {
 absl::StatusOr<std::vector<pid_t>> CgroupTree::Processes(
     const std::string& path) const {
   std::vector<pid_t> pids;
-  auto folder = Open(path);
-  if (!folder.ok()) {
-    if (base::GetErrno(folder.status()) == ENOENT) return pids;
-    return folder.status();
+  auto directory = Open(path);
+  if (!directory.ok()) {
+    if (base::GetErrno(directory.status()) == ENOENT) return pids;
+    return directory.status();
   }
-  RETURN_IF_ERROR(CollectProcesses(folder->get(), &pids));
+  RETURN_IF_ERROR(CollectProcesses(directory->get(), &pids));
   return pids;
 }
 
-absl::StatusOr<std::optional<std::string>> CgroupTree::FolderOf(
+absl::StatusOr<std::optional<std::string>> CgroupTree::DirectoryOf(
     const std::string& path, pid_t pid) const {
-  auto folder = Open(path);
+  auto directory = Open(path);
   // Cgroups come and go while this looks.
-  if (!folder.ok()) return std::nullopt;
-  ASSIGN_OR_RETURN(const std::vector<pid_t> own, ReadProcesses(folder->get()));
+  if (!directory.ok()) return std::nullopt;
+  ASSIGN_OR_RETURN(const std::vector<pid_t> own,
+                   ReadProcesses(directory->get()));
   if (std::find(own.begin(), own.end(), pid) != own.end()) return path;
-  ASSIGN_OR_RETURN(const auto names, SubFolders(folder->get()));
+  ASSIGN_OR_RETURN(const auto names, SubDirectories(directory->get()));
   for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(auto found, FolderOf(absl::StrCat(path, "/", name), pid));
+    ASSIGN_OR_RETURN(auto found,
+                     DirectoryOf(absl::StrCat(path, "/", name), pid));
     if (found.has_value()) return found;
   }
   return std::nullopt;
@@ -185,8 +188,8 @@ absl::Status CgroupTree::Remove(const std::string& path) const {
     if (error != EBUSY && error != ENOTEMPTY) {
       return base::ErrnoError(error, absl::StrCat("rmdir ", path));
     }
-    auto folder = Open(path);
-    if (folder.ok()) RemoveBelow(folder->get()).IgnoreError();
+    auto directory = Open(path);
+    if (directory.ok()) RemoveBelow(directory->get()).IgnoreError();
     if (NowNs() > deadline) {
       return base::ErrnoError(error, absl::StrCat("rmdir ", path));
     }
@@ -199,10 +202,10 @@ void CgroupTree::RemoveIfEmpty(const std::string& path) const {
   unlinkat(root(), Relative(path).c_str(), AT_REMOVEDIR);
 }
 
-absl::StatusOr<bool> WaitUnpopulated(int folder, absl::Duration timeout) {
+absl::StatusOr<bool> WaitUnpopulated(int directory, absl::Duration timeout) {
   const int64_t deadline = NowNs() + absl::ToInt64Nanoseconds(timeout);
   ASSIGN_OR_RETURN(const base::UniqueFd events,
-                   base::OpenAt(folder, "cgroup.events", O_RDONLY));
+                   base::OpenAt(directory, "cgroup.events", O_RDONLY));
   for (;;) {
     char text[256];
     const ssize_t n = pread(events.get(), text, sizeof(text), 0);
@@ -224,8 +227,8 @@ absl::StatusOr<bool> WaitUnpopulated(int folder, absl::Duration timeout) {
   }
 }
 
-bool IsUnpopulated(int folder) {
-  return WaitUnpopulated(folder, absl::ZeroDuration()).value_or(false);
+bool IsUnpopulated(int directory) {
+  return WaitUnpopulated(directory, absl::ZeroDuration()).value_or(false);
 }
 
 absl::Status KillListed(

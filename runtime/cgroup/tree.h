@@ -15,8 +15,9 @@
 
 #include "runtime/base/unique_fd.h"
 
-// Folders of one mounted cgroup hierarchy, v1 or v2. Paths are absolute below
-// its root and were made by CgroupPath(): no "..", no symlinks. Thread-safe.
+// Directories of one mounted cgroup hierarchy, v1 or v2. Paths are absolute
+// below its root and were made by CgroupPath(): no "..", no symlinks.
+// Thread-safe.
 namespace warren::runtime {
 
 class CgroupTree {
@@ -24,14 +25,14 @@ class CgroupTree {
   // `root`: the hierarchy's mount point, O_PATH.
   explicit CgroupTree(base::UniqueFd root) : root_(std::move(root)) {}
 
-  // Makes the folders that are missing. `prepare` is called for each one on the
-  // way with its parent and itself before anything below it is made; also for
-  // one that was there, as who made it may not have come that far yet, or may
-  // have died before. Survives that somebody removes an empty parent meanwhile.
-  // Returns the leaf.
+  // Makes the directories that are missing. `prepare` is called for each one on
+  // the way with its parent and itself before anything below it is made; also
+  // for one that was there, as who made it may not have come that far yet, or
+  // may have died before. Survives that somebody removes an empty parent
+  // meanwhile. Returns the leaf.
   absl::StatusOr<base::UniqueFd> Make(
       const std::string& path,
-      absl::FunctionRef<absl::Status(int parent, int folder)> prepare) const;
+      absl::FunctionRef<absl::Status(int parent, int directory)> prepare) const;
   // errno ENOENT when it is not there.
   absl::StatusOr<base::UniqueFd> Open(const std::string& path) const;
   bool Exists(const std::string& path) const;
@@ -40,8 +41,8 @@ class CgroupTree {
   absl::StatusOr<std::vector<pid_t>> Processes(const std::string& path) const;
   // The path of the cgroup, `path` or one below it, whose cgroup.procs lists
   // `pid`; nullopt when there is none.
-  absl::StatusOr<std::optional<std::string>> FolderOf(const std::string& path,
-                                                      pid_t pid) const;
+  absl::StatusOr<std::optional<std::string>> DirectoryOf(
+      const std::string& path, pid_t pid) const;
   // rmdir of all below `path` and of itself; missing is OK. The kernel lets
   // go of a cgroup a moment after its last process was reaped: waits for
   // that, at most two seconds.
@@ -55,12 +56,12 @@ class CgroupTree {
   base::UniqueFd root_;
 };
 
-// Waits until cgroup.events in the v2 folder says "populated 0". False when
+// Waits until cgroup.events in the v2 directory says "populated 0". False when
 // `timeout` passed first.
-absl::StatusOr<bool> WaitUnpopulated(int folder, absl::Duration timeout);
+absl::StatusOr<bool> WaitUnpopulated(int directory, absl::Duration timeout);
 
 // Whether it says so now; false when it cannot be read.
-bool IsUnpopulated(int folder);
+bool IsUnpopulated(int directory);
 
 // SIGKILL to each of `listed()` by pidfd: a number is signalled only if it is
 // still listed after its pidfd was opened, so that it cannot have become

@@ -95,27 +95,27 @@ absl::string_view Shown(const std::string& value) {
 // A list of processors or memory nodes that is empty is the parent's, on v2. It
 // cannot become empty again while processes are in it (ENOSPC, validate_change
 // of kernel/cgroup/cpuset.c): then it gets what the parent has now.
-absl::Status WriteNothing(int folder, const std::string& file,
+absl::Status WriteNothing(int directory, const std::string& file,
                           ControlWriter writer) {
   // An empty write is none at all; a line feed empties a list.
-  const absl::Status emptied = writer(folder, file, "\n");
+  const absl::Status emptied = writer(directory, file, "\n");
   if (base::GetErrno(emptied) != ENOSPC) return emptied;
   const auto above =
-      base::ReadFileAt(folder, absl::StrCat("../", file, ".effective"));
+      base::ReadFileAt(directory, absl::StrCat("../", file, ".effective"));
   if (!above.ok()) return emptied;
-  return writer(folder, file, absl::StripAsciiWhitespace(*above));
+  return writer(directory, file, absl::StripAsciiWhitespace(*above));
 }
 
 // What was read from a control file, as it takes it back: some files hold a
 // line for each device and take one line at a time.
-absl::Status PutBack(int folder, const std::string& file,
+absl::Status PutBack(int directory, const std::string& file,
                      const std::string& before, ControlWriter writer) {
   const std::vector<absl::string_view> lines =
       absl::StrSplit(before, '\n', absl::SkipEmpty());
-  if (lines.empty()) return WriteNothing(folder, file, writer);
+  if (lines.empty()) return WriteNothing(directory, file, writer);
   absl::Status result;
   for (absl::string_view line : lines) {
-    base::Update(&result, writer(folder, file, line));
+    base::Update(&result, writer(directory, file, line));
   }
   return result;
 }
@@ -195,9 +195,9 @@ std::optional<int64_t> MemoryBytes(absl::string_view text) {
 
 absl::Status WriteValue(const ControlWrite& write, ControlWriter writer) {
   const ControlValue& v = write.value;
-  const absl::Status status = v.value.empty()
-                                  ? WriteNothing(write.folder, v.file, writer)
-                                  : writer(write.folder, v.file, v.value);
+  const absl::Status status =
+      v.value.empty() ? WriteNothing(write.directory, v.file, writer)
+                      : writer(write.directory, v.file, v.value);
   switch (base::GetErrno(status)) {
     case 0:
       return status;
@@ -230,7 +230,7 @@ absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,
   std::vector<absl::StatusOr<std::string>> before;
   absl::Status failed;
   for (const ControlWrite& write : writes) {
-    before.push_back(base::ReadFileAt(write.folder, write.value.file));
+    before.push_back(base::ReadFileAt(write.directory, write.value.file));
     failed = WriteValue(write, writer);
     if (!failed.ok()) break;
   }
@@ -241,7 +241,7 @@ absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,
     // What cannot be read has no value to go back to.
     if (!before[i].ok()) continue;
     const absl::Status put =
-        PutBack(writes[i].folder, writes[i].value.file, *before[i], writer);
+        PutBack(writes[i].directory, writes[i].value.file, *before[i], writer);
     if (i + 1 < before.size()) base::Update(&undone, put);
   }
   if (undone.ok()) return failed;
@@ -251,10 +251,10 @@ absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,
                    undone.message()));
 }
 
-absl::Status MakeRoomV2(int folder, int64_t limit) {
-  const auto used = [folder]() -> int64_t {
+absl::Status MakeRoomV2(int directory, int64_t limit) {
+  const auto used = [directory]() -> int64_t {
     int64_t bytes = 0;
-    const auto text = base::ReadFileAt(folder, "memory.current");
+    const auto text = base::ReadFileAt(directory, "memory.current");
     if (!text.ok() ||
         !absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &bytes)) {
       return 0;
@@ -264,7 +264,8 @@ absl::Status MakeRoomV2(int folder, int64_t limit) {
   const int64_t before = used();
   if (before <= limit) return absl::OkStatus();
   // EAGAIN when less could be taken back; what counts is what is left.
-  base::WriteControlAt(folder, "memory.reclaim", absl::StrCat(before - limit))
+  base::WriteControlAt(directory, "memory.reclaim",
+                       absl::StrCat(before - limit))
       .IgnoreError();
   const int64_t now = used();
   if (now <= limit) return absl::OkStatus();

@@ -45,12 +45,12 @@ std::optional<int64_t> MemoryBytes(absl::string_view text);
 // ---- Applied --------------------------------------------------------------
 
 struct ControlWrite {
-  int folder = -1;  // the leaf, or its folder in one hierarchy; borrowed
+  int directory = -1;  // the leaf, or its directory in one hierarchy; borrowed
   ControlValue value;
 };
 
 using ControlWriter = absl::FunctionRef<absl::Status(
-    int folder, const std::string& file, absl::string_view value)>;
+    int directory, const std::string& file, absl::string_view value)>;
 
 // Writes one limit. A missing file is an error unless `best_effort`. Errors
 // begin with the field: kInvalidArgument for a value that the kernel refuses,
@@ -70,7 +70,7 @@ absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,
 // v2 kills where memory.max falls below what is in use. So that an update
 // never kills, the kernel is asked to take pages back first (memory.reclaim,
 // Linux 5.19); kFailedPrecondition when more than `limit` bytes remain.
-absl::Status MakeRoomV2(int folder, int64_t limit);
+absl::Status MakeRoomV2(int directory, int64_t limit);
 
 }  // namespace warren::runtime
 

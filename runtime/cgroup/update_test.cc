@@ -123,19 +123,19 @@ TEST(OrderV1, NoLargerShareOfTimeInBetween) {
   }
 }
 
-// A folder that looks like a leaf, and a kernel that refuses on order.
+// A directory that looks like a leaf, and a kernel that refuses on order.
 class UpdateTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_NE(mkdtemp(folder_), nullptr);
-    auto fd = base::OpenAt(AT_FDCWD, folder_, O_RDONLY | O_DIRECTORY);
+    ASSERT_NE(mkdtemp(directory_), nullptr);
+    auto fd = base::OpenAt(AT_FDCWD, directory_, O_RDONLY | O_DIRECTORY);
     ASSERT_TRUE(fd.ok());
     dir_ = *std::move(fd);
   }
   void TearDown() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
-  std::string root() const { return folder_; }
+  std::string root() const { return directory_; }
   void Make(const std::string& file, const std::string& text) {
     const std::string full = root() + "/" + file;
     ASSERT_TRUE(
@@ -152,7 +152,7 @@ class UpdateTest : public ::testing::Test {
     for (const ControlValue& v : values) writes.push_back({dir_.get(), v});
     return WriteAllOrNone(
         writes,
-        [&](int folder, const std::string& file,
+        [&](int directory, const std::string& file,
             absl::string_view value) -> absl::Status {
           log_.push_back(file + "=" + std::string(value));
           const auto refused = refused_.find({file, std::string(value)});
@@ -160,7 +160,7 @@ class UpdateTest : public ::testing::Test {
             return base::ErrnoError(refused->second, "write " + file);
           }
           // Whole, as the kernel replaces a value.
-          if (faccessat(folder, file.c_str(), F_OK, 0) != 0) {
+          if (faccessat(directory, file.c_str(), F_OK, 0) != 0) {
             return base::ErrnoError(ENOENT, "open " + file);
           }
           Make(file, std::string(value));
@@ -168,7 +168,7 @@ class UpdateTest : public ::testing::Test {
         });
   }
 
-  char folder_[64] = "/tmp/cgroup_update_test.XXXXXX";
+  char directory_[64] = "/tmp/cgroup_update_test.XXXXXX";
   base::UniqueFd dir_;
   std::map<std::pair<std::string, std::string>, int> refused_;
   std::vector<std::string> log_;
@@ -318,7 +318,7 @@ TEST_F(UpdateV2Test, EveryFieldLive) {
   EXPECT_EQ(Read("leaf/pids.max"), "10");
 }
 
-// A folder where a file should be cannot be written: EISDIR.
+// A directory where a file should be cannot be written: EISDIR.
 TEST_F(UpdateV2Test, AFailedWriteLeavesWhatWas) {
   Make("leaf/cpu.weight", "100");
   Make("leaf/memory.max", "max");

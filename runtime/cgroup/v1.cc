@@ -51,20 +51,20 @@ bool Has(const V1Hierarchy& h, absl::string_view controller) {
 // A new cpuset is empty, and nothing can enter it, until it is given what its
 // parent has; cgroup.clone_children lets the kernel do that for what we make
 // below.
-absl::Status InheritCpuset(int parent, int folder) {
+absl::Status InheritCpuset(int parent, int directory) {
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    ASSIGN_OR_RETURN(const std::string own, base::ReadFileAt(folder, file));
+    ASSIGN_OR_RETURN(const std::string own, base::ReadFileAt(directory, file));
     if (own != "\n" && !own.empty()) continue;
     ASSIGN_OR_RETURN(const std::string value, base::ReadFileAt(parent, file));
-    RETURN_IF_ERROR(base::WriteControlAt(folder, file, value));
+    RETURN_IF_ERROR(base::WriteControlAt(directory, file, value));
   }
   return absl::OkStatus();
 }
 
-absl::Status RestrictDevices(int folder, const DeviceRules& rules) {
-  RETURN_IF_ERROR(base::WriteControlAt(folder, "devices.deny", "a"));
+absl::Status RestrictDevices(int directory, const DeviceRules& rules) {
+  RETURN_IF_ERROR(base::WriteControlAt(directory, "devices.deny", "a"));
   ASSIGN_OR_RETURN(const base::UniqueFd allow,
-                   base::OpenAt(folder, "devices.allow", O_WRONLY));
+                   base::OpenAt(directory, "devices.allow", O_WRONLY));
   for (const DeviceRule& rule : rules) {
     const std::string text = ToV1Text(rule);
     RETURN_IF_ERROR_IN(base::WriteFd(allow.get(), text),
@@ -73,18 +73,18 @@ absl::Status RestrictDevices(int folder, const DeviceRules& rules) {
   return absl::OkStatus();
 }
 
-absl::Status WriteValues(const V1Hierarchy& h, int folder,
+absl::Status WriteValues(const V1Hierarchy& h, int directory,
                          const std::vector<ControlValue>& values) {
   for (const ControlValue& v : values) {
     if (!Has(h, v.controller)) continue;
-    RETURN_IF_ERROR(WriteValue({folder, v}, base::WriteControlAt));
+    RETURN_IF_ERROR(WriteValue({directory, v}, base::WriteControlAt));
   }
   return absl::OkStatus();
 }
 
 // A number in a control file; unlimited and unreadable are the largest.
-int64_t ReadLimit(int folder, const char* file) {
-  const auto text = base::ReadFileAt(folder, file);
+int64_t ReadLimit(int directory, const char* file) {
+  const auto text = base::ReadFileAt(directory, file);
   int64_t number = 0;
   const bool parsed =
       text.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &number);
@@ -172,9 +172,9 @@ absl::Status CgroupV1::Build(const std::string& path,
     ASSIGN_OR_RETURN_IN(
         const base::UniqueFd leaf,
         h.tree.Make(PathIn(h, path),
-                    [&](int parent, int folder) -> absl::Status {
+                    [&](int parent, int directory) -> absl::Status {
                       if (!cpuset) return absl::OkStatus();
-                      return InheritCpuset(parent, folder);
+                      return InheritCpuset(parent, directory);
                     }),
         absl::StrCat("cgroup hierarchy ", h.name));
     RETURN_IF_ERROR(WriteValues(h, leaf.get(), values));
@@ -204,28 +204,29 @@ absl::Status CgroupV1::Update(const std::string& path, const Resources& from,
   ASSIGN_OR_RETURN(const auto new_values, V1Values(to));
   ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));
   RETURN_IF_ERROR(CheckMounted(changed));
-  std::map<const V1Hierarchy*, base::UniqueFd> folders;
+  std::map<const V1Hierarchy*, base::UniqueFd> directories;
   for (const ControlValue& v : changed) {
     const V1Hierarchy* h = Find(v.controller);
-    if (h == nullptr || folders.count(h) != 0) continue;
-    ASSIGN_OR_RETURN(folders[h], h->tree.Open(PathIn(*h, path)));
+    if (h == nullptr || directories.count(h) != 0) continue;
+    ASSIGN_OR_RETURN(directories[h], h->tree.Open(PathIn(*h, path)));
   }
   const auto now = [&](const char* controller, const char* file) {
-    const auto folder = folders.find(Find(controller));
-    return folder == folders.end() ? INT64_MAX
-                                   : ReadLimit(folder->second.get(), file);
+    const auto directory = directories.find(Find(controller));
+    return directory == directories.end()
+               ? INT64_MAX
+               : ReadLimit(directory->second.get(), file);
   };
   OrderV1(now("memory", "memory.memsw.limit_in_bytes"),
           now("cpu", "cpu.cfs_period_us"), &changed);
   std::vector<ControlWrite> writes;
   for (ControlValue& v : changed) {
-    const auto folder = folders.find(Find(v.controller));
-    if (folder == folders.end()) continue;  // best effort
-    if (v.value.empty()) {                  // a cpuset: what the parent has
-      ASSIGN_OR_RETURN(v.value, base::ReadFileAt(folder->second.get(),
+    const auto directory = directories.find(Find(v.controller));
+    if (directory == directories.end()) continue;  // best effort
+    if (v.value.empty()) {  // a cpuset: what the parent has
+      ASSIGN_OR_RETURN(v.value, base::ReadFileAt(directory->second.get(),
                                                  absl::StrCat("../", v.file)));
     }
-    writes.push_back({folder->second.get(), std::move(v)});
+    writes.push_back({directory->second.get(), std::move(v)});
   }
   return WriteAllOrNone(writes);
 }
@@ -234,9 +235,9 @@ absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(
     const std::string& path) {
   CgroupPlacement placement;
   for (const V1Hierarchy& h : hierarchies_) {
-    const std::string folder = PathIn(h, path).substr(1);
+    const std::string directory = PathIn(h, path).substr(1);
     if (h.is_v2) {
-      ASSIGN_OR_RETURN(placement.v2_dir, base::OpenAt(h.tree.root(), folder,
+      ASSIGN_OR_RETURN(placement.v2_dir, base::OpenAt(h.tree.root(), directory,
                                                       O_RDONLY | O_DIRECTORY));
       continue;
     }
@@ -245,7 +246,7 @@ absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(
     // lock against all forks and exits of the machine, which costs an RCU
     // grace period, milliseconds, in every hierarchy.
     ASSIGN_OR_RETURN(base::UniqueFd procs,
-                     base::OpenAt(h.tree.root(), folder + "/tasks", O_RDWR));
+                     base::OpenAt(h.tree.root(), directory + "/tasks", O_RDWR));
     placement.v1_procs.push_back(std::move(procs));
   }
   return placement;
@@ -285,29 +286,31 @@ absl::StatusOr<std::vector<pid_t>> CgroupV1::Processes(
 void CgroupV1::Freeze(const std::string& path) const {
   const V1Hierarchy* h = Find("freezer");
   if (h == nullptr) return;
-  auto folder = h->tree.Open(PathIn(*h, path));
-  if (!folder.ok()) return;
-  base::WriteControlAt(folder->get(), "freezer.state", "FROZEN").IgnoreError();
+  auto directory = h->tree.Open(PathIn(*h, path));
+  if (!directory.ok()) return;
+  base::WriteControlAt(directory->get(), "freezer.state", "FROZEN")
+      .IgnoreError();
 }
 
 void CgroupV1::Thaw(const std::string& path) const {
   const V1Hierarchy* h = Find("freezer");
   if (h == nullptr) return;
-  auto folder = h->tree.Open(PathIn(*h, path));
-  if (!folder.ok()) return;
-  base::WriteControlAt(folder->get(), "freezer.state", "THAWED").IgnoreError();
+  auto directory = h->tree.Open(PathIn(*h, path));
+  if (!directory.ok()) return;
+  base::WriteControlAt(directory->get(), "freezer.state", "THAWED")
+      .IgnoreError();
 }
 
 absl::Status CgroupV1::KillAll(const std::string& path,
                                absl::Duration timeout) {
   const V1Hierarchy* v2 = FindV2();
   if (v2 != nullptr) {
-    auto folder = v2->tree.Open(PathIn(*v2, path));
-    if (folder.ok() && !IsUnpopulated(folder->get()) &&
-        base::WriteControlAt(folder->get(), "cgroup.kill", "1").ok()) {
+    auto directory = v2->tree.Open(PathIn(*v2, path));
+    if (directory.ok() && !IsUnpopulated(directory->get()) &&
+        base::WriteControlAt(directory->get(), "cgroup.kill", "1").ok()) {
       // v1's freezer holds even SIGKILL back.
       Thaw(path);
-      WaitUnpopulated(folder->get(), timeout).IgnoreError();
+      WaitUnpopulated(directory->get(), timeout).IgnoreError();
     }
   }
   // Everything of an old kernel, and what left the v2 leaf.

@@ -14,7 +14,7 @@ namespace warren::runtime {
 
 // One mounted hierarchy of a v1 (or hybrid) machine.
 struct V1Hierarchy {
-  std::string name;  // folder below /sys/fs/cgroup: "cpu,cpuacct"
+  std::string name;  // directory below /sys/fs/cgroup: "cpu,cpuacct"
   // {"cpu", "cpuacct"}; a named hierarchy: {"name=systemd"}; the v2 tree of a
   // hybrid machine: none.
   std::vector<std::string> controllers;
@@ -28,8 +28,8 @@ absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
 
 // The same leaf in every hierarchy. Those without a controller (named ones,
 // the v2 tree) are unknown to a kubelet, which would never remove a pod's
-// folder there: leaves in them always go below our own parent. The v2 tree of
-// a hybrid machine gives CLONE_INTO_CGROUP, cgroup.kill and "populated".
+// directory there: leaves in them always go below our own parent. The v2 tree
+// of a hybrid machine gives CLONE_INTO_CGROUP, cgroup.kill and "populated".
 class CgroupV1 : public CgroupDriver {
  public:
   CgroupV1(std::vector<V1Hierarchy> hierarchies, std::string own_parent)

@@ -19,11 +19,11 @@ namespace {
 
 // "+cpu +memory" for what the level has and does not pass on yet; "" when
 // nothing is missing.
-absl::StatusOr<std::string> MissingControllers(int folder) {
+absl::StatusOr<std::string> MissingControllers(int directory) {
   ASSIGN_OR_RETURN(const std::string available,
-                   base::ReadFileAt(folder, "cgroup.controllers"));
+                   base::ReadFileAt(directory, "cgroup.controllers"));
   ASSIGN_OR_RETURN(const std::string enabled,
-                   base::ReadFileAt(folder, "cgroup.subtree_control"));
+                   base::ReadFileAt(directory, "cgroup.subtree_control"));
   const std::vector<std::string> on =
       absl::StrSplit(enabled, absl::ByAnyChar(" \n"), absl::SkipEmpty());
   std::string request;
@@ -36,16 +36,17 @@ absl::StatusOr<std::string> MissingControllers(int folder) {
   return request;
 }
 
-absl::Status EnableIn(int folder) {
-  ASSIGN_OR_RETURN(const std::string request, MissingControllers(folder));
+absl::Status EnableIn(int directory) {
+  ASSIGN_OR_RETURN(const std::string request, MissingControllers(directory));
   if (request.empty()) return absl::OkStatus();
-  if (base::WriteControlAt(folder, "cgroup.subtree_control", request).ok()) {
+  if (base::WriteControlAt(directory, "cgroup.subtree_control", request).ok()) {
     return absl::OkStatus();
   }
   // One controller that cannot be passed on (cpu with real-time processes
   // about) must not take the others down with it.
   for (absl::string_view one : absl::StrSplit(request, ' ')) {
-    base::WriteControlAt(folder, "cgroup.subtree_control", one).IgnoreError();
+    base::WriteControlAt(directory, "cgroup.subtree_control", one)
+        .IgnoreError();
   }
   return absl::OkStatus();
 }
@@ -61,9 +62,9 @@ absl::Status CgroupV2::EnableControllers(const std::string& path) {
   const std::vector<std::string> parts =
       absl::StrSplit(path, '/', absl::SkipEmpty());
   for (size_t i = 0; i < parts.size(); ++i) {
-    ASSIGN_OR_RETURN(const base::UniqueFd folder,
+    ASSIGN_OR_RETURN(const base::UniqueFd directory,
                      tree_.Open(level.empty() ? "/" : level));
-    RETURN_IF_ERROR_IN(EnableIn(folder.get()),
+    RETURN_IF_ERROR_IN(EnableIn(directory.get()),
                        absl::StrCat("controllers of \"", level, "/\""));
     absl::StrAppend(&level, "/", parts[i]);
   }
@@ -127,7 +128,7 @@ absl::StatusOr<std::string> CgroupV2::JoiningPath(const std::string& path,
                    base::ReadFileAt(leaf.get(), "cgroup.subtree_control"));
   if (absl::StripAsciiWhitespace(passed_on).empty()) return path;
   // One that has left the leaf altogether is no guide.
-  ASSIGN_OR_RETURN(const auto found, tree_.FolderOf(path, first));
+  ASSIGN_OR_RETURN(const auto found, tree_.DirectoryOf(path, first));
   return found.value_or(path);
 }
 
@@ -153,20 +154,21 @@ absl::StatusOr<std::vector<pid_t>> CgroupV2::Processes(
 
 absl::Status CgroupV2::KillAll(const std::string& path,
                                absl::Duration timeout) {
-  auto folder = tree_.Open(path);
-  if (!folder.ok()) {
-    if (base::GetErrno(folder.status()) == ENOENT) return absl::OkStatus();
-    return folder.status();
+  auto directory = tree_.Open(path);
+  if (!directory.ok()) {
+    if (base::GetErrno(directory.status()) == ENOENT) return absl::OkStatus();
+    return directory.status();
   }
-  if (IsUnpopulated(folder->get())) return absl::OkStatus();
+  if (IsUnpopulated(directory->get())) return absl::OkStatus();
   // Since Linux 5.14, and it wakes frozen cgroups; before: one by one.
   const absl::Status killed =
-      base::WriteControlAt(folder->get(), "cgroup.kill", "1");
+      base::WriteControlAt(directory->get(), "cgroup.kill", "1");
   if (!killed.ok()) {
-    base::WriteControlAt(folder->get(), "cgroup.freeze", "0").IgnoreError();
+    base::WriteControlAt(directory->get(), "cgroup.freeze", "0").IgnoreError();
     return KillListed([&] { return Processes(path); }, timeout);
   }
-  ASSIGN_OR_RETURN(const bool empty, WaitUnpopulated(folder->get(), timeout));
+  ASSIGN_OR_RETURN(const bool empty,
+                   WaitUnpopulated(directory->get(), timeout));
   if (!empty) {
     return absl::DeadlineExceededError(
         absl::StrCat("processes in ", path, " do not die"));

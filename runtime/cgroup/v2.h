@@ -15,7 +15,7 @@ namespace warren::runtime {
 // from the root down to the leaf's parent, as many as that level offers.
 class CgroupV2 : public CgroupDriver {
  public:
-  // `root`: the mount point, O_PATH. Any folder will do for tests of the
+  // `root`: the mount point, O_PATH. Any directory will do for tests of the
   // logic: control files that are missing are then errors of the caller.
   // `filter_devices`: see CanFilterDevices().
   explicit CgroupV2(base::UniqueFd root, bool filter_devices = false)

@@ -45,22 +45,22 @@ absl::Status Bad(const DeviceRequest& request, absl::string_view what,
       absl::StrCat(request.field, ".", what, ": ", why));
 }
 
-// All nodes below a folder, by descriptor and without following links.
+// All nodes below a directory, by descriptor and without following links.
 class Walk {
  public:
-  // `skip`: names right below the first folder.
+  // `skip`: names right below the first directory.
   Walk(dev_t file_system, size_t limit, const std::set<std::string>& skip)
       : file_system_(file_system), limit_(limit), skip_(skip) {}
 
-  // `folder` is open for reading. kResourceExhausted above the limit.
-  absl::Status Add(int folder, const std::string& target,
+  // `directory` is open for reading. kResourceExhausted above the limit.
+  absl::Status Add(int directory, const std::string& target,
                    const std::string& path, int depth = 0) {
     ASSIGN_OR_RETURN(std::vector<std::string> names,
-                     base::ListDir(folder, "."));
+                     base::ListDir(directory, "."));
     std::sort(names.begin(), names.end());
     for (const std::string& name : names) {
       if (depth == 0 && skip_.count(name) != 0) continue;
-      RETURN_IF_ERROR(AddOne(folder, name, absl::StrCat(target, "/", name),
+      RETURN_IF_ERROR(AddOne(directory, name, absl::StrCat(target, "/", name),
                              absl::StrCat(path, "/", name), depth));
     }
     return absl::OkStatus();
@@ -69,12 +69,12 @@ class Walk {
   std::vector<DeviceNode> nodes;
 
  private:
-  absl::Status AddOne(int folder, const std::string& name,
+  absl::Status AddOne(int directory, const std::string& name,
                       const std::string& target, const std::string& path,
                       int depth) {
     struct stat st;
     // Gone meanwhile: it need not have been there.
-    if (fstatat(folder, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       return absl::OkStatus();
     }
     if (IsDevice(st) && !IsReservedDeviceTarget(target)) {
@@ -90,7 +90,7 @@ class Walk {
       return absl::OkStatus();
     }
     const auto sub =
-        base::OpenAt(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        base::OpenAt(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!sub.ok()) return absl::OkStatus();
     return Add(sub->get(), target, path, depth + 1);
   }
@@ -115,15 +115,15 @@ absl::StatusOr<std::vector<DeviceNode>> FromHost(const DeviceRequest& request,
     return std::vector<DeviceNode>{NodeOf(st, target, request.host_path)};
   }
   if (!S_ISDIR(st.st_mode)) {
-    return Bad(request, "host_path", "is neither a device nor a folder");
+    return Bad(request, "host_path", "is neither a device nor a directory");
   }
-  ASSIGN_OR_RETURN_IN(const base::UniqueFd folder,
+  ASSIGN_OR_RETURN_IN(const base::UniqueFd directory,
                       base::OpenAt(place->get(), ".", O_RDONLY | O_DIRECTORY),
                       absl::StrCat(request.field, ".host_path"));
   static const std::set<std::string> kNone;
   Walk walk(st.st_dev, kMaxDevices, kNone);
   const absl::Status walked =
-      walk.Add(folder.get(), target == "/" ? "" : target, request.host_path);
+      walk.Add(directory.get(), target == "/" ? "" : target, request.host_path);
   if (absl::IsResourceExhausted(walked)) {
     return Bad(request, "host_path", walked.message());
   }

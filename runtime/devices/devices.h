@@ -15,13 +15,13 @@
 // changes nothing (FS-1).
 namespace warren::runtime {
 
-// Of one container's requests, folders expanded.
+// Of one container's requests, directories expanded.
 inline constexpr size_t kMaxDevices = 1024;
 // Below the host's /dev.
 inline constexpr size_t kMaxHostDevices = 16384;
 
-// The requests in order; of a folder its nodes sorted by path. A folder on
-// another file system than the one asked for is not entered (asked for /dev:
+// The requests in order; of a directory its nodes sorted by path. A directory
+// on another file system than the one asked for is not entered (asked for /dev:
 // not /dev/pts), a symlink, socket or file in it is no device, and what would
 // get to a reserved place stays out. The same node twice at one path becomes
 // one with the access of both.
@@ -30,7 +30,7 @@ inline constexpr size_t kMaxHostDevices = 16384;
 // unless it says otherwise.
 //
 // kInvalidArgument, beginning with the request's field: neither a device nor a
-// folder, a reserved container_path,
+// directory, a reserved container_path,
 // two devices at one path, more than kMaxDevices, an owner that the pod's user
 // namespace does not have. kFailedPrecondition: no such path on the host.
 absl::StatusOr<std::vector<DeviceNode>> ResolveDevices(

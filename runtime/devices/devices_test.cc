@@ -20,11 +20,11 @@ using ::testing::StartsWith;
 
 class Devices : public ::testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(mkdtemp(folder_), nullptr); }
+  void SetUp() override { ASSERT_NE(mkdtemp(directory_), nullptr); }
   void TearDown() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
-  std::string path(const std::string& name) const { return folder_ + name; }
+  std::string path(const std::string& name) const { return directory_ + name; }
   static DeviceRequest Ask(const std::string& host,
                            const std::string& container) {
     DeviceRequest request;
@@ -37,7 +37,7 @@ class Devices : public ::testing::Test {
     return ResolveDevices({request}, {}).status();
   }
 
-  char folder_[64] = "/tmp/devices_test.XXXXXX";
+  char directory_[64] = "/tmp/devices_test.XXXXXX";
 };
 
 TEST_F(Devices, ANodeIsItsNumbers) {
@@ -69,7 +69,7 @@ TEST_F(Devices, WhatIsNoDeviceIsRefused) {
 TEST_F(Devices, OfAFolderOnlyNodesCount) {
   ASSERT_EQ(mkdir(path("/sub").c_str(), 0700), 0);
   ASSERT_EQ(symlink("/dev/zero", path("/sub/link").c_str()), 0);
-  EXPECT_THAT(*ResolveDevices({Ask(folder_, "/dev/all")}, {}), SizeIs(0));
+  EXPECT_THAT(*ResolveDevices({Ask(directory_, "/dev/all")}, {}), SizeIs(0));
   // Whatever there is below /dev: never a pseudo terminal of the host, and
   // what the container has of its own is left out.
   const auto all = ResolveDevices({Ask("/dev", "/dev")}, {});

@@ -14,10 +14,10 @@ namespace warren::runtime {
 // the daemon may lack CAP_BPF or CAP_SYS_ADMIN. Loads one and drops it.
 bool CanFilterDevices();
 
-// Makes `rules` the only ones of the cgroup behind `cgroup_fd` (any folder of
-// a v2 hierarchy; O_PATH will do); what was attached before is detached after,
-// so that at no moment there is no filter. Filters further up stay in force:
-// a device must be allowed by all of them (BPF_F_ALLOW_MULTI).
+// Makes `rules` the only ones of the cgroup behind `cgroup_fd` (any directory
+// of a v2 hierarchy; O_PATH will do); what was attached before is detached
+// after, so that at no moment there is no filter. Filters further up stay in
+// force: a device must be allowed by all of them (BPF_F_ALLOW_MULTI).
 absl::Status AttachDeviceFilter(int cgroup_fd, const DeviceRules& rules);
 
 }  // namespace warren::runtime

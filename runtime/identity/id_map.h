@@ -9,17 +9,11 @@
 #include <optional>
 #include <vector>
 
-#include "runtime/runtime.h"
+#include "runtime/views.h"
 
 // User and group ids inside and outside of a user namespace
 // (user_namespaces(7)). Pure.
 namespace warren::runtime {
-
-// What the kernel would refuse, said before anything is made: empty ranges,
-// overflow, overlap on either side, no mapping of id 0. kInvalidArgument
-// begins with `field`. An empty list is fine: the host's namespace.
-absl::Status ValidateIdMappings(const std::vector<IdMapping>& mappings,
-                                absl::string_view field);
 
 // The host's number of an id inside; nullopt when it has none. Without
 // mappings every id is itself.

@@ -185,16 +185,16 @@ TEST(UserLookup, EXE_5_RangesOfTheRequest) {
 class UserFiles : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_NE(mkdtemp(folder_), nullptr);
+    ASSERT_NE(mkdtemp(directory_), nullptr);
     ASSERT_EQ(mkdir((root() + "/etc").c_str(), 0755), 0);
     auto fd = base::OpenAt(AT_FDCWD, root(), O_PATH | O_DIRECTORY);
     ASSERT_TRUE(fd.ok());
     fd_ = *std::move(fd);
   }
   void TearDown() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
-  std::string root() const { return folder_; }
+  std::string root() const { return directory_; }
   std::string passwd() const { return root() + "/etc/passwd"; }
   void Write(const std::string& path, const std::string& text) {
     auto fd = base::OpenAt(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
@@ -207,7 +207,7 @@ class UserFiles : public ::testing::Test {
     return LookUpUser(request, fd_.get());
   }
 
-  char folder_[64] = "/tmp/user_lookup_test.XXXXXX";
+  char directory_[64] = "/tmp/user_lookup_test.XXXXXX";
   base::UniqueFd fd_;
 };
 

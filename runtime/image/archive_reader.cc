@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kMagicBytes = 6;
 
-absl::Status Bad(absl::string_view why) {
+absl::Status BadArchive(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("image archive: ", why));
 }
 
@@ -37,9 +37,10 @@ absl::Status CheckMagic(absl::string_view magic) {
                                          "xz"}};
   for (const Format& format : kFormats) {
     if (absl::StartsWith(magic, format.magic)) {
-      return Bad(absl::StrCat("is compressed with ", format.name,
-                              "; only a plain tar of an OCI layout is taken "
-                              "(its layers may be compressed)"));
+      return BadArchive(
+          absl::StrCat("is compressed with ", format.name,
+                       "; only a plain tar of an OCI layout is taken "
+                       "(its layers may be compressed)"));
     }
   }
   return absl::OkStatus();
@@ -51,15 +52,15 @@ absl::Status CheckLayout(absl::string_view text) {
                       RequiredString(document, "imageLayoutVersion"),
                       "oci-layout");
   if (!absl::StartsWith(version, "1.")) {
-    return Bad("layout version is not 1.x");
+    return BadArchive("layout version is not 1.x");
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-ArchiveReader::ArchiveReader(int folder, uint64_t archive_budget)
-    : folder_(folder),
+ArchiveReader::ArchiveReader(int directory, uint64_t archive_budget)
+    : directory_(directory),
       budget_(archive_budget),
       tar_(this, kMaxArchiveEntries) {}
 
@@ -87,8 +88,8 @@ absl::Status ArchiveReader::Finish() {
   RETURN_IF_ERROR(status_);
   status_ = base::Annotate(tar_.Finish(), "image archive");
   RETURN_IF_ERROR(status_);
-  if (!layout_.has_value()) status_ = Bad("oci-layout is missing");
-  if (!index_json_.has_value()) status_ = Bad("index.json is missing");
+  if (!layout_.has_value()) status_ = BadArchive("oci-layout is missing");
+  if (!index_json_.has_value()) status_ = BadArchive("index.json is missing");
   RETURN_IF_ERROR(status_);
   status_ = CheckLayout(*layout_);
   return status_;
@@ -102,10 +103,12 @@ absl::Status ArchiveReader::BeginEntry(const TarEntry& entry) {
     if (path.empty() || path == "blobs" || path == "blobs/sha256") {
       return absl::OkStatus();
     }
-    return Bad(absl::StrCat("unexpected folder \"", Printable(path), "\""));
+    return BadArchive(
+        absl::StrCat("unexpected directory \"", Printable(path), "\""));
   }
   if (entry.type != TarEntry::Type::kFile || entry.sparse) {
-    return Bad(absl::StrCat("\"", Printable(path), "\" is no plain file"));
+    return BadArchive(
+        absl::StrCat("\"", Printable(path), "\" is no plain file"));
   }
   if (path == "oci-layout") {
     return BeginDocument(Member::kLayout, entry, &layout_, kMaxLayoutFileBytes);
@@ -120,14 +123,15 @@ absl::Status ArchiveReader::BeginEntry(const TarEntry& entry) {
   }
   absl::string_view hex = path;
   if (absl::ConsumePrefix(&hex, "blobs/sha256/")) return BeginBlob(hex, entry);
-  return Bad(absl::StrCat("unexpected file \"", Printable(path), "\""));
+  return BadArchive(absl::StrCat("unexpected file \"", Printable(path), "\""));
 }
 
 absl::Status ArchiveReader::BeginDocument(Member member, const TarEntry& entry,
                                           std::optional<std::string>* document,
                                           size_t limit) {
   if (document->has_value()) {
-    return Bad(absl::StrCat("\"", Printable(entry.path), "\" comes twice"));
+    return BadArchive(
+        absl::StrCat("\"", Printable(entry.path), "\" comes twice"));
   }
   if (entry.size > limit) {
     return absl::ResourceExhaustedError(
@@ -144,7 +148,7 @@ absl::Status ArchiveReader::BeginBlob(absl::string_view hex,
   ASSIGN_OR_RETURN_IN(Digest digest, Digest::FromHex(hex),
                       "image archive: name of a blob");
   if (blobs_.count(digest) > 0) {
-    return Bad(absl::StrCat(digest.ToString(), " comes twice"));
+    return BadArchive(absl::StrCat(digest.ToString(), " comes twice"));
   }
   if (entry.size > budget_) {
     return absl::ResourceExhaustedError(
@@ -152,7 +156,7 @@ absl::Status ArchiveReader::BeginBlob(absl::string_view hex,
                      budget_, " bytes"));
   }
   ASSIGN_OR_RETURN(
-      file_, base::OpenAt(folder_, digest.hex(),
+      file_, base::OpenAt(directory_, digest.hex(),
                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   digest_ = std::move(digest);
   size_ = 0;
@@ -188,8 +192,9 @@ absl::Status ArchiveReader::EndBlob() {
   file_.reset();
   const Digest actual = hash_.Finish();
   if (actual != *digest_) {
-    return Bad(absl::StrCat("blob ", digest_->ToString(),
-                            " has another content (", actual.ToString(), ")"));
+    return BadArchive(absl::StrCat("blob ", digest_->ToString(),
+                                   " has another content (", actual.ToString(),
+                                   ")"));
   }
   blobs_.emplace(*digest_, size_);
   digest_.reset();

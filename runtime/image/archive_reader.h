@@ -18,10 +18,10 @@
 namespace warren::image {
 
 // Reads the tar of an OCI image layout as it arrives and puts its blobs into a
-// folder, each verified against its name. Looks at nothing inside a blob.
+// directory, each verified against its name. Looks at nothing inside a blob.
 //
 // Accepted members: the files oci-layout, index.json and
-// blobs/sha256/<64 hex>, folders on the way, and manifest.json and
+// blobs/sha256/<64 hex>, directories on the way, and manifest.json and
 // repositories, which archives for older tools carry beside and which are
 // skipped. Everything else is kInvalidArgument, so is a member twice.
 // kResourceExhausted past limits.archive_bytes or the free space. A compressed
@@ -29,9 +29,9 @@ namespace warren::image {
 // Thread-compatible.
 class ArchiveReader : private TarSink {
  public:
-  // `folder` is borrowed: where blobs go, as files named by their hex digits.
-  // `archive_budget`: bytes that may arrive.
-  ArchiveReader(int folder, uint64_t archive_budget);
+  // `directory` is borrowed: where blobs go, as files named by their hex
+  // digits. `archive_budget`: bytes that may arrive.
+  ArchiveReader(int directory, uint64_t archive_budget);
 
   absl::Status Write(absl::string_view chunk);
   // After the last byte: the archive is whole and is an OCI layout 1.x.
@@ -56,7 +56,7 @@ class ArchiveReader : private TarSink {
   absl::Status BeginBlob(absl::string_view hex, const TarEntry& entry);
   absl::Status EndBlob();
 
-  const int folder_;
+  const int directory_;
   const uint64_t budget_;
   uint64_t received_ = 0;
   std::string magic_;  // the first bytes, to name what is no tar

@@ -21,18 +21,18 @@ class ArchiveReaderTest : public ::testing::Test {
     char name[] = "/tmp/warren-archive-XXXXXX";
     ASSERT_NE(mkdtemp(name), nullptr);
     path_ = name;
-    auto folder = base::OpenAt(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY);
-    ASSERT_TRUE(folder.ok());
-    folder_ = *std::move(folder);
+    auto directory = base::OpenAt(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(directory.ok());
+    directory_ = *std::move(directory);
   }
   void TearDown() override {
     EXPECT_TRUE(base::RemoveTree(AT_FDCWD, path_).ok());
   }
-  int folder() const { return folder_.get(); }
+  int directory() const { return directory_.get(); }
 
  private:
   std::string path_;
-  base::UniqueFd folder_;
+  base::UniqueFd directory_;
 };
 
 constexpr char kLayout[] = R"({"imageLayoutVersion":"1.0.0"})";
@@ -40,16 +40,16 @@ constexpr char kLayout[] = R"({"imageLayoutVersion":"1.0.0"})";
 TEST_F(ArchiveReaderTest, PrefixesFoldersAndOldCompanions) {
   const std::string blob = "blob";
   const std::string tar = TarBuilder()
-                              .Folder("./")
-                              .Folder("./blobs/")
-                              .Folder("./blobs/sha256")
+                              .Directory("./")
+                              .Directory("./blobs/")
+                              .Directory("./blobs/sha256")
                               .File("./oci-layout", kLayout)
                               .File("./" + testing::BlobPath(blob), blob)
                               .File("manifest.json", "[whatever]")
                               .File("repositories", "{}")
                               .File("./index.json", "{}")
                               .Build();
-  ArchiveReader reader(folder(), 1 << 20);
+  ArchiveReader reader(directory(), 1 << 20);
   for (const char c : tar) {
     ASSERT_TRUE(reader.Write(absl::string_view(&c, 1)).ok());
   }
@@ -57,7 +57,7 @@ TEST_F(ArchiveReaderTest, PrefixesFoldersAndOldCompanions) {
   EXPECT_EQ(reader.index_json(), "{}");
   ASSERT_EQ(reader.blobs().size(), 1u);
   EXPECT_EQ(reader.blobs().at(Digest::Of(blob)), 4u);
-  EXPECT_EQ(*base::ReadFileAt(folder(), Digest::Of(blob).hex()), blob);
+  EXPECT_EQ(*base::ReadFileAt(directory(), Digest::Of(blob).hex()), blob);
 }
 
 TEST_F(ArchiveReaderTest, IMG_4_RefusedMembers) {
@@ -66,17 +66,17 @@ TEST_F(ArchiveReaderTest, IMG_4_RefusedMembers) {
        {std::string("../oci-layout"), std::string("/oci-layout"),
         std::string("a"), "blobs/sha256/" + hex + "/x", "blobs/" + hex,
         "blobs/sha256/x" + hex.substr(1), "blobs/sha256/" + hex}) {
-    ArchiveReader reader(folder(), 1 << 20);
+    ArchiveReader reader(directory(), 1 << 20);
     EXPECT_FALSE(reader.Write(TarBuilder().File(path, "y").Build()).ok())
         << path;
     // And it stays refused.
     EXPECT_FALSE(reader.Write("").ok());
     EXPECT_FALSE(reader.Finish().ok());
-    EXPECT_TRUE(base::RemoveTree(folder(), hex).ok());
+    EXPECT_TRUE(base::RemoveTree(directory(), hex).ok());
   }
-  ArchiveReader reader(folder(), 1 << 20);
-  EXPECT_FALSE(reader.Write(TarBuilder().Folder("etc").Build()).ok());
-  ArchiveReader link(folder(), 1 << 20);
+  ArchiveReader reader(directory(), 1 << 20);
+  EXPECT_FALSE(reader.Write(TarBuilder().Directory("etc").Build()).ok());
+  ArchiveReader link(directory(), 1 << 20);
   EXPECT_FALSE(
       link.Write(TarBuilder().Symlink("index.json", "/etc/passwd").Build())
           .ok());
@@ -86,7 +86,7 @@ TEST_F(ArchiveReaderTest, NamesTheCompression) {
   for (const auto& [compression, name] :
        {std::pair(Compression::kGzip, "gzip"),
         std::pair(Compression::kZstd, "zstd")}) {
-    ArchiveReader reader(folder(), 1 << 20);
+    ArchiveReader reader(directory(), 1 << 20);
     const absl::Status status = reader.Write(
         testing::Compress(TarBuilder().File("a").Build(), compression));
     EXPECT_TRUE(absl::IsInvalidArgument(status));
@@ -95,23 +95,23 @@ TEST_F(ArchiveReaderTest, NamesTheCompression) {
 }
 
 TEST_F(ArchiveReaderTest, IMG_3_Budgets) {
-  ArchiveReader small(folder(), 100);
+  ArchiveReader small(directory(), 100);
   EXPECT_TRUE(absl::IsResourceExhausted(small.Write(std::string(101, '\0'))));
   // Refused by the stated size, before the bytes come.
   testing::Member huge;
   huge.name = "blobs/sha256/" + Digest::Of("x").hex();
   huge.size = 1 << 30;
-  ArchiveReader stated(folder(), 1 << 20);
+  ArchiveReader stated(directory(), 1 << 20);
   EXPECT_TRUE(
       absl::IsResourceExhausted(stated.Write(testing::TarHeaderBlock(huge))));
   huge.name = "index.json";
   huge.size = (4 << 20) + 1;
-  ArchiveReader index(folder(), 1 << 30);
+  ArchiveReader index(directory(), 1 << 30);
   EXPECT_TRUE(
       absl::IsResourceExhausted(index.Write(testing::TarHeaderBlock(huge))));
   TarBuilder many;
-  for (uint64_t i = 0; i <= kMaxArchiveEntries; ++i) many.Folder("blobs");
-  ArchiveReader entries(folder(), 1 << 30);
+  for (uint64_t i = 0; i <= kMaxArchiveEntries; ++i) many.Directory("blobs");
+  ArchiveReader entries(directory(), 1 << 30);
   EXPECT_TRUE(absl::IsResourceExhausted(entries.Write(many.Build())));
 }
 

@@ -15,10 +15,10 @@
 namespace warren::image {
 namespace {
 
-constexpr char kFolder[] = "blobs/sha256";
+constexpr char kDirectory[] = "blobs/sha256";
 
 std::string PathOf(const Digest& digest) {
-  return absl::StrCat(kFolder, "/", digest.hex());
+  return absl::StrCat(kDirectory, "/", digest.hex());
 }
 
 }  // namespace
@@ -54,22 +54,22 @@ absl::Status BlobStore::Remove(const Digest& digest) {
 }
 
 absl::Status BlobStore::RemoveExcept(const std::set<Digest>& keep) {
-  ASSIGN_OR_RETURN(const auto names, base::ListDir(root_, kFolder));
+  ASSIGN_OR_RETURN(const auto names, base::ListDir(root_, kDirectory));
   absl::Status result;
   for (const std::string& name : names) {
     const auto digest = Digest::FromHex(name);
     if (digest.ok() && keep.count(*digest) > 0) continue;
     base::Update(&result,
-                 base::RemoveTree(root_, absl::StrCat(kFolder, "/", name)));
+                 base::RemoveTree(root_, absl::StrCat(kDirectory, "/", name)));
   }
   return result;
 }
 
 absl::Status BlobStore::Usage(uint64_t* bytes, uint64_t* inodes) const {
-  ASSIGN_OR_RETURN(const auto names, base::ListDir(root_, kFolder));
+  ASSIGN_OR_RETURN(const auto names, base::ListDir(root_, kDirectory));
   for (const std::string& name : names) {
     struct stat st;
-    if (fstatat(root_, absl::StrCat(kFolder, "/", name).c_str(), &st,
+    if (fstatat(root_, absl::StrCat(kDirectory, "/", name).c_str(), &st,
                 AT_SYMLINK_NOFOLLOW) != 0) {
       continue;  // removed meanwhile
     }

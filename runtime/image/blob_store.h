@@ -20,7 +20,7 @@ namespace warren::image {
 // and RemoveExcept apart.
 class BlobStore {
  public:
-  // `root`: the folder of the store, borrowed and longer-lived.
+  // `root`: the directory of the store, borrowed and longer-lived.
   explicit BlobStore(int root) : root_(root) {}
 
   // Renames the verified file from_dir/name here; one that is there is

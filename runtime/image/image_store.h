@@ -11,7 +11,8 @@
 #include <vector>
 
 // The seam between the agent and images on disk. Knows nothing of containers:
-// it hands out folders of unpacked layers and keeps them while a hold exists.
+// it hands out directories of unpacked layers and keeps them while a hold
+// exists.
 namespace warren::image {
 
 // What Warren uses of an OCI image configuration.
@@ -38,14 +39,14 @@ struct Image {
 };
 
 struct FsUsage {
-  std::string mountpoint;  // an existing folder on the image file system
+  std::string mountpoint;  // an existing directory on the image file system
   uint64_t used_bytes = 0;
   uint64_t inodes_used = 0;
 };
 
-// Keeps an image's layer folders on disk while alive, also when the image is
-// removed meanwhile. Dropping the last hold deletes nothing yet (an agent that
-// shuts down drops all while its containers run): Remove, the end of an
+// Keeps an image's layer directories on disk while alive, also when the image
+// is removed meanwhile. Dropping the last hold deletes nothing yet (an agent
+// that shuts down drops all while its containers run): Remove, the end of an
 // import, Usage and CollectGarbage do.
 class ImageHold {
  public:
@@ -85,7 +86,7 @@ class ImageStore {
   virtual absl::StatusOr<std::shared_ptr<ImageHold>> Hold(
       absl::string_view reference) = 0;
   // For restart: holds the layers of a container's record, also when the
-  // image itself is gone. Folders as they were recorded.
+  // image itself is gone. Directories as they were recorded.
   virtual absl::StatusOr<std::shared_ptr<ImageHold>> Rehold(
       const std::string& image_id,
       const std::vector<std::string>& layer_dirs) = 0;

@@ -30,18 +30,18 @@ ImageTable::Entry Renamed(const ImageEntry& entry, ImageRecord record) {
 
 std::vector<std::string> LayerFolders(const std::vector<Digest>& diff_ids,
                                       const std::vector<bool>& opaque,
-                                      const std::string& layers_folder) {
-  std::vector<std::string> folders;
+                                      const std::string& layers_directory) {
+  std::vector<std::string> directories;
   std::set<Digest> seen;
   for (size_t i = diff_ids.size(); i > 0; --i) {
     if (seen.insert(diff_ids[i - 1]).second) {
-      folders.push_back(
-          absl::StrCat(layers_folder, "/", diff_ids[i - 1].hex()));
+      directories.push_back(
+          absl::StrCat(layers_directory, "/", diff_ids[i - 1].hex()));
     }
     if (opaque[i - 1]) break;
   }
-  std::reverse(folders.begin(), folders.end());
-  return folders;
+  std::reverse(directories.begin(), directories.end());
+  return directories;
 }
 
 ImageEntry MakeEntry(const ImageRecord& record,
@@ -49,7 +49,7 @@ ImageEntry MakeEntry(const ImageRecord& record,
                      const ConfigDocument& config, std::string config_json,
                      std::vector<std::shared_ptr<LayerLease>> layers,
                      const std::vector<bool>& opaque,
-                     const std::string& layers_folder) {
+                     const std::string& layers_directory) {
   ImageEntry entry{record, nullptr, std::move(layers), {}};
   entry.blobs.insert(record.id);
   for (const KnownManifest& known : manifests) {
@@ -74,7 +74,7 @@ ImageEntry MakeEntry(const ImageRecord& record,
     chain = chain.has_value() ? ChainId(*chain, diff_id) : diff_id;
   }
   if (chain.has_value()) image->chain_id = chain->ToString();
-  image->layer_dirs = LayerFolders(config.diff_ids, opaque, layers_folder);
+  image->layer_dirs = LayerFolders(config.diff_ids, opaque, layers_directory);
   entry.image = std::move(image);
   return entry;
 }

@@ -34,22 +34,22 @@ struct KnownManifest {
   Manifest manifest;
 };
 
-// Puts an entry together. `manifests`: as record.manifests. `layers_folder`:
+// Puts an entry together. `manifests`: as record.manifests. `layers_directory`:
 // absolute path of layers/. `opaque[i]`: layer i hides all below it.
 ImageEntry MakeEntry(const ImageRecord& record,
                      const std::vector<KnownManifest>& manifests,
                      const ConfigDocument& config, std::string config_json,
                      std::vector<std::shared_ptr<LayerLease>> layers,
                      const std::vector<bool>& opaque,
-                     const std::string& layers_folder);
+                     const std::string& layers_directory);
 
-// The folders of an image's layers in overlayfs' order of need: what an
+// The directories of an image's layers in overlayfs' order of need: what an
 // opaque layer hides is left out, and of a layer that comes more than once
 // only the topmost (the lower ones change nothing, and overlayfs refuses a
-// folder twice).
+// directory twice).
 std::vector<std::string> LayerFolders(const std::vector<Digest>& diff_ids,
                                       const std::vector<bool>& opaque,
-                                      const std::string& layers_folder);
+                                      const std::string& layers_directory);
 
 // All published images at one moment. Immutable: a change makes a new table,
 // so that readers need no lock. Thread-safe.

@@ -24,23 +24,23 @@ absl::StatusOr<std::unique_ptr<ImportSession>> LayoutImport::Begin(
   ASSIGN_OR_RETURN(const uint64_t free,
                    FreeBytes(root, limits.free_space_percent));
   if (mkdirat(root, name.c_str(), 0700) != 0) {
-    return base::ErrnoError(errno, "make the folder of an import");
+    return base::ErrnoError(errno, "make the directory of an import");
   }
-  ASSIGN_OR_RETURN(base::UniqueFd folder,
+  ASSIGN_OR_RETURN(base::UniqueFd directory,
                    base::OpenAt(root, name, O_RDONLY | O_DIRECTORY));
   return std::unique_ptr<ImportSession>(new LayoutImport(
-      store, root, std::move(name), std::move(folder),
+      store, root, std::move(name), std::move(directory),
       std::min(free, limits.archive_bytes), std::move(reference), pinned));
 }
 
 LayoutImport::LayoutImport(LocalImageStore* store, int root, std::string name,
-                           base::UniqueFd folder, uint64_t budget,
+                           base::UniqueFd directory, uint64_t budget,
                            Reference reference, bool pinned)
     : store_(store),
       root_(root),
       name_(std::move(name)),
-      folder_(std::move(folder)),
-      archive_(folder_.get(), budget),
+      directory_(std::move(directory)),
+      archive_(directory_.get(), budget),
       reference_(std::move(reference)),
       pinned_(pinned) {}
 
@@ -71,7 +71,7 @@ absl::StatusOr<std::string> LayoutImport::ReadDocument(
         absl::StrCat(descriptor.digest.ToString(), " is larger than ",
                      kMaxDocumentBytes, " bytes"));
   }
-  return base::ReadFileAt(folder_.get(), descriptor.digest.hex(),
+  return base::ReadFileAt(directory_.get(), descriptor.digest.hex(),
                           kMaxDocumentBytes);
 }
 
@@ -153,7 +153,7 @@ absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {
     ASSIGN_OR_RETURN(const Compression compression,
                      LayerCompression(layers[i].media_type));
     ASSIGN_OR_RETURN(const base::UniqueFd blob,
-                     base::OpenAt(folder_.get(), layers[i].digest.hex(),
+                     base::OpenAt(directory_.get(), layers[i].digest.hex(),
                                   O_RDONLY | O_NOFOLLOW));
     ASSIGN_OR_RETURN_IN(
         auto lease,
@@ -169,7 +169,7 @@ absl::StatusOr<std::shared_ptr<const Image>> LayoutImport::CommitOnce() {
   RETURN_IF_ERROR(archive_.Finish());
   ASSIGN_OR_RETURN(ImportCandidate candidate, ReadDocuments());
   RETURN_IF_ERROR(UnpackLayers(&candidate));
-  return store_->Publish(candidate, folder_.get());
+  return store_->Publish(candidate, directory_.get());
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> LayoutImport::Commit() {

@@ -19,14 +19,14 @@
 
 namespace warren::image {
 
-// ImportSession of LocalImageStore. Blobs arrive in a folder of the session's
-// own; Commit resolves index.json -> [index ->] manifest -> configuration,
-// checks every size and digest on the way, unpacks the layers and publishes.
-// The folder goes with the session. Single-threaded.
+// ImportSession of LocalImageStore. Blobs arrive in a directory of the
+// session's own; Commit resolves index.json -> [index ->] manifest ->
+// configuration, checks every size and digest on the way, unpacks the layers
+// and publishes. The directory goes with the session. Single-threaded.
 class LayoutImport : public ImportSession {
  public:
-  // `store` and `root` (its folder) are borrowed and longer-lived; `tmp` is
-  // the path below `root` of a folder for temporary files.
+  // `store` and `root` (its directory) are borrowed and longer-lived; `tmp` is
+  // the path below `root` of a directory for temporary files.
   static absl::StatusOr<std::unique_ptr<ImportSession>> Begin(
       LocalImageStore* store, int root, const std::string& tmp,
       const Limits& limits, Reference reference, bool pinned);
@@ -37,7 +37,7 @@ class LayoutImport : public ImportSession {
 
  private:
   LayoutImport(LocalImageStore* store, int root, std::string name,
-               base::UniqueFd folder, uint64_t budget, Reference reference,
+               base::UniqueFd directory, uint64_t budget, Reference reference,
                bool pinned);
 
   // The bytes of a document that `descriptor` names, of exactly its size.
@@ -50,8 +50,8 @@ class LayoutImport : public ImportSession {
 
   LocalImageStore* const store_;
   const int root_;
-  const std::string name_;  // of folder_, below root_
-  const base::UniqueFd folder_;
+  const std::string name_;  // of directory_, below root_
+  const base::UniqueFd directory_;
   ArchiveReader archive_;
   const Reference reference_;
   const bool pinned_;

@@ -11,7 +11,7 @@
 namespace warren::image {
 namespace {
 
-absl::Status Invalid(absl::string_view key, absl::string_view why) {
+absl::Status BadKey(absl::string_view key, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("\"", key, "\" ", why));
 }
 
@@ -91,10 +91,10 @@ const Json* FindKey(const Json& object, const char* key) {
 namespace {
 
 absl::StatusOr<std::string> AsString(const Json& value, const char* key) {
-  if (!value.is_string()) return Invalid(key, "is not a string");
+  if (!value.is_string()) return BadKey(key, "is not a string");
   const auto& text = value.get_ref<const std::string&>();
   if (text.find('\0') != std::string::npos) {
-    return Invalid(key, "holds a NUL byte");
+    return BadKey(key, "holds a NUL byte");
   }
   return text;
 }
@@ -113,7 +113,7 @@ absl::StatusOr<std::vector<std::string>> OptionalStrings(const Json& object,
   std::vector<std::string> result;
   const Json* value = FindKey(object, key);
   if (value == nullptr) return result;
-  if (!value->is_array()) return Invalid(key, "is not a list");
+  if (!value->is_array()) return BadKey(key, "is not a list");
   for (const Json& item : *value) {
     ASSIGN_OR_RETURN(std::string text, AsString(item, key));
     result.push_back(std::move(text));
@@ -124,15 +124,15 @@ absl::StatusOr<std::vector<std::string>> OptionalStrings(const Json& object,
 absl::StatusOr<std::string> RequiredString(const Json& object,
                                            const char* key) {
   ASSIGN_OR_RETURN(std::string text, OptionalString(object, key));
-  if (text.empty()) return Invalid(key, "is missing");
+  if (text.empty()) return BadKey(key, "is missing");
   return text;
 }
 
 absl::StatusOr<uint64_t> RequiredCount(const Json& object, const char* key) {
   const Json* value = FindKey(object, key);
-  if (value == nullptr) return Invalid(key, "is missing");
+  if (value == nullptr) return BadKey(key, "is missing");
   if (!value->is_number_unsigned()) {
-    return Invalid(key, "is not a whole number of zero or more");
+    return BadKey(key, "is not a whole number of zero or more");
   }
   return value->get<uint64_t>();
 }
@@ -140,10 +140,10 @@ absl::StatusOr<uint64_t> RequiredCount(const Json& object, const char* key) {
 absl::StatusOr<const Json*> RequiredList(const Json& object, const char* key,
                                          size_t limit) {
   const Json* value = FindKey(object, key);
-  if (value == nullptr) return Invalid(key, "is missing");
-  if (!value->is_array()) return Invalid(key, "is not a list");
+  if (value == nullptr) return BadKey(key, "is missing");
+  if (!value->is_array()) return BadKey(key, "is not a list");
   if (value->size() > limit) {
-    return Invalid(key, absl::StrCat("has more than ", limit, " items"));
+    return BadKey(key, absl::StrCat("has more than ", limit, " items"));
   }
   return value;
 }

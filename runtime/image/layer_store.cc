@@ -21,7 +21,7 @@ std::string LayerPath(const Digest& diff_id) {
   return absl::StrCat("layers/", diff_id.hex());
 }
 
-// Blocks and inodes of a folder that root made, no symlink followed.
+// Blocks and inodes of a directory that root made, no symlink followed.
 absl::Status Measure(int dir, LayerSize* size) {
   ASSIGN_OR_RETURN(const auto names, base::ListDir(dir, "."));
   for (const std::string& name : names) {
@@ -104,7 +104,7 @@ absl::StatusOr<LayerSize> LayerStore::UnpackTo(const std::string& name,
                                                const Digest& diff_id, int blob,
                                                Compression compression) {
   if (mkdirat(root_, name.c_str(), 0700) != 0) {
-    return base::ErrnoError(errno, "make a temporary folder");
+    return base::ErrnoError(errno, "make a temporary directory");
   }
   ASSIGN_OR_RETURN(
       const base::UniqueFd target,
@@ -119,7 +119,7 @@ absl::StatusOr<LayerSize> LayerStore::UnpackTo(const std::string& name,
   return report.size;
 }
 
-// Puts a verified folder in its place; one that is there is what a crash
+// Puts a verified directory in its place; one that is there is what a crash
 // left, since the layer is not known.
 absl::Status LayerStore::Install(const std::string& name,
                                  const Digest& diff_id) {
@@ -150,10 +150,10 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Claim(
     const Digest& diff_id, std::optional<LayerSize> size,
     const std::vector<Digest>& verified_blobs) {
   const absl::MutexLock lock(&mutex_);
-  const auto folder = base::OpenAt(root_, LayerPath(diff_id),
-                                   O_PATH | O_DIRECTORY | O_NOFOLLOW);
-  if (!folder.ok()) {
-    if (base::GetErrno(folder.status()) != ENOENT) return folder.status();
+  const auto directory = base::OpenAt(root_, LayerPath(diff_id),
+                                      O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory.ok()) {
+    if (base::GetErrno(directory.status()) != ENOENT) return directory.status();
     return absl::NotFoundError(
         absl::StrCat("layer ", diff_id.ToString(), " is not on disk"));
   }
@@ -172,11 +172,12 @@ LayerSize LayerStore::SizeOf(const Digest& diff_id) const {
 }
 
 bool LayerStore::IsOpaque(const Digest& diff_id) const {
-  const auto folder = base::OpenAt(root_, LayerPath(diff_id),
-                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  const auto directory = base::OpenAt(root_, LayerPath(diff_id),
+                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   char value = 0;
-  return folder.ok() &&
-         fgetxattr(folder->get(), kOpaqueXattr, &value, 1) == 1 && value == 'y';
+  return directory.ok() &&
+         fgetxattr(directory->get(), kOpaqueXattr, &value, 1) == 1 &&
+         value == 'y';
 }
 
 LayerSize LayerStore::Usage() {
@@ -193,9 +194,9 @@ LayerSize LayerStore::Usage() {
   }
   for (const Digest& diff_id : unmeasured) {
     LayerSize size;
-    const auto folder = base::OpenAt(root_, LayerPath(diff_id),
-                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!folder.ok() || !Measure(folder->get(), &size).ok()) continue;
+    const auto directory = base::OpenAt(root_, LayerPath(diff_id),
+                                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!directory.ok() || !Measure(directory->get(), &size).ok()) continue;
     sum.bytes += size.bytes;
     sum.inodes += size.inodes;
     const absl::MutexLock lock(&mutex_);

@@ -23,7 +23,7 @@ namespace warren::image {
 
 class LayerStore;
 
-// A claim on one unpacked layer: while it lives the folder stays. Released
+// A claim on one unpacked layer: while it lives the directory stays. Released
 // from any thread; releasing deletes nothing (LayerStore::Sweep does).
 class LayerLease {
  public:
@@ -40,19 +40,19 @@ class LayerLease {
   const Digest diff_id_;
 };
 
-// Folders layers/<diff ID>, each unpacked once. A layer is
+// Directories layers/<diff ID>, each unpacked once. A layer is
 //
 //   absent --Ensure--> busy --unpacked, verified, renamed--> known --Sweep-->
 //
-// Folders found on disk at start are not known: what a crash left may be
+// Directories found on disk at start are not known: what a crash left may be
 // half-written. They become known when an image or a container's record
 // claims them (Claim), because those exist only for layers that were complete
 // and synced. Thread-safe; Ensure of one layer from two threads unpacks once.
 class LayerStore : public std::enable_shared_from_this<LayerStore> {
  public:
-  // `root`: the folder of the store, with "layers" in it; `unpacker`: both
+  // `root`: the directory of the store, with "layers" in it; `unpacker`: both
   // borrowed, and longer-lived than anything but a lease. `tmp`: path below
-  // `root` of a folder where half-made layers may lie.
+  // `root` of a directory where half-made layers may lie.
   LayerStore(int root, std::string tmp, const Unpacker* unpacker)
       : root_(root), tmp_(std::move(tmp)), unpacker_(unpacker) {}
 
@@ -72,7 +72,7 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
       const std::vector<Digest>& verified_blobs);
 
   LayerSize SizeOf(const Digest& diff_id) const;
-  // True when the top folder hides everything below the layer.
+  // True when the top directory hides everything below the layer.
   bool IsOpaque(const Digest& diff_id) const;
 
   // Sum of all known layers.
@@ -80,7 +80,7 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
 
   // Deletes known layers without a lease.
   absl::Status Sweep();
-  // Deletes folders that are neither known nor busy.
+  // Deletes directories that are neither known nor busy.
   absl::Status SweepUnknown();
 
  private:

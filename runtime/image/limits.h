@@ -43,7 +43,7 @@ inline constexpr uint64_t kUnpackCpuSeconds = 1800;
 struct Limits {
   uint64_t archive_bytes = 64ull << 30;  // one import, as it arrives
   uint64_t layer_bytes = 64ull << 30;    // one layer, unpacked
-  uint64_t layer_entries = 1'000'000;    // files and folders of one layer
+  uint64_t layer_entries = 1'000'000;    // files and directories of one layer
   uint64_t unpack_seconds = 3600;        // wall time of one layer
   // Of the free space of the file system, the share one import or one layer
   // may take, in percent.

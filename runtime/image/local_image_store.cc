@@ -97,14 +97,14 @@ absl::Status LocalImageStore::Prepare() {
   struct stat st;
   if (fstat(root_.get(), &st) != 0) return base::ErrnoError(errno, "fstat");
   if (st.st_uid != geteuid()) {
-    return absl::FailedPreconditionError("folder belongs to another user");
+    return absl::FailedPreconditionError("directory belongs to another user");
   }
   if (fchmod(root_.get(), 0700) != 0) return base::ErrnoError(errno, "chmod");
   ASSIGN_OR_RETURN(const std::string random, RandomName());
   tmp_ = absl::StrCat("tmp/", random);
-  for (const std::string& folder :
+  for (const std::string& directory :
        {std::string("blobs/sha256"), std::string("layers"), tmp_}) {
-    RETURN_IF_ERROR(base::MakeDirs(root_.get(), folder, 0700).status());
+    RETURN_IF_ERROR(base::MakeDirs(root_.get(), directory, 0700).status());
   }
   blobs_ = std::make_unique<BlobStore>(root_.get());
   layers_ = std::make_shared<LayerStore>(root_.get(), tmp_, &unpacker_);
@@ -230,15 +230,15 @@ absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Hold(
 absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Rehold(
     const std::string& image_id, const std::vector<std::string>& layer_dirs) {
   std::vector<std::shared_ptr<LayerLease>> leases;
-  const std::string folder = absl::StrCat(options_.root, "/layers/");
+  const std::string directory = absl::StrCat(options_.root, "/layers/");
   for (const std::string& path : layer_dirs) {
     absl::string_view hex = path;
-    const auto diff_id = absl::ConsumePrefix(&hex, folder)
+    const auto diff_id = absl::ConsumePrefix(&hex, directory)
                              ? Digest::FromHex(hex)
                              : absl::InvalidArgumentError("");
     if (!diff_id.ok()) {
       return absl::InvalidArgumentError(
-          "folder of a record is not a layer of this store");
+          "directory of a record is not a layer of this store");
     }
     ASSIGN_OR_RETURN(auto lease, layers_->Claim(*diff_id, std::nullopt, {}));
     leases.push_back(std::move(lease));
@@ -286,7 +286,7 @@ absl::StatusOr<std::unique_ptr<ImportSession>> LocalImageStore::BeginImport(
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
-    const ImportCandidate& candidate, int session_folder) {
+    const ImportCandidate& candidate, int session_directory) {
   const absl::MutexLock lock(&change_mutex_);
   const std::shared_ptr<const ImageTable> old = table();
   const ImageTable::Entry existing = old->FindId(candidate.config_digest);
@@ -312,7 +312,7 @@ absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
   own.erase(std::unique(own.begin(), own.end()), own.end());
   absl::Status status;
   for (const Digest& blob : own) {
-    base::Update(&status, blobs_->Install(session_folder, blob.hex(), blob));
+    base::Update(&status, blobs_->Install(session_directory, blob.hex(), blob));
   }
   // Everything the list is about to name must be on disk before the list.
   if (status.ok() && syncfs(root_.get()) != 0) {

@@ -21,7 +21,7 @@
 namespace warren::image {
 
 // A verified image on its way into the table: documents parsed, layers
-// unpacked and leased, blobs in a session's folder.
+// unpacked and leased, blobs in a session's directory.
 struct ImportCandidate {
   Reference reference;
   bool pinned = false;
@@ -35,11 +35,11 @@ struct ImportCandidate {
   std::vector<std::shared_ptr<LayerLease>> layers;
 };
 
-// The image store of a node: README.md draws its folder. One process at a time
-// (the agent's lock on its state folder sees to that), in the mount namespace
-// in which it was opened. Thread-safe: look-ups
-// take a snapshot, changes run one after another, layers of different imports
-// unpack side by side.
+// The image store of a node: README.md draws its directory. One process at a
+// time (the agent's lock on its state directory sees to that), in the mount
+// namespace in which it was opened. Thread-safe: look-ups take a snapshot,
+// changes run one after another, layers of different imports unpack side by
+// side.
 class LocalImageStore : public ImageStore {
  public:
   struct Options {
@@ -51,7 +51,7 @@ class LocalImageStore : public ImageStore {
   // Loads what was published. An image whose documents or layers are damaged
   // is left out, and a list that fails its checksum is put aside: problems()
   // says so, the store works on. kFailedPrecondition: a newer version wrote
-  // the list, or the folder does not belong to this user.
+  // the list, or the directory does not belong to this user.
   static absl::StatusOr<std::unique_ptr<LocalImageStore>> Open(Options options);
   ~LocalImageStore() override;
 
@@ -72,10 +72,10 @@ class LocalImageStore : public ImageStore {
   absl::StatusOr<FsUsage> Usage() override;
   absl::Status CollectGarbage() override;
 
-  // For ImportSession: moves the blobs out of `session_folder`, syncs, and
+  // For ImportSession: moves the blobs out of `session_directory`, syncs, and
   // makes the image visible.
   absl::StatusOr<std::shared_ptr<const Image>> Publish(
-      const ImportCandidate& candidate, int session_folder);
+      const ImportCandidate& candidate, int session_directory);
   LayerStore& layers() { return *layers_; }
 
  private:

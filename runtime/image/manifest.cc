@@ -47,7 +47,7 @@ constexpr LayerType kLayerTypes[] = {
      Compression::kGzip},
 };
 
-absl::Status Invalid(absl::string_view why) {
+absl::Status BadManifest(absl::string_view why) {
   return absl::InvalidArgumentError(why);
 }
 
@@ -59,23 +59,23 @@ absl::Status CheckKind(const Json& document, absl::string_view media_type,
                        std::initializer_list<absl::string_view> foreign) {
   ASSIGN_OR_RETURN(const uint64_t version,
                    RequiredCount(document, "schemaVersion"));
-  if (version != 2) return Invalid("\"schemaVersion\" is not 2");
+  if (version != 2) return BadManifest("\"schemaVersion\" is not 2");
   ASSIGN_OR_RETURN(const std::string inner,
                    OptionalString(document, "mediaType"));
   if (!media_type.empty() && !inner.empty() && inner != media_type) {
-    return Invalid("\"mediaType\" differs from that of the descriptor");
+    return BadManifest("\"mediaType\" differs from that of the descriptor");
   }
   for (const auto& item : document.items()) {
     for (const absl::string_view key : foreign) {
       if (absl::EqualsIgnoreCase(item.key(), key)) {
-        return Invalid(absl::StrCat(
+        return BadManifest(absl::StrCat(
             "document has \"", key,
             "\", so that it could be read as another kind of document"));
       }
     }
     for (const absl::string_view key : own) {
       if (item.key() != key && absl::EqualsIgnoreCase(item.key(), key)) {
-        return Invalid(
+        return BadManifest(
             absl::StrCat("document has \"", key, "\" in another spelling"));
       }
     }
@@ -86,7 +86,7 @@ absl::Status CheckKind(const Json& document, absl::string_view media_type,
 absl::StatusOr<std::optional<Platform>> ParsePlatform(const Json& descriptor) {
   const Json* value = FindKey(descriptor, "platform");
   if (value == nullptr) return std::optional<Platform>();
-  if (!value->is_object()) return Invalid("\"platform\" is not an object");
+  if (!value->is_object()) return BadManifest("\"platform\" is not an object");
   Platform platform;
   ASSIGN_OR_RETURN(platform.os, OptionalString(*value, "os"));
   ASSIGN_OR_RETURN(platform.architecture,
@@ -96,7 +96,7 @@ absl::StatusOr<std::optional<Platform>> ParsePlatform(const Json& descriptor) {
 }
 
 absl::StatusOr<Descriptor> ParseDescriptor(const Json& value) {
-  if (!value.is_object()) return Invalid("descriptor is not an object");
+  if (!value.is_object()) return BadManifest("descriptor is not an object");
   ASSIGN_OR_RETURN(std::string media_type, RequiredString(value, "mediaType"));
   ASSIGN_OR_RETURN(const std::string digest_text,
                    RequiredString(value, "digest"));
@@ -129,8 +129,8 @@ absl::Status CheckPlatform(const Json& config) {
   const Platform& node = NodePlatform();
   if ((!os.empty() && os != node.os) ||
       (!architecture.empty() && architecture != node.architecture)) {
-    return Invalid(absl::StrCat("image is for another platform than ", node.os,
-                                "/", node.architecture));
+    return BadManifest(absl::StrCat("image is for another platform than ",
+                                    node.os, "/", node.architecture));
   }
   return absl::OkStatus();
 }
@@ -139,7 +139,7 @@ absl::StatusOr<ImageConfig> ParseProcess(const Json& document) {
   ImageConfig config;
   const Json* value = FindKey(document, "config");
   if (value == nullptr) return config;
-  if (!value->is_object()) return Invalid("\"config\" is not an object");
+  if (!value->is_object()) return BadManifest("\"config\" is not an object");
   ASSIGN_OR_RETURN(config.user, OptionalString(*value, "User"));
   ASSIGN_OR_RETURN(config.env, OptionalStrings(*value, "Env"));
   ASSIGN_OR_RETURN(config.entrypoint, OptionalStrings(*value, "Entrypoint"));
@@ -147,10 +147,11 @@ absl::StatusOr<ImageConfig> ParseProcess(const Json& document) {
   ASSIGN_OR_RETURN(config.working_dir, OptionalString(*value, "WorkingDir"));
   ASSIGN_OR_RETURN(config.stop_signal, OptionalString(*value, "StopSignal"));
   if (const Json* volumes = FindKey(*value, "Volumes")) {
-    if (!volumes->is_object()) return Invalid("\"Volumes\" is not an object");
+    if (!volumes->is_object())
+      return BadManifest("\"Volumes\" is not an object");
     for (const auto& item : volumes->items()) {
       if (item.key().find('\0') != std::string::npos) {
-        return Invalid("\"Volumes\" holds a NUL byte");
+        return BadManifest("\"Volumes\" holds a NUL byte");
       }
       config.volumes.push_back(item.key());
     }
@@ -183,7 +184,7 @@ absl::StatusOr<Compression> LayerCompression(absl::string_view media_type) {
   for (const LayerType& type : kLayerTypes) {
     if (media_type == type.media_type) return type.compression;
   }
-  return Invalid("media type of a layer is not one of a layer tar");
+  return BadManifest("media type of a layer is not one of a layer tar");
 }
 
 absl::StatusOr<Index> ParseIndex(absl::string_view text,
@@ -195,7 +196,7 @@ absl::StatusOr<Index> ParseIndex(absl::string_view text,
   ASSIGN_OR_RETURN(const std::string inner,
                    OptionalString(document, "mediaType"));
   if (!inner.empty() && !IsIndexType(inner)) {
-    return Invalid("\"mediaType\" is not that of an index");
+    return BadManifest("\"mediaType\" is not that of an index");
   }
   ASSIGN_OR_RETURN(const Json* list,
                    RequiredList(document, "manifests", kMaxArchiveEntries));
@@ -215,12 +216,12 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text,
                             {"schemaVersion", "mediaType", "config", "layers"},
                             {"manifests", "fsLayers", "history"}));
   const Json* config = FindKey(document, "config");
-  if (config == nullptr) return Invalid("\"config\" is missing");
+  if (config == nullptr) return BadManifest("\"config\" is missing");
   ASSIGN_OR_RETURN_IN(Descriptor config_descriptor, ParseDescriptor(*config),
                       "\"config\"");
   if (config_descriptor.media_type != kOciConfig &&
       config_descriptor.media_type != kDockerConfig) {
-    return Invalid("media type of \"config\" is not that of an image");
+    return BadManifest("media type of \"config\" is not that of an image");
   }
   ASSIGN_OR_RETURN(const Json* list,
                    RequiredList(document, "layers", kMaxLayers));
@@ -239,20 +240,21 @@ absl::StatusOr<ConfigDocument> ParseConfig(absl::string_view text) {
   // takes one for the other. ("config" and "history" belong here.)
   for (const char* key : {"manifests", "layers", "fsLayers"}) {
     if (document.contains(key)) {
-      return Invalid(absl::StrCat("configuration has \"", key, "\""));
+      return BadManifest(absl::StrCat("configuration has \"", key, "\""));
     }
   }
   RETURN_IF_ERROR(CheckPlatform(document));
   ConfigDocument result;
   ASSIGN_OR_RETURN(result.config, ParseProcess(document));
   const Json* rootfs = FindKey(document, "rootfs");
-  if (rootfs == nullptr) return Invalid("\"rootfs\" is missing");
+  if (rootfs == nullptr) return BadManifest("\"rootfs\" is missing");
   ASSIGN_OR_RETURN(const std::string type, RequiredString(*rootfs, "type"));
-  if (type != "layers") return Invalid("\"rootfs\" type is not \"layers\"");
+  if (type != "layers") return BadManifest("\"rootfs\" type is not \"layers\"");
   ASSIGN_OR_RETURN(const std::vector<std::string> diff_ids,
                    OptionalStrings(*rootfs, "diff_ids"));
   if (diff_ids.size() > kMaxLayers) {
-    return Invalid(absl::StrCat("image has more than ", kMaxLayers, " layers"));
+    return BadManifest(
+        absl::StrCat("image has more than ", kMaxLayers, " layers"));
   }
   for (const std::string& diff_id : diff_ids) {
     ASSIGN_OR_RETURN_IN(Digest digest, Digest::Parse(diff_id), "\"diff_ids\"");
@@ -273,8 +275,9 @@ absl::StatusOr<Descriptor> SelectManifest(const Index& index,
     fit.push_back(&item);
   }
   if (fit.empty()) {
-    return Invalid(absl::StrCat("no image for ", NodePlatform().os, "/",
-                                NodePlatform().architecture, " in the index"));
+    return BadManifest(absl::StrCat("no image for ", NodePlatform().os, "/",
+                                    NodePlatform().architecture,
+                                    " in the index"));
   }
   if (fit.size() > 1 && !first_wins) {
     std::vector<const Descriptor*> named;
@@ -289,8 +292,8 @@ absl::StatusOr<Descriptor> SelectManifest(const Index& index,
         fit.begin(), fit.end(),
         [&](const Descriptor* item) { return item->digest == fit[0]->digest; });
     if (!same) {
-      return Invalid(absl::StrCat("index holds ", fit.size(),
-                                  " images and not one of the asked name"));
+      return BadManifest(absl::StrCat("index holds ", fit.size(),
+                                      " images and not one of the asked name"));
     }
   }
   return *fit[0];

@@ -20,7 +20,7 @@ constexpr size_t kMaxTag = 128;
 constexpr size_t kMaxText = kMaxName + kMaxTag + 80;  // and a digest
 constexpr absl::string_view kDefaultDomain = "docker.io";
 
-absl::Status Invalid(absl::string_view why) {
+absl::Status BadReference(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("image reference: ", why));
 }
 
@@ -108,7 +108,7 @@ bool IsTag(absl::string_view tag) {
 // Splits "domain/path" and puts the defaults in.
 absl::StatusOr<std::string> NormalName(absl::string_view text) {
   if (text.size() == 64 && IsLowerHex(text)) {
-    return Invalid("64 hexadecimal digits are an image id, not a name");
+    return BadReference("64 hexadecimal digits are an image id, not a name");
   }
   absl::string_view domain = kDefaultDomain;
   absl::string_view path = text;
@@ -122,16 +122,17 @@ absl::StatusOr<std::string> NormalName(absl::string_view text) {
     }
   }
   if (domain == "index.docker.io") domain = kDefaultDomain;
-  if (!IsDomain(domain)) return Invalid("bad registry host");
+  if (!IsDomain(domain)) return BadReference("bad registry host");
   const std::vector<absl::string_view> parts = absl::StrSplit(path, '/');
   if (!std::all_of(parts.begin(), parts.end(), IsPathPart)) {
-    return Invalid(
+    return BadReference(
         "a name is lower-case letters and digits with single '.', '_', '__' "
         "or dashes between them, parts divided by '/'");
   }
   const bool official = domain == kDefaultDomain && parts.size() == 1;
   std::string name = absl::StrCat(domain, official ? "/library/" : "/", path);
-  if (name.size() > kMaxName) return Invalid("name of more than 255 bytes");
+  if (name.size() > kMaxName)
+    return BadReference("name of more than 255 bytes");
   return name;
 }
 
@@ -143,8 +144,8 @@ std::string Reference::ToString() const {
 }
 
 absl::StatusOr<Reference> ParseReference(absl::string_view text) {
-  if (text.empty()) return Invalid("empty");
-  if (text.size() > kMaxText) return Invalid("too long");
+  if (text.empty()) return BadReference("empty");
+  if (text.size() > kMaxText) return BadReference("too long");
   Reference reference;
   absl::string_view rest = text;
   if (const size_t at = rest.find('@'); at != absl::string_view::npos) {
@@ -158,7 +159,7 @@ absl::StatusOr<Reference> ParseReference(absl::string_view text) {
   if (colon != absl::string_view::npos &&
       (slash == absl::string_view::npos || colon > slash)) {
     const absl::string_view tag = rest.substr(colon + 1);
-    if (!IsTag(tag)) return Invalid("bad tag");
+    if (!IsTag(tag)) return BadReference("bad tag");
     reference.tag = std::string(tag);
     rest = rest.substr(0, colon);
   }

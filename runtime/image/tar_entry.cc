@@ -9,7 +9,7 @@
 namespace warren::image {
 namespace {
 
-absl::Status Bad(absl::string_view path, absl::string_view why) {
+absl::Status BadPath(absl::string_view path, absl::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat("path \"", Printable(path), "\" ", why));
 }
@@ -24,23 +24,23 @@ std::string Printable(absl::string_view text) {
 }
 
 absl::StatusOr<std::vector<std::string>> CleanPath(absl::string_view path) {
-  if (path.size() > kMaxPathBytes) return Bad(path, "is too long");
+  if (path.size() > kMaxPathBytes) return BadPath(path, "is too long");
   if (path.find('\0') != absl::string_view::npos) {
-    return Bad(path, "holds a NUL byte");
+    return BadPath(path, "holds a NUL byte");
   }
-  if (!path.empty() && path.front() == '/') return Bad(path, "is absolute");
+  if (!path.empty() && path.front() == '/') return BadPath(path, "is absolute");
   std::vector<std::string> parts;
   for (const absl::string_view part :
        absl::StrSplit(path, '/', absl::SkipEmpty())) {
     if (part == ".") continue;
-    if (part == "..") return Bad(path, "holds \"..\"");
+    if (part == "..") return BadPath(path, "holds \"..\"");
     if (part.size() > kMaxNameBytes) {
-      return Bad(path, "has a part of more than 255 bytes");
+      return BadPath(path, "has a part of more than 255 bytes");
     }
     parts.emplace_back(part);
   }
   if (parts.size() > static_cast<size_t>(kMaxPathDepth)) {
-    return Bad(path, "is too deep");
+    return BadPath(path, "is too deep");
   }
   return parts;
 }

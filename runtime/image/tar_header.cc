@@ -34,7 +34,7 @@ constexpr size_t kSparseInBlock = 21;
 constexpr size_t kBlockIsExtended = 504;
 constexpr size_t kSparseItem = 24;
 
-absl::Status Bad(absl::string_view why) {
+absl::Status BadHeader(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("tar header: ", why));
 }
 
@@ -51,7 +51,7 @@ absl::StatusOr<uint64_t> Count(absl::string_view block, Field field,
                                absl::string_view what) {
   ASSIGN_OR_RETURN_IN(const int64_t value, DecodeTarNumber(Cut(block, field)),
                       what);
-  if (value < 0) return Bad(absl::StrCat("negative ", what));
+  if (value < 0) return BadHeader(absl::StrCat("negative ", what));
   return static_cast<uint64_t>(value);
 }
 
@@ -67,7 +67,8 @@ absl::Status CheckChecksum(absl::string_view block) {
     sum += static_cast<unsigned char>(c);
     signed_sum += static_cast<signed char>(c);
   }
-  if (stated != sum && stated != signed_sum) return Bad("checksum is wrong");
+  if (stated != sum && stated != signed_sum)
+    return BadHeader("checksum is wrong");
   return absl::OkStatus();
 }
 
@@ -104,12 +105,12 @@ absl::StatusOr<int64_t> DecodeTarNumber(absl::string_view field) {
       if (i == 0) byte = negative ? byte | 0x80 : byte & 0x7f;
       const unsigned char top = static_cast<unsigned char>(value >> 56);
       if (i > 0 && top != (negative ? 0xff : 0x00)) {
-        return Bad("number is out of range");
+        return BadHeader("number is out of range");
       }
       value = (value << 8) | byte;
     }
     const auto result = static_cast<int64_t>(value);
-    if ((result < 0) != negative) return Bad("number is out of range");
+    if ((result < 0) != negative) return BadHeader("number is out of range");
     return result;
   }
   field = field.substr(0, field.find('\0'));
@@ -119,7 +120,7 @@ absl::StatusOr<int64_t> DecodeTarNumber(absl::string_view field) {
   }
   int64_t value = 0;  // 12 octal digits at most: no overflow
   for (const char c : field) {
-    if (c < '0' || c > '7') return Bad("number is not octal");
+    if (c < '0' || c > '7') return BadHeader("number is not octal");
     value = value * 8 + (c - '0');
   }
   return value;
@@ -147,7 +148,7 @@ absl::StatusOr<TarHeader> DecodeTarHeader(absl::string_view block) {
   }
   if (header.type == 'S') {
     if (magic != absl::string_view("ustar  \0", 8)) {
-      return Bad("sparse file in an archive that is not GNU's");
+      return BadHeader("sparse file in an archive that is not GNU's");
     }
     RETURN_IF_ERROR(
         DecodeChunks(block.substr(kSparse), kSparseInHeader, &header.chunks));

@@ -14,7 +14,7 @@
 namespace warren::image {
 namespace {
 
-absl::Status Bad(absl::string_view why) {
+absl::Status BadExtension(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("extended header: ", why));
 }
 
@@ -22,16 +22,16 @@ absl::Status Bad(absl::string_view why) {
 absl::StatusOr<PaxTime> ParseTime(absl::string_view text) {
   const bool negative = absl::ConsumePrefix(&text, "-");
   const std::vector<absl::string_view> parts = absl::StrSplit(text, '.');
-  if (parts.size() > 2) return Bad("bad time");
+  if (parts.size() > 2) return BadExtension("bad time");
   ASSIGN_OR_RETURN(const uint64_t seconds, ParseDecimal(parts[0]));
   if (seconds > std::numeric_limits<int64_t>::max() / 2) {
-    return Bad("time is out of range");
+    return BadExtension("time is out of range");
   }
   uint32_t nanoseconds = 0;
   if (parts.size() == 2) {
     uint32_t unit = 100'000'000;
     for (const char c : parts[1]) {
-      if (c < '0' || c > '9') return Bad("bad time");
+      if (c < '0' || c > '9') return BadExtension("bad time");
       nanoseconds += static_cast<uint32_t>(c - '0') * unit;
       unit /= 10;
     }
@@ -52,12 +52,12 @@ absl::Status ParseMap(absl::string_view text, std::vector<SparseChunk>* map) {
   std::vector<uint64_t> numbers;
   for (const absl::string_view number : absl::StrSplit(text, ',')) {
     if (numbers.size() >= 2 * kMaxSparseChunks) {
-      return Bad("sparse map is too long");
+      return BadExtension("sparse map is too long");
     }
     ASSIGN_OR_RETURN(const uint64_t value, ParseDecimal(number));
     numbers.push_back(value);
   }
-  if (numbers.size() % 2 != 0) return Bad("sparse map is odd");
+  if (numbers.size() % 2 != 0) return BadExtension("sparse map is odd");
   for (size_t i = 0; i < numbers.size(); i += 2) {
     map->push_back({numbers[i], numbers[i + 1]});
   }
@@ -66,11 +66,11 @@ absl::Status ParseMap(absl::string_view text, std::vector<SparseChunk>* map) {
 
 absl::Status SetString(absl::string_view value,
                        std::optional<std::string>* field) {
-  if (value.empty()) return Bad("empty path");
+  if (value.empty()) return BadExtension("empty path");
   if (value.find('\0') != absl::string_view::npos) {
-    return Bad("path holds a NUL byte");
+    return BadExtension("path holds a NUL byte");
   }
-  if (value.size() > kMaxPathBytes) return Bad("path is too long");
+  if (value.size() > kMaxPathBytes) return BadExtension("path is too long");
   *field = std::string(value);
   return absl::OkStatus();
 }
@@ -85,12 +85,13 @@ absl::Status AddXattr(absl::string_view name, absl::string_view value,
                       PaxRecords* records) {
   if (name.empty() || name.size() > kMaxNameBytes ||
       name.find('\0') != absl::string_view::npos) {
-    return Bad("bad attribute name");
+    return BadExtension("bad attribute name");
   }
   if (value.size() > kMaxXattrValueBytes) {
-    return Bad("attribute value is too long");
+    return BadExtension("attribute value is too long");
   }
-  if (records->xattrs.size() >= kMaxXattrs) return Bad("too many attributes");
+  if (records->xattrs.size() >= kMaxXattrs)
+    return BadExtension("too many attributes");
   records->xattrs.emplace_back(std::string(name), std::string(value));
   return absl::OkStatus();
 }
@@ -103,7 +104,8 @@ absl::Status ApplySparse(absl::string_view key, absl::string_view value,
   }
   if (key == "major") {
     records->sparse_map_in_data = value == "1";
-    if (value != "1" && value != "0") return Bad("unknown sparse format");
+    if (value != "1" && value != "0")
+      return BadExtension("unknown sparse format");
     return absl::OkStatus();
   }
   if (key == "map") {
@@ -113,20 +115,20 @@ absl::Status ApplySparse(absl::string_view key, absl::string_view value,
   if (key == "offset") {
     records->sparse_map_in_header = true;
     if (records->sparse_map.size() >= kMaxSparseChunks) {
-      return Bad("sparse map is too long");
+      return BadExtension("sparse map is too long");
     }
     ASSIGN_OR_RETURN(const uint64_t offset, ParseDecimal(value));
     records->sparse_map.push_back({offset, 0});
     return absl::OkStatus();
   }
   if (key == "numbytes") {
-    if (records->sparse_map.empty()) return Bad("sparse length alone");
+    if (records->sparse_map.empty()) return BadExtension("sparse length alone");
     ASSIGN_OR_RETURN(records->sparse_map.back().length, ParseDecimal(value));
     return absl::OkStatus();
   }
   // "minor" and "numblocks" say nothing that the rest does not.
   if (key == "minor" || key == "numblocks") return absl::OkStatus();
-  return Bad("unknown sparse record");
+  return BadExtension("unknown sparse record");
 }
 
 absl::Status Apply(absl::string_view key, absl::string_view value,
@@ -156,19 +158,19 @@ absl::Status NextRecord(absl::string_view* data, absl::string_view* key,
   const size_t blank = data->find(' ');
   constexpr size_t kMaxDigits = 8;
   if (blank == absl::string_view::npos || blank > kMaxDigits) {
-    return Bad("record without a length");
+    return BadExtension("record without a length");
   }
   ASSIGN_OR_RETURN(const uint64_t length, ParseDecimal(data->substr(0, blank)));
   if (length <= blank + 1 || length > data->size()) {
-    return Bad("record length is wrong");
+    return BadExtension("record length is wrong");
   }
   absl::string_view record = data->substr(blank + 1, length - blank - 1);
   if (!absl::ConsumeSuffix(&record, "\n")) {
-    return Bad("record does not end with a line feed");
+    return BadExtension("record does not end with a line feed");
   }
   const size_t equals = record.find('=');
   if (equals == absl::string_view::npos || equals == 0) {
-    return Bad("record without a key");
+    return BadExtension("record without a key");
   }
   *key = record.substr(0, equals);
   *value = record.substr(equals + 1);
@@ -180,12 +182,13 @@ absl::Status NextRecord(absl::string_view* data, absl::string_view* key,
 
 absl::StatusOr<uint64_t> ParseDecimal(absl::string_view text) {
   constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
-  if (text.empty()) return Bad("number is empty");
+  if (text.empty()) return BadExtension("number is empty");
   uint64_t value = 0;
   for (const char c : text) {
-    if (c < '0' || c > '9') return Bad("number is not decimal");
+    if (c < '0' || c > '9') return BadExtension("number is not decimal");
     const auto digit = static_cast<uint64_t>(c - '0');
-    if (value > (kMax - digit) / 10) return Bad("number is out of range");
+    if (value > (kMax - digit) / 10)
+      return BadExtension("number is out of range");
     value = value * 10 + digit;
   }
   return value;
@@ -202,12 +205,12 @@ absl::StatusOr<PaxRecords> ParsePax(absl::string_view data) {
     const bool repeats =
         key == "GNU.sparse.offset" || key == "GNU.sparse.numbytes";
     if (!seen.insert(key).second && !repeats) {
-      return Bad("a key twice");
+      return BadExtension("a key twice");
     }
     RETURN_IF_ERROR(Apply(key, value, &records));
   }
   if (records.sparse_map_in_data && records.sparse_map_in_header) {
-    return Bad("two sparse maps");
+    return BadExtension("two sparse maps");
   }
   return records;
 }

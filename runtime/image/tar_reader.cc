@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kMaxFileSize = uint64_t{1} << 62;
 
-absl::Status Bad(absl::string_view why) {
+absl::Status BadTar(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("tar: ", why));
 }
 
@@ -42,7 +42,7 @@ absl::StatusOr<TarEntry::Type> TypeOf(char flag) {
     case '6':
       return TarEntry::Type::kFifo;
     default:
-      return Bad("unknown type of member");
+      return BadTar("unknown type of member");
   }
 }
 
@@ -51,23 +51,23 @@ absl::Status CheckChunks(const TarEntry& entry, uint64_t stored) {
   uint64_t end = 0;
   uint64_t sum = 0;
   if (entry.chunks.size() > kMaxSparseChunks) {
-    return Bad("sparse map is too long");
+    return BadTar("sparse map is too long");
   }
   for (const SparseChunk& chunk : entry.chunks) {
     if (chunk.offset < end || chunk.offset > entry.size ||
         chunk.length > entry.size - chunk.offset) {
-      return Bad("sparse map is not in order");
+      return BadTar("sparse map is not in order");
     }
     end = chunk.offset + chunk.length;
     sum += chunk.length;
   }
-  if (sum != stored) return Bad("sparse map does not fit the data");
+  if (sum != stored) return BadTar("sparse map does not fit the data");
   return absl::OkStatus();
 }
 
 absl::Status SetId(uint64_t value, uint32_t* id) {
   // (uid_t)-1 means "leave it" to chown(2).
-  if (value >= 0xffffffffu) return Bad("owner is out of range");
+  if (value >= 0xffffffffu) return BadTar("owner is out of range");
   *id = static_cast<uint32_t>(value);
   return absl::OkStatus();
 }
@@ -77,7 +77,7 @@ absl::Status SetId(uint64_t value, uint32_t* id) {
 absl::Status TarReader::Feed(absl::string_view data) {
   while (!data.empty()) {
     if (state_ == State::kEnd) {
-      if (!IsZeroBlock(data)) return Bad("data after the end");
+      if (!IsZeroBlock(data)) return BadTar("data after the end");
       return absl::OkStatus();
     }
     if (state_ == State::kData || state_ == State::kPadding) {
@@ -107,7 +107,7 @@ absl::Status TarReader::Finish() {
   const bool between = state_ == State::kHeader && buffer_.empty();
   if (!between || pax_.has_value() || long_name_.has_value() ||
       long_link_.has_value()) {
-    return Bad("archive is cut short");
+    return BadTar("archive is cut short");
   }
   return absl::OkStatus();
 }
@@ -134,13 +134,13 @@ absl::Status TarReader::OnCollected() {
 absl::Status TarReader::OnHeader() {
   if (IsZeroBlock(buffer_)) {
     if (pax_.has_value() || long_name_.has_value() || long_link_.has_value()) {
-      return Bad("extended header without a member");
+      return BadTar("extended header without a member");
     }
     Collect(zero_block_ ? State::kEnd : State::kHeader, kTarBlock);
     zero_block_ = true;
     return absl::OkStatus();
   }
-  if (zero_block_) return Bad("a single zero block");
+  if (zero_block_) return BadTar("a single zero block");
   ASSIGN_OR_RETURN(TarHeader header, DecodeTarHeader(buffer_));
   // At most one of each of these comes with a member.
   if (header.type == 'x' || header.type == 'L' || header.type == 'K') {
@@ -158,12 +158,12 @@ absl::Status TarReader::OnMetaHeader(const TarHeader& header) {
   if ((header.type == 'x' && pax_.has_value()) ||
       (header.type == 'L' && long_name_.has_value()) ||
       (header.type == 'K' && long_link_.has_value())) {
-    return Bad("two extended headers for one member");
+    return BadTar("two extended headers for one member");
   }
   const bool pax = header.type == 'x' || header.type == 'g';
   // GNU counts the final NUL.
   if (header.size > (pax ? kMaxPaxBytes : kMaxPathBytes + 1)) {
-    return Bad("extended header is too long");
+    return BadTar("extended header is too long");
   }
   meta_type_ = header.type;
   meta_size_ = header.size;
@@ -186,14 +186,14 @@ absl::Status TarReader::OnMetaBody() {
         records.gid || records.mtime || !records.xattrs.empty() ||
         records.sparse_name || records.sparse_real_size ||
         records.sparse_map_in_data || records.sparse_map_in_header) {
-      return Bad("extended header with values for all members");
+      return BadTar("extended header with values for all members");
     }
     return absl::OkStatus();
   }
   while (absl::EndsWith(body, absl::string_view("\0", 1))) body.pop_back();
-  if (body.empty()) return Bad("empty long name");
+  if (body.empty()) return BadTar("empty long name");
   if (body.find('\0') != std::string::npos) {
-    return Bad("long name holds a NUL byte");
+    return BadTar("long name holds a NUL byte");
   }
   (meta_type_ == 'L' ? long_name_ : long_link_) = std::move(body);
   return absl::OkStatus();
@@ -217,10 +217,10 @@ absl::Status TarReader::OnMember(TarHeader header) {
   }
   const PaxRecords pax = pax_.value_or(PaxRecords());
   if ((pax.path && long_name_) || (pax.link_path && long_link_)) {
-    return Bad("two long names for one member");
+    return BadTar("two long names for one member");
   }
   if (entry_.sparse && (pax.sparse_map_in_data || pax.sparse_map_in_header)) {
-    return Bad("two sparse maps for one member");
+    return BadTar("two sparse maps for one member");
   }
   long_name_.reset();
   long_link_.reset();
@@ -241,22 +241,22 @@ absl::Status TarReader::OnMember(TarHeader header) {
 }
 
 absl::Status TarReader::CheckMember() {
-  if (entry_.path.empty()) return Bad("member without a name");
+  if (entry_.path.empty()) return BadTar("member without a name");
   const bool link = entry_.type == TarEntry::Type::kHardLink ||
                     entry_.type == TarEntry::Type::kSymlink;
-  if (link && entry_.link.empty()) return Bad("link without a target");
+  if (link && entry_.link.empty()) return BadTar("link without a target");
   if (entry_.type == TarEntry::Type::kFile && entry_.path.back() == '/') {
-    // How v7 wrote folders.
-    if (stored_ != 0) return Bad("folder with data");
+    // How v7 wrote directories.
+    if (stored_ != 0) return BadTar("directory with data");
     entry_.type = TarEntry::Type::kDirectory;
   }
   if (entry_.type == TarEntry::Type::kDirectory) {
-    stored_ = 0;  // some writers put the folder's own size there
+    stored_ = 0;  // some writers put the directory's own size there
   } else if (entry_.type != TarEntry::Type::kFile && stored_ != 0) {
-    return Bad("member that is no file has data");
+    return BadTar("member that is no file has data");
   }
   if (stored_ > kMaxFileSize || entry_.size > kMaxFileSize) {
-    return Bad("size is out of range");
+    return BadTar("size is out of range");
   }
   if (entry_.type != TarEntry::Type::kFile) entry_.size = 0;
   padding_ = PaddingOf(stored_);
@@ -279,14 +279,14 @@ absl::Status TarReader::ApplyPax(const PaxRecords& pax) {
   entry_.xattrs = pax.xattrs;
   if (pax.sparse_map_in_data || pax.sparse_map_in_header) {
     if (entry_.type != TarEntry::Type::kFile || !pax.sparse_real_size) {
-      return Bad("incomplete sparse file");
+      return BadTar("incomplete sparse file");
     }
     entry_.sparse = true;
     entry_.size = *pax.sparse_real_size;
     entry_.chunks = pax.sparse_map;
     if (pax.sparse_name) entry_.path = *pax.sparse_name;
   } else if (pax.sparse_name || pax.sparse_real_size) {
-    return Bad("incomplete sparse file");
+    return BadTar("incomplete sparse file");
   }
   return absl::OkStatus();
 }
@@ -294,7 +294,7 @@ absl::Status TarReader::ApplyPax(const PaxRecords& pax) {
 absl::Status TarReader::OnSparseBlock() {
   ASSIGN_OR_RETURN(const bool more, DecodeSparseBlock(buffer_, &entry_.chunks));
   if (entry_.chunks.size() > kMaxSparseChunks) {
-    return Bad("sparse map is too long");
+    return BadTar("sparse map is too long");
   }
   if (more) {
     Collect(State::kSparseBlock, kTarBlock);
@@ -306,7 +306,7 @@ absl::Status TarReader::OnSparseBlock() {
 // Version 1.0: decimal numbers, one a line, in whole blocks in front of the
 // data: how many chunks, then offset and length of each.
 absl::Status TarReader::OnSparseMap() {
-  if (stored_ < kTarBlock) return Bad("sparse map does not fit the data");
+  if (stored_ < kTarBlock) return BadTar("sparse map does not fit the data");
   stored_ -= kTarBlock;
   sparse_map_ += buffer_;
   std::vector<uint64_t>& numbers = sparse_numbers_;
@@ -315,13 +315,13 @@ absl::Status TarReader::OnSparseMap() {
     ASSIGN_OR_RETURN(const uint64_t number, ParseDecimal(rest.substr(0, end)));
     rest.remove_prefix(end + 1);
     numbers.push_back(number);
-    if (numbers[0] > kMaxSparseChunks) return Bad("sparse map is too long");
+    if (numbers[0] > kMaxSparseChunks) return BadTar("sparse map is too long");
     if (numbers.size() == 1 + 2 * numbers[0]) break;
   }
   if (numbers.empty() || numbers.size() < 1 + 2 * numbers[0]) {
     constexpr size_t kMaxDigits = 20;
     if (rest.size() > kMaxDigits)
-      return Bad("sparse map is no list of numbers");
+      return BadTar("sparse map is no list of numbers");
     sparse_map_ = std::string(rest);
     Collect(State::kSparseMap, kTarBlock);
     return absl::OkStatus();

@@ -68,7 +68,7 @@ std::string Rich() {
   sparse.pax = {{"GNU.sparse.major", "1"}, {"GNU.sparse.realsize", "700"}};
   return TarBuilder()
       .PaxHeader('g', PaxRecord("comment", "from git"))
-      .Folder("dir/")
+      .Directory("dir/")
       .File("dir/file", std::string(1000, 'x'))
       .Symlink("link", "target")
       .HardLink("hard", "dir/file")

@@ -34,15 +34,16 @@ struct UnpackResult {
   uint32_t magic;
   int32_t code;           // absl::StatusCode; 0 = unpacked
   uint64_t stream_bytes;  // the tar, decompressed
-  uint64_t disk_bytes;    // of files and folders, whole 4 KiB blocks
-  uint64_t inodes;        // files and folders made
+  uint64_t disk_bytes;    // of files and directories, whole 4 KiB blocks
+  uint64_t inodes;        // files and directories made
   char diff_id[64];       // hex SHA-256 of the tar, no NUL
   char message[512];      // NUL-terminated, when code is not 0
 };
 static_assert(std::is_trivially_copyable_v<UnpackResult>);
 static_assert(sizeof(UnpackResult) == 608);
 
-// The overlayfs mark of a folder that hides what is below (option userxattr).
+// The overlayfs mark of a directory that hides what is below (option
+// userxattr).
 inline constexpr char kOpaqueXattr[] = "user.overlay.opaque";
 
 }  // namespace warren::image

@@ -32,9 +32,9 @@ class Unpacker {
   Unpacker(std::string program, const Limits& limits)
       : program_(std::move(program)), limits_(limits) {}
 
-  // Unpacks the blob (an open file, at its start) into the empty folder
+  // Unpacks the blob (an open file, at its start) into the empty directory
   // `target`; both borrowed. Whatever the outcome, the process is gone when
-  // this returns; after an error the folder is to be thrown away.
+  // this returns; after an error the directory is to be thrown away.
   // kInvalidArgument: the layer is bad. kResourceExhausted: it is too large
   // for the limits or for the file system. kInternal: the rest, a helper that
   // was killed among them. kDeadlineExceeded: time is up.

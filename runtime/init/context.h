@@ -13,7 +13,7 @@ struct Context {
   const char* detail = "";  // what the running step is about
   int null_tree = -1;       // kMask: attached once, cloned from then on
   bool null_attached = false;
-  int empty_dir = -1;  // kMask: one shared empty folder
+  int empty_dir = -1;  // kMask: one shared empty directory
   int stdio[3] = {-1, -1, -1};
 };
 
@@ -22,7 +22,7 @@ int HideFromTracers(Context* c);
 int NewKeyring(Context* c);
 int SetOomScore(Context* c);
 int EnterCgroup(Context* c);
-int EnterStage(Context* c);
+int EnterTemplate(Context* c);
 int JoinUserNamespace(Context* c);
 int JoinTarget(Context* c);
 int JoinPidNamespace(Context* c);

@@ -82,7 +82,7 @@ int SetLimits(Context* c) {
   return 0;
 }
 
-// EXE-8: what cannot be applied ends the start. AppArmor has a folder of its
+// EXE-8: what cannot be applied ends the start. AppArmor has a directory of its
 // own since Linux 5.8; before, it shares the file with whatever module is
 // first, and that module refuses what is not its own.
 int SetSecurityLabels(Context* c) {

@@ -73,7 +73,7 @@ int NewFs(const char* type, const FsOption* options, size_t count,
   return fd;
 }
 
-bool IsFolder(int fd) {
+bool IsDirectory(int fd) {
   struct stat st;
   return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
@@ -87,9 +87,9 @@ int AttachAt(int root, const MountStep& step, int mount_fd, bool no_links) {
       &target);
   if (error != 0) return error;
   error = MoveTo(mount_fd, target);
-  // The kernel says EINVAL for "one is a folder, the other is not" as well.
-  if (error == EINVAL && IsFolder(target) != IsFolder(mount_fd)) {
-    error = IsFolder(target) ? EISDIR : ENOTDIR;
+  // The kernel says EINVAL for "one is a directory, the other is not" as well.
+  if (error == EINVAL && IsDirectory(target) != IsDirectory(mount_fd)) {
+    error = IsDirectory(target) ? EISDIR : ENOTDIR;
   }
   close(target);
   return error;
@@ -113,7 +113,7 @@ int LabelRoot(int mount_fd, const char* label) {
   return error;
 }
 
-// Our own file systems sit on real folders, never behind a link that the
+// Our own file systems sit on real directories, never behind a link that the
 // image brought (FS-2).
 int MountNewFs(int root, const MountStep& step) {
   const bool given = step.fd >= 0;
@@ -130,51 +130,51 @@ int MountNewFs(int root, const MountStep& step) {
   return error;
 }
 
-bool SameNode(int folder, const char* name, const MountStep& step) {
+bool SameNode(int directory, const char* name, const MountStep& step) {
   struct stat st;
-  return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+  return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
          (st.st_mode & S_IFMT) == (step.mode & S_IFMT) &&
          st.st_rdev == step.device;
 }
 
 int MakeDevice(int root, const MountStep& step) {
   if (step.fd >= 0) return AttachAt(root, step, step.fd, true);
-  int folder;
+  int directory;
   const char* name;
-  int error = OpenParent(root, step.target, true, &folder, &name);
+  int error = OpenParent(root, step.target, true, &directory, &name);
   if (error != 0) return error;
-  if (mknodat(folder, name, step.mode, step.device) != 0) {
+  if (mknodat(directory, name, step.mode, step.device) != 0) {
     error = errno;
-    if (error == EEXIST && SameNode(folder, name, step)) error = 0;
+    if (error == EEXIST && SameNode(directory, name, step)) error = 0;
   }
-  close(folder);
+  close(directory);
   return error;
 }
 
 int MakeSymlink(int root, const MountStep& step) {
-  int folder;
+  int directory;
   const char* name;
-  int error = OpenParent(root, step.target, true, &folder, &name);
+  int error = OpenParent(root, step.target, true, &directory, &name);
   if (error != 0) return error;
-  if (symlinkat(step.source, folder, name) != 0) {
+  if (symlinkat(step.source, directory, name) != 0) {
     error = errno;
     char text[PATH_MAX];
-    const ssize_t n = readlinkat(folder, name, text, sizeof(text));
+    const ssize_t n = readlinkat(directory, name, text, sizeof(text));
     const size_t length = strlen(step.source);
     if (error == EEXIST && n == static_cast<ssize_t>(length) &&
         memcmp(text, step.source, length) == 0) {
       error = 0;
     }
   }
-  close(folder);
+  close(directory);
   return error;
 }
 
-// A file is covered by the host's own /dev/null (FS-4), a folder by one empty
-// read-only tmpfs that all masked folders share.
-int CoverWith(Context* c, const MountStep& step, int target, bool folder) {
-  int& tree = folder ? c->empty_dir : c->null_tree;
-  if (tree < 0 && !folder) return EBADF;
+// A file is covered by the host's own /dev/null (FS-4), a directory by one
+// empty read-only tmpfs that all masked directories share.
+int CoverWith(Context* c, const MountStep& step, int target, bool directory) {
+  int& tree = directory ? c->empty_dir : c->null_tree;
+  if (tree < 0 && !directory) return EBADF;
   if (tree < 0) {
     FsOption options[] = {
         {"mode", "0555"}, {"size", "0"}, {"nr_inodes", "1"}, {}};
@@ -184,7 +184,7 @@ int CoverWith(Context* c, const MountStep& step, int target, bool folder) {
                      MOUNT_ATTR_NOEXEC);
     return tree < 0 ? errno : MoveTo(tree, target);
   }
-  if (!folder && !c->null_attached) {
+  if (!directory && !c->null_attached) {
     c->null_attached = true;
     return MoveTo(tree, target);
   }
@@ -267,13 +267,13 @@ int RunMountStep(Context* c, const MountStep& step) {
 }  // namespace
 
 // Nothing that happens here reaches another namespace; then the rootfs, until
-// now in no namespace at all, covers the root of the stage.
+// now in no namespace at all, covers the root of the template.
 int AttachRootfs(Context* c) {
-  const int stage = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (stage < 0) return errno;
-  int error = SetAttributes(stage, 0, MS_PRIVATE);
-  if (error == 0) error = MoveTo(c->plan.rootfs_fd, stage);
-  close(stage);
+  const int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return errno;
+  int error = SetAttributes(root, 0, MS_PRIVATE);
+  if (error == 0) error = MoveTo(c->plan.rootfs_fd, root);
+  close(root);
   return error;
 }
 

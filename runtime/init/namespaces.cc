@@ -125,8 +125,8 @@ bool IsInCgroup(const Context& c, int fd, int* error) {
   if (ListHasPid(fd, getpid(), error)) return true;
   char number[24];
   char path[32] = "self/fd/";
-  const size_t folder = strlen(path);
-  CopyText(path + folder, sizeof(path) - folder, ToText(fd, number));
+  const size_t directory = strlen(path);
+  CopyText(path + directory, sizeof(path) - directory, ToText(fd, number));
   for (int look = 0; look < kLooks; ++look) {
     const int fresh = openat(c.plan.proc_fd, path, O_RDONLY | O_CLOEXEC);
     if (fresh < 0) return false;
@@ -152,8 +152,8 @@ int EnterCgroup(Context* c) {
 
 // The slim mount namespace that ours is copied from; must come before the
 // user namespace, whose root has no rights over it.
-int EnterStage(Context* c) {
-  return setns(c->plan.stage_mnt_fd, CLONE_NEWNS) == 0 ? 0 : errno;
+int EnterTemplate(Context* c) {
+  return setns(c->plan.template_mnt_fd, CLONE_NEWNS) == 0 ? 0 : errno;
 }
 
 int JoinUserNamespace(Context* c) {

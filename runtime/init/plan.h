@@ -97,7 +97,7 @@ struct Plan {
   int proc_fd;
 
   // Entered before the fork. exec: the target's namespaces, all at once.
-  int stage_mnt_fd;
+  int template_mnt_fd;
   int user_fd;
   int pid_fd;
   int target_pidfd;

@@ -45,8 +45,8 @@ bool ShimIsGone(int report_fd) {
   return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-// execve of args[0] in every folder of the search path, as execvp(3) does but
-// without its shell fallback. Returns the errno to tell.
+// execve of args[0] in every directory of the search path, as execvp(3) does
+// but without its shell fallback. Returns the errno to tell.
 int SearchAndExecute(const ProgramPlan& program) {
   const char* name = program.args[0];
   auto* const args = const_cast<char* const*>(program.args);
@@ -62,7 +62,7 @@ int SearchAndExecute(const ProgramPlan& program) {
     char path[PATH_MAX];
     if (length + 1 + strlen(name) < sizeof(path)) {
       memcpy(path, at, length);
-      // An empty element means the working folder (environ(7)).
+      // An empty element means the working directory (environ(7)).
       const size_t slash = length == 0 ? 0 : 1;
       if (slash != 0) path[length] = '/';
       memcpy(path + length + slash, name, strlen(name) + 1);

@@ -50,7 +50,7 @@ int DropCapabilities() {
 
 int BecomeReaper(int keep_fd) {
   if (setsid() < 0) return errno;
-  prctl(PR_SET_NAME, "warren-init", 0, 0, 0);
+  prctl(PR_SET_NAME, "pod-init", 0, 0, 0);
   int error = EmptyRoot();
   if (error != 0) return error;
   if (keep_fd > 0 && close_range(0, static_cast<unsigned>(keep_fd) - 1, 0) != 0)

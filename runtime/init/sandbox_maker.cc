@@ -37,10 +37,10 @@ void AwaitGo(int socket, const char* step) {
   if (n != 1) _exit(127);
 }
 
-[[noreturn]] void RunHolder(int socket) {
+[[noreturn]] void RunPodInit(int socket) {
   const int error = BecomeReaper(socket);
-  if (error != 0) Die(socket, "holder", error);
-  AwaitGo(socket, "holder");
+  if (error != 0) Die(socket, "pod init", error);
+  AwaitGo(socket, "pod init");
   RunReaper();
 }
 
@@ -65,10 +65,10 @@ void RunSandboxMaker(const MakerPlan& plan) {
     Die(plan.socket, "namespaces", errno);
   }
   AwaitGo(plan.socket, "namespaces");
-  if (!plan.holder) _exit(0);
+  if (!plan.pod_init) _exit(0);
   const pid_t pid = CloneProcess(CLONE_NEWPID | CLONE_PARENT, -1);
   if (pid < 0) Die(plan.socket, "clone", errno);
-  if (pid == 0) RunHolder(plan.socket);
+  if (pid == 0) RunPodInit(plan.socket);
   Tell(plan.socket, ReportKind::kForked, "clone", 0, pid);
   _exit(0);
 }

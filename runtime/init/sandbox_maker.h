@@ -13,7 +13,7 @@ struct MakerPlan {
   const int* cgroup_procs_fds;
   size_t cgroup_procs_count;
   uint64_t flags;  // CLONE_NEW* to make
-  bool holder;     // leave a reaping init in the new pid namespace
+  bool pod_init;   // leave a pod init in the new pid namespace
 };
 
 // Talks as follows, each "ready" waiting for one byte from the shim; end of
@@ -27,7 +27,7 @@ struct MakerPlan {
 //     | [clone NEWPID, CLONE_PARENT]       |
 //     | forked pid ---------------> exits  |
 //   reaper                                 |
-//     | ready "holder" ------------------> | pins; tells the agent
+//     | ready "pod init" ------------------> | pins; tells the agent
 //     | closes the socket, reaps for ever  |
 //
 // A failed step is a kFailed report with that step's name.

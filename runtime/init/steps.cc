@@ -19,7 +19,7 @@ constexpr Step kSteps[] = {
     {"keyring", true, true, NewKeyring},
     {"oom_score_adj", true, true, SetOomScore},
     {"cgroup", true, true, EnterCgroup},
-    {"stage", true, false, EnterStage},
+    {"template", true, false, EnterTemplate},
     {"join_user", true, false, JoinUserNamespace},
     {"join_target", false, true, JoinTarget},
     {"join_pid", true, false, JoinPidNamespace},

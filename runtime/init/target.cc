@@ -195,12 +195,13 @@ int OpenParent(int root, const char* path, bool no_links, int* fd,
     return EINVAL;
   }
   *name = slash + 1;
-  char folder[PATH_MAX];
+  char directory[PATH_MAX];
   const size_t length = static_cast<size_t>(slash - path);
-  if (length + 1 >= sizeof(folder)) return ENAMETOOLONG;
-  memcpy(folder, path, length);
-  memcpy(folder + length, "/", 2);
-  return OpenTarget(root, folder, {.create = true, .no_links = no_links}, fd);
+  if (length + 1 >= sizeof(directory)) return ENAMETOOLONG;
+  memcpy(directory, path, length);
+  memcpy(directory + length, "/", 2);
+  return OpenTarget(root, directory, {.create = true, .no_links = no_links},
+                    fd);
 }
 
 }  // namespace warren::init

@@ -8,8 +8,8 @@
 namespace warren::init {
 
 struct TargetOptions {
-  bool create = false;    // make what is missing, folders 0755
-  bool is_file = false;   // what the last component becomes: file or folder
+  bool create = false;    // make what is missing, directories 0755
+  bool is_file = false;   // what the last component becomes: file or directory
   bool no_links = false;  // ELOOP when any component is a symlink (FS-2)
 };
 
@@ -20,7 +20,8 @@ struct TargetOptions {
 int OpenTarget(int root, const char* path, const TargetOptions& options,
                int* fd);
 
-// Splits "…/name": the folder is opened as by OpenTarget (made when missing),
+// Splits "…/name": the directory is opened as by OpenTarget (made when
+// missing),
 // `*name` points into `path`. EINVAL for names like "", "." and "..".
 int OpenParent(int root, const char* path, bool no_links, int* fd,
                const char** name);

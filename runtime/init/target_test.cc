@@ -51,31 +51,31 @@ class TargetTest : public ::testing::Test {
   base::UniqueFd root_;
 };
 
-constexpr TargetOptions kFolder = {.create = true};
+constexpr TargetOptions kDirectory = {.create = true};
 constexpr TargetOptions kFile = {.create = true, .is_file = true};
 constexpr TargetOptions kOurs = {.create = true, .no_links = true};
 
 TEST_F(TargetTest, MakesFoldersAndFiles) {
   EXPECT_EQ(Open("/a/b/c", {}), Errno(ENOENT));
-  EXPECT_EQ(Open("/a/b/c", kFolder), "/a/b/c");
+  EXPECT_EQ(Open("/a/b/c", kDirectory), "/a/b/c");
   EXPECT_EQ(Open("/a/b/f", kFile), "/a/b/f");
   EXPECT_EQ(Open("//a/./b//f", {}), "/a/b/f");
   struct stat st;
   ASSERT_EQ(fstatat(root_.get(), "a/b/f", &st, 0), 0);
   EXPECT_TRUE(S_ISREG(st.st_mode));
-  EXPECT_EQ(Open("/a/b/f/x", kFolder), Errno(ENOTDIR));
-  EXPECT_EQ(Open("/", kFolder), "");
+  EXPECT_EQ(Open("/a/b/f/x", kDirectory), Errno(ENOTDIR));
+  EXPECT_EQ(Open("/", kDirectory), "");
 }
 
 TEST_F(TargetTest, FS_1_DotsAndLinksStayInside) {
-  EXPECT_EQ(Open("/../../x", kFolder), "/x");
-  EXPECT_EQ(Open("/x/../../../y/../z", kFolder), "/z");
+  EXPECT_EQ(Open("/../../x", kDirectory), "/x");
+  EXPECT_EQ(Open("/x/../../../y/../z", kDirectory), "/z");
   Link("/abs", "l1");
   Link("../../../../etc", "l2");
   Link("x/../../../up", "l3");
-  EXPECT_EQ(Open("/l1/v", kFolder), "/abs/v");
-  EXPECT_EQ(Open("/l2/v", kFolder), "/etc/v");
-  EXPECT_EQ(Open("/l3/v", kFolder), "/up/v");
+  EXPECT_EQ(Open("/l1/v", kDirectory), "/abs/v");
+  EXPECT_EQ(Open("/l2/v", kDirectory), "/etc/v");
+  EXPECT_EQ(Open("/l3/v", kDirectory), "/up/v");
 }
 
 TEST_F(TargetTest, FS_1_DanglingLinksAreMadeWhereTheyPoint) {
@@ -84,19 +84,19 @@ TEST_F(TargetTest, FS_1_DanglingLinksAreMadeWhereTheyPoint) {
   EXPECT_EQ(Open("/resolv", kFile), "/run/resolv.conf");
   Link("/chain2", "chain1");
   Link("deep/er", "chain2");
-  EXPECT_EQ(Open("/chain1/x", kFolder), "/deep/er/x");
+  EXPECT_EQ(Open("/chain1/x", kDirectory), "/deep/er/x");
   // As /var/run -> /run: the same name on both sides is no loop.
-  EXPECT_EQ(Open("/var", kFolder), "/var");
+  EXPECT_EQ(Open("/var", kDirectory), "/var");
   Link("/run2", "var/run2");
-  EXPECT_EQ(Open("/var/run2/lock", kFolder), "/run2/lock");
+  EXPECT_EQ(Open("/var/run2/lock", kDirectory), "/run2/lock");
 }
 
 TEST_F(TargetTest, LoopsEnd) {
   Link("loop", "loop");
   Link("b", "a");
   Link("a/x", "b");
-  EXPECT_EQ(Open("/loop/x", kFolder), Errno(ELOOP));
-  EXPECT_EQ(Open("/a/x", kFolder), Errno(ELOOP));
+  EXPECT_EQ(Open("/loop/x", kDirectory), Errno(ELOOP));
+  EXPECT_EQ(Open("/a/x", kDirectory), Errno(ELOOP));
 }
 
 TEST_F(TargetTest, FS_2_OurOwnTargetsTakeNoLink) {
@@ -110,8 +110,8 @@ TEST_F(TargetTest, FS_2_OurOwnTargetsTakeNoLink) {
 }
 
 TEST_F(TargetTest, TooLongIsAnError) {
-  EXPECT_EQ(Open("/" + std::string(300, 'x'), kFolder), Errno(ENAMETOOLONG));
-  EXPECT_EQ(Open(std::string(5000, '/'), kFolder), Errno(ENAMETOOLONG));
+  EXPECT_EQ(Open("/" + std::string(300, 'x'), kDirectory), Errno(ENAMETOOLONG));
+  EXPECT_EQ(Open(std::string(5000, '/'), kDirectory), Errno(ENAMETOOLONG));
 }
 
 TEST_F(TargetTest, ParentGivesFolderAndName) {

@@ -21,7 +21,7 @@ struct LogPlace {
 absl::Status CheckLogPath(const std::string& log_directory,
                           const std::string& log_path);
 
-// Makes the folders that are missing, mode 0755. Below log_directory, which
+// Makes the directories that are missing, mode 0755. Below log_directory, which
 // is the orchestrator's to choose, no symlink is followed.
 absl::StatusOr<LogPlace> OpenLogPlace(const std::string& log_directory,
                                       const std::string& log_path);

@@ -90,10 +90,10 @@ LaunchRequest BuildSandboxLaunch(SandboxLaunchParts parts) {
     sysctl->set_name(name);
     sysctl->set_value(value);
   }
-  s->set_pid_holder(spec.pid == NamespaceMode::kPod);
-  if (s->pid_holder()) {
+  s->set_pod_init(spec.pid == NamespaceMode::kPod);
+  if (s->pod_init()) {
     AddPlacement(std::move(parts.placement), &request,
-                 s->mutable_holder_cgroup());
+                 s->mutable_pod_init_cgroup());
   }
   s->set_pin_mnt_ns_fd(request.Lend(parts.pins_ns_fd));
   s->set_pin_dir_fd(request.Lend(parts.pin_dir_fd));
@@ -114,7 +114,7 @@ LaunchRequest BuildContainerLaunch(ContainerLaunchParts parts) {
     join->set_fd(request.Give(std::move(fd)));
   }
   c->set_clone_flags(ContainerCloneFlags(spec));
-  c->set_stage_mnt_ns_fd(request.Lend(parts.stage_ns_fd));
+  c->set_template_mnt_ns_fd(request.Lend(parts.template_ns_fd));
   c->set_rootfs_fd(request.Give(std::move(parts.rootfs)));
   c->set_readonly_rootfs(spec.readonly_rootfs);
   c->set_rootfs_propagation(parts.rootfs_propagation);

@@ -37,7 +37,7 @@ class LaunchRequest {
 struct SandboxLaunchParts {
   const SandboxSpec* spec = nullptr;
   uint64_t clone_flags = 0;
-  CgroupPlacement placement;  // of the reaping init
+  CgroupPlacement placement;  // of the pod init
   int pins_ns_fd = -1;
   int pin_dir_fd = -1;
 };
@@ -49,7 +49,7 @@ struct ContainerLaunchParts {
   const Privileges* privileges = nullptr;
   const seccomp::Program* filter = nullptr;               // null = unconfined
   std::vector<std::pair<uint64_t, base::UniqueFd>> join;  // user first
-  int stage_ns_fd = -1;
+  int template_ns_fd = -1;
   base::UniqueFd rootfs;
   bool shift_owners = false;
   uint64_t rootfs_propagation = 0;

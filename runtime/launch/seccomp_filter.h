@@ -10,8 +10,8 @@
 #include "runtime/seccomp/program_cache.h"
 
 // A container's seccomp filter: made once, at CreateContainer, and kept in the
-// run folder (filter.pb), so that exec sessions get that very filter also when
-// the profile has changed or the agent was replaced meanwhile (EXE-7).
+// run directory (filter.pb), so that exec sessions get that very filter also
+// when the profile has changed or the agent was replaced meanwhile (EXE-7).
 namespace warren::runtime {
 
 // Null for kUnconfined. A Localhost profile is read now. Errors name the field

@@ -91,7 +91,7 @@ TEST_F(SeccompFilter, ErrorsNameFieldAndFile) {
   EXPECT_THAT(std::string(bad.status().message()),
               HasSubstr("/bad.json\": defaultAction: \"x\" is unknown"));
   EXPECT_TRUE(absl::IsInvalidArgument(Make(Localhost("")).status()))
-      << "a folder";
+      << "a directory";
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ namespace warren::runtime {
 std::string FailedStep(const absl::Status& status);
 
 // What a launch started. `process` is the first process of the container or
-// exec session, or a pod's reaping init (pid 0 when none was asked for); host
+// exec session, or a pod's pod init (pid 0 when none was asked for); host
 // numbers.
 struct Launched {
   base::ProcessId process;
@@ -119,7 +119,7 @@ class ShimLauncher {
 // meanwhile: then its exit file tells how the container ended.
 class ShimConnection {
  public:
-  // Connects to shim.sock in the container's run folder. kUnavailable when
+  // Connects to shim.sock in the container's run directory. kUnavailable when
   // nobody listens there.
   static absl::StatusOr<ShimConnection> Connect(int run_dir_fd);
 
@@ -131,8 +131,8 @@ class ShimConnection {
   absl::StatusOr<shim::v1::Started> Query();
   // To the first process only. kUnavailable when it has ended.
   absl::Status Signal(int signal);
-  // Opens the log again: at the same folder descriptor, or at the new
-  // `log_dir_fd` (borrowed, -1 = the same) when the folder was made anew.
+  // Opens the log again: at the same directory descriptor, or at the new
+  // `log_dir_fd` (borrowed, -1 = the same) when the directory was made anew.
   absl::Status ReopenLog(int log_dir_fd = -1);
 
   static constexpr absl::Duration kCommandTimeout = absl::Seconds(10);
@@ -147,7 +147,7 @@ class ShimConnection {
   base::ProcessId shim_;
 };
 
-// What the shim of an ended container left in its run folder; nullopt when
+// What the shim of an ended container left in its run directory; nullopt when
 // there is no exit file. A file that cannot be parsed is an error.
 absl::StatusOr<std::optional<shim::v1::Exited>> ReadExitFile(int run_dir_fd);
 

@@ -157,8 +157,9 @@ std::string LinuxRuntime::MountPointsDir() const {
 
 std::vector<std::string> LinuxRuntime::ListSandboxIds() {
   std::vector<std::string> ids = mount_namespaces_->Pods();
-  auto folders = base::ListDir(AT_FDCWD, options_.run_dir + "/sandboxes");
-  if (folders.ok()) ids.insert(ids.end(), folders->begin(), folders->end());
+  auto directories = base::ListDir(AT_FDCWD, options_.run_dir + "/sandboxes");
+  if (directories.ok())
+    ids.insert(ids.end(), directories->begin(), directories->end());
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;

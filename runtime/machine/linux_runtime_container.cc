@@ -115,7 +115,7 @@ absl::StatusOr<ContainerFacts> LinuxRuntime::CreateContainer(
       absl::StrCat(options_.state_dir, "/containers/", spec.id);
   base::UndoStack undo;
   RETURN_IF_ERROR(MakeDir(ContainerDir(spec.id)));
-  undo.Push("remove run folder",
+  undo.Push("remove run directory",
             [&] { return base::RemoveTree(AT_FDCWD, ContainerDir(spec.id)); });
   // The agent's record may have made it already.
   if (mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -265,7 +265,7 @@ absl::Status LinuxRuntime::EndShim(const ContainerSpec& spec,
     if (!gone) return absl::DeadlineExceededError("the shim does not die");
   }
   if (known == nullptr) return absl::OkStatus();
-  // The watcher reads the exit file, which goes with the run folder.
+  // The watcher reads the exit file, which goes with the run directory.
   const auto done = [&known] {
     known->mutex.AssertHeld();
     return !known->running;
@@ -296,7 +296,7 @@ absl::Status LinuxRuntime::RemoveContainer(const ContainerSpec& spec) {
   // Goes with the agent's record if that is still there.
   rmdir(absl::StrCat(options_.state_dir, "/containers/", spec.id).c_str());
   RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, ContainerDir(spec.id)),
-                     "remove the run folder");
+                     "remove the run directory");
   absl::MutexLock lock(&mutex_);
   containers_.erase(spec.id);
   return absl::OkStatus();

@@ -129,9 +129,9 @@ class LinuxRuntime : public Runtime {
                                                    const std::string& leaf,
                                                    int pin_dir_fd);
   absl::StatusOr<SandboxFacts> ReadFacts(const SandboxSpec& spec) const;
-  void KeepHolder(const std::string& id, const base::ProcessId& holder);
+  void KeepPodInit(const std::string& id, const base::ProcessId& pod_init);
   // Also after a restart, when only the cgroup tells which process it is.
-  absl::Status EndHolder(const SandboxSpec& spec);
+  absl::Status EndPodInit(const SandboxSpec& spec);
 
   // linux_runtime_prepare.cc
   // `devices`: what ContainerFacts has.
@@ -191,8 +191,8 @@ class LinuxRuntime : public Runtime {
   absl::Mutex mutex_;
   ExitCallback exit_callback_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, ContainerPtr> containers_ ABSL_GUARDED_BY(mutex_);
-  // pidfds of the reaping inits.
-  std::map<std::string, base::UniqueFd> holders_ ABSL_GUARDED_BY(mutex_);
+  // pidfds of the pod inits.
+  std::map<std::string, base::UniqueFd> pod_inits_ ABSL_GUARDED_BY(mutex_);
 
   // Last: its thread uses all of the above.
   std::unique_ptr<ExitWatcher> watcher_;

@@ -79,7 +79,7 @@ absl::StatusOr<SandboxView> LinuxRuntime::InspectSandbox(
     ASSIGN_OR_RETURN(witnesses, cgroups_->Processes(leaf));
     for (const pid_t pid : witnesses) {
       auto process = ReadProcess(pid);
-      if (process.ok()) view.holder.push_back(*std::move(process));
+      if (process.ok()) view.pod_init.push_back(*std::move(process));
     }
   }
   // Only a process can show the maps and the offsets; a pod without one still

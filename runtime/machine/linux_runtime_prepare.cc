@@ -62,10 +62,10 @@ absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
   SandboxLaunchParts parts;
   parts.spec = &lender;
   parts.clone_flags = InfoOf(NamespaceKind::kUser).clone_flag;
-  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
                    mount_namespaces_->AddPod(lender.id, -1));
   parts.pins_ns_fd = mount_namespaces_->pins();
-  parts.pin_dir_fd = folder.get();
+  parts.pin_dir_fd = directory.get();
   const LaunchRequest request = BuildSandboxLaunch(std::move(parts));
   const auto launched = launcher_.LaunchSandbox(request.message, request.fds());
   absl::StatusOr<base::UniqueFd> result =
@@ -123,7 +123,7 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   places.shift_owners = prepared.shift_owners;
   places.sandbox = &spec.sandbox;
   places.label_host_paths = preparation == Preparation::kFirst;
-  places.own_folders = {options_.state_dir, options_.run_dir};
+  places.own_directories = {options_.state_dir, options_.run_dir};
   ASSIGN_OR_RETURN(prepared.mounts, OpenMountSources(plan.mounts, places));
   return prepared;
 }

@@ -97,13 +97,13 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::ReadFacts(
   return facts;
 }
 
-void LinuxRuntime::KeepHolder(const std::string& id,
-                              const base::ProcessId& holder) {
-  if (holder.pid == 0) return;
-  auto pidfd = base::OpenProcess(holder);
+void LinuxRuntime::KeepPodInit(const std::string& id,
+                               const base::ProcessId& pod_init) {
+  if (pod_init.pid == 0) return;
+  auto pidfd = base::OpenProcess(pod_init);
   if (!pidfd.ok()) return;
   absl::MutexLock lock(&mutex_);
-  holders_[id] = *std::move(pidfd);
+  pod_inits_[id] = *std::move(pidfd);
 }
 
 absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
@@ -116,11 +116,11 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
   if (mkdir(dir.c_str(), 0700) != 0) {
     return base::ErrnoError(errno, absl::StrCat("mkdir ", dir));
   }
-  undo.Push("remove run folder",
+  undo.Push("remove run directory",
             [&] { return base::RemoveTree(AT_FDCWD, dir); });
   ASSIGN_OR_RETURN_IN(const base::UniqueFd files, MakePodFiles(spec),
                       "write pod files");
-  ASSIGN_OR_RETURN(const base::UniqueFd folder,
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
                    mount_namespaces_->AddPod(spec.id, files.get()));
   undo.Push("drop pins", [&] { return mount_namespaces_->RemovePod(spec.id); });
   if (spec.pid == NamespaceMode::kPod) {
@@ -129,12 +129,12 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
         "make the pod init's cgroup");
     undo.Push("remove cgroup", [&] { return cgroups_->Delete(leaf); });
   }
-  ASSIGN_OR_RETURN(const base::ProcessId holder,
-                   LaunchNamespaces(spec, leaf, folder.get()));
-  undo.Push("end the pod's init", [&] { return EndHolder(spec); });
-  KeepHolder(spec.id, holder);
+  ASSIGN_OR_RETURN(const base::ProcessId pod_init,
+                   LaunchNamespaces(spec, leaf, directory.get()));
+  undo.Push("end the pod init", [&] { return EndPodInit(spec); });
+  KeepPodInit(spec.id, pod_init);
   ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
-  facts.holder = holder;
+  facts.pod_init = pod_init;
   undo.Release();
   return facts;
 }
@@ -155,12 +155,13 @@ absl::Status LinuxRuntime::AdoptSandbox(const SandboxSpec& spec,
     }
   }
   if (spec.pid != NamespaceMode::kPod) return absl::OkStatus();
-  auto holder = base::OpenProcess(facts.holder);
-  if (!holder.ok() || *base::WaitExit(holder->get(), absl::ZeroDuration())) {
-    return absl::FailedPreconditionError("the pod's init has ended");
+  auto pod_init = base::OpenProcess(facts.pod_init);
+  if (!pod_init.ok() ||
+      *base::WaitExit(pod_init->get(), absl::ZeroDuration())) {
+    return absl::FailedPreconditionError("the pod init has ended");
   }
   absl::MutexLock lock(&mutex_);
-  holders_[spec.id] = *std::move(holder);
+  pod_inits_[spec.id] = *std::move(pod_init);
   return absl::OkStatus();
 }
 
@@ -169,26 +170,26 @@ absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenSandboxNetns(
   return mount_namespaces_->OpenPin(sandbox_id, NamespaceKind::kNet);
 }
 
-absl::Status LinuxRuntime::EndHolder(const SandboxSpec& spec) {
+absl::Status LinuxRuntime::EndPodInit(const SandboxSpec& spec) {
   ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec, spec.id));
-  base::UniqueFd holder;
+  base::UniqueFd pod_init;
   {
     absl::MutexLock lock(&mutex_);
-    auto node = holders_.extract(spec.id);
-    if (!node.empty()) holder = std::move(node.mapped());
+    auto node = pod_inits_.extract(spec.id);
+    if (!node.empty()) pod_init = std::move(node.mapped());
   }
-  if (holder.valid()) {
-    RETURN_IF_ERROR(base::SendSignal(holder.get(), SIGKILL));
+  if (pod_init.valid()) {
+    RETURN_IF_ERROR(base::SendSignal(pod_init.get(), SIGKILL));
     ASSIGN_OR_RETURN(const bool gone,
-                     base::WaitExit(holder.get(), kKillTimeout));
+                     base::WaitExit(pod_init.get(), kKillTimeout));
     if (!gone) {
       absl::MutexLock lock(&mutex_);
-      holders_[spec.id] = std::move(holder);
-      return absl::DeadlineExceededError("the pod's init does not die");
+      pod_inits_[spec.id] = std::move(pod_init);
+      return absl::DeadlineExceededError("the pod init does not die");
     }
     // Ours to reap, because we are a subreaper, unless an earlier agent
     // started it.
-    base::Reap(holder.get()).IgnoreError();
+    base::Reap(pod_init.get()).IgnoreError();
   }
   RETURN_IF_ERROR(cgroups_->KillAll(leaf, kKillTimeout));
   return cgroups_->Delete(leaf);
@@ -196,7 +197,7 @@ absl::Status LinuxRuntime::EndHolder(const SandboxSpec& spec) {
 
 absl::Status LinuxRuntime::StopSandbox(const SandboxSpec& spec) {
   if (spec.pid == NamespaceMode::kPod) {
-    RETURN_IF_ERROR_IN(EndHolder(spec), "end the pod's init");
+    RETURN_IF_ERROR_IN(EndPodInit(spec), "end the pod init");
   }
   return mount_namespaces_->RemovePod(spec.id);
 }
@@ -204,9 +205,9 @@ absl::Status LinuxRuntime::StopSandbox(const SandboxSpec& spec) {
 absl::Status LinuxRuntime::RemoveSandbox(const SandboxSpec& spec) {
   RETURN_IF_ERROR(StopSandbox(spec));
   RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, SandboxDir(spec.id)),
-                     "remove run folder");
-  // The last pod takes our own cgroup along. A folder with folders in it has
-  // more than two links where the file system counts them.
+                     "remove run directory");
+  // The last pod takes our own cgroup along. A directory with directories in it
+  // has more than two links where the file system counts them.
   struct stat st;
   const bool others =
       stat((options_.run_dir + "/sandboxes").c_str(), &st) == 0 &&

@@ -66,7 +66,7 @@ absl::StatusOr<LaunchRequest> LinuxRuntime::BuildLaunch(
   parts.privileges = &privileges_;
   parts.filter = filter.get();
   ASSIGN_OR_RETURN(parts.join, OpenJoinedNamespaces(spec));
-  parts.stage_ns_fd = mount_namespaces_->stage();
+  parts.template_ns_fd = mount_namespaces_->template_ns();
   parts.rootfs = std::move(prepared.rootfs);
   parts.shift_owners = prepared.shift_owners;
   parts.rootfs_propagation = prepared.rootfs_propagation;

@@ -18,7 +18,7 @@ namespace warren::runtime {
 struct HostPathOptions {
   uint64_t attributes = 0;            // MOUNT_ATTR_* of the top mount
   bool recursive_attributes = false;  // … and of all mounts below it
-  bool make_missing = false;          // as a folder, mode 0755
+  bool make_missing = false;          // as a directory, mode 0755
   bool recursive = true;              // with all mounts below (rbind)
   MountPropagation propagation = MountPropagation::kPrivate;
   // Owners as this user namespace maps them, of the top mount; -1 = as is.
@@ -60,7 +60,7 @@ absl::StatusOr<HostTree> OpenHostPath(const std::string& path,
                                       const HostPathOptions& options);
 
 // mkdir -p of an absolute host path. What is made gets mode 0755 whatever the
-// daemon's umask. Returns the last folder, O_PATH.
+// daemon's umask. Returns the last directory, O_PATH.
 absl::StatusOr<base::UniqueFd> MakeHostDirs(const std::string& path);
 
 }  // namespace warren::runtime

@@ -34,7 +34,7 @@ absl::StatusOr<HostTree> CloneSubPath(const ImageVolumeOptions& o, int whole) {
   if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
     return absl::InvalidArgumentError(
         absl::StrCat("image_sub_path: \"", o.sub_path,
-                     "\" is neither a folder nor a regular file"));
+                     "\" is neither a directory nor a regular file"));
   }
   return HostTree{*std::move(sub), {}, !S_ISDIR(st.st_mode)};
 }
@@ -42,9 +42,9 @@ absl::StatusOr<HostTree> CloneSubPath(const ImageVolumeOptions& o, int whole) {
 }  // namespace
 
 absl::StatusOr<HostTree> OpenImageVolume(const ImageVolumeOptions& o) {
-  RETURN_IF_ERROR(MakeRootfsFolder(o.rootfs_dir, "empty").status());
+  RETURN_IF_ERROR(MakeRootfsDirectory(o.rootfs_dir, "empty").status());
   OverlayOptions overlay;
-  // An overlay without an upper folder wants two layers at least.
+  // An overlay without an upper directory wants two layers at least.
   overlay.layer_dirs = {o.rootfs_dir + "/empty"};
   overlay.layer_dirs.insert(overlay.layer_dirs.end(), o.layer_dirs.begin(),
                             o.layer_dirs.end());
@@ -64,23 +64,23 @@ absl::StatusOr<HostTree> OpenImageVolume(const ImageVolumeOptions& o) {
 
 absl::StatusOr<base::UniqueFd> MakeOwnVolume(const OwnVolumeOptions& o,
                                              TreeCopyOptions* copy) {
-  RETURN_IF_ERROR(MakeRootfsFolder(o.rootfs_dir, "volumes").status());
-  ASSIGN_OR_RETURN(const base::UniqueFd folder,
-                   MakeRootfsFolder(o.rootfs_dir + "/volumes", o.name));
+  RETURN_IF_ERROR(MakeRootfsDirectory(o.rootfs_dir, "volumes").status());
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
+                   MakeRootfsDirectory(o.rootfs_dir + "/volumes", o.name));
   auto content = base::OpenInRoot(o.rootfs_fd, o.path, O_RDONLY | O_DIRECTORY);
   const int error = base::GetErrno(content.status());
   if (content.ok()) {
-    RETURN_IF_ERROR(CopyTree(content->get(), folder.get(), copy));
+    RETURN_IF_ERROR(CopyTree(content->get(), directory.get(), copy));
   } else if (error == ENOTDIR || error == ELOOP) {
     return absl::InvalidArgumentError("the image has something else there");
   } else if (error != ENOENT) {
     return content.status();
-  } else if (fchown(folder.get(), o.root_uid, o.root_gid) != 0) {
+  } else if (fchown(directory.get(), o.root_uid, o.root_gid) != 0) {
     return base::ErrnoError(errno, "chown");
   }
-  if (!o.label.empty()) RETURN_IF_ERROR(LabelTree(folder.get(), o.label));
+  if (!o.label.empty()) RETURN_IF_ERROR(LabelTree(directory.get(), o.label));
   ASSIGN_OR_RETURN(base::UniqueFd tree,
-                   base::CloneTree(folder.get(), "", false));
+                   base::CloneTree(directory.get(), "", false));
   RETURN_IF_ERROR(base::ChangeMount(
       tree.get(), {.set = o.attributes, .propagation = MS_PRIVATE}));
   return tree;

@@ -25,7 +25,7 @@ struct ImageVolumeOptions {
   MountNamespaces* mount_namespaces = nullptr;
 };
 
-// A detached mount of the layers, or of one folder or regular file in them.
+// A detached mount of the layers, or of one directory or regular file in them.
 // `sub_path` is resolved inside the image only, links included.
 // kInvalidArgument: it is not there or is something else; kFailedPrecondition:
 // the kernel cannot idmap layers (before 5.19).
@@ -35,7 +35,7 @@ struct OwnVolumeOptions {
   std::string path;         // absolute, in the container
   int rootfs_fd = -1;       // detached root file system to fill it from
   std::string rootfs_dir;   // see rootfs.h
-  std::string name;         // of the folder to make below it
+  std::string name;         // of the directory to make below it
   uint64_t attributes = 0;  // MOUNT_ATTR_*
   uint32_t root_uid = 0;    // owner when the image has nothing there
   uint32_t root_gid = 0;
@@ -44,7 +44,7 @@ struct OwnVolumeOptions {
 
 // Makes <rootfs_dir>/volumes/<name> with what the rootfs has at `path`
 // (resolved inside of it) and returns a detached mount of it; a missing path
-// gives an empty folder. kInvalidArgument when there is no folder but
+// gives an empty directory. kInvalidArgument when there is no directory but
 // something else. `copy` is used up by all volumes of a container.
 absl::StatusOr<base::UniqueFd> MakeOwnVolume(const OwnVolumeOptions& options,
                                              TreeCopyOptions* copy);

@@ -27,23 +27,23 @@ constexpr char kAttribute[] = "security.selinux";
 constexpr size_t kMaxLabel = 4096;
 
 // Never as a whole; what is below them may well be a volume.
-constexpr const char* kNodeFolders[] = {"/",
-                                        "/home",
-                                        "/media",
-                                        "/mnt",
-                                        "/opt",
-                                        "/root",
-                                        "/run",
-                                        "/srv",
-                                        "/tmp",
-                                        "/var",
-                                        "/var/cache",
-                                        "/var/lib",
-                                        "/var/log",
-                                        "/var/run",
-                                        "/var/spool",
-                                        "/var/tmp",
-                                        "/var/lib/kubelet"};
+constexpr const char* kNodeDirectories[] = {"/",
+                                            "/home",
+                                            "/media",
+                                            "/mnt",
+                                            "/opt",
+                                            "/root",
+                                            "/run",
+                                            "/srv",
+                                            "/tmp",
+                                            "/var",
+                                            "/var/cache",
+                                            "/var/lib",
+                                            "/var/log",
+                                            "/var/run",
+                                            "/var/spool",
+                                            "/var/tmp",
+                                            "/var/lib/kubelet"};
 // Nor anything in these.
 constexpr const char* kNodeTrees[] = {"/bin",  "/boot",  "/dev",   "/etc",
                                       "/lib",  "/lib32", "/lib64", "/libx32",
@@ -90,7 +90,7 @@ absl::StatusOr<base::UniqueFd> OpenEntry(int dirfd, const std::string& name) {
   return base::UniqueFd(static_cast<int>(fd));
 }
 
-absl::StatusOr<bool> IsFolder(int fd) {
+absl::StatusOr<bool> IsDirectory(int fd) {
   struct stat st;
   if (fstat(fd, &st) != 0) return base::ErrnoError(errno, "stat");
   return S_ISDIR(st.st_mode);
@@ -101,31 +101,31 @@ class Labeller {
   Labeller(const std::string& label, int max_depth)
       : label_(label), max_depth_(max_depth) {}
 
-  absl::Status LabelContents(int folder, int depth) const {
+  absl::Status LabelContents(int directory, int depth) const {
     if (depth > max_depth_) return absl::OkStatus();
-    auto names = base::ListDir(folder, ".");
+    auto names = base::ListDir(directory, ".");
     if (!names.ok()) {
       return base::GetErrno(names.status()) == ENOENT ? absl::OkStatus()
                                                       : names.status();
     }
     for (const std::string& name : *names) {
-      RETURN_IF_ERROR_IN(LabelEntry(folder, name, depth), name);
+      RETURN_IF_ERROR_IN(LabelEntry(directory, name, depth), name);
     }
     return absl::OkStatus();
   }
 
  private:
-  absl::Status LabelEntry(int folder, const std::string& name,
+  absl::Status LabelEntry(int directory, const std::string& name,
                           int depth) const {
-    const auto entry = OpenEntry(folder, name);
+    const auto entry = OpenEntry(directory, name);
     const int error = base::GetErrno(entry.status());
     // Gone, or another mount.
     if (error == ENOENT || error == EXDEV) return absl::OkStatus();
     RETURN_IF_ERROR(entry.status());
     RETURN_IF_ERROR(LabelError(SetLabel(entry->get(), label_)));
-    ASSIGN_OR_RETURN(const bool is_folder, IsFolder(entry->get()));
-    return is_folder ? LabelContents(entry->get(), depth + 1)
-                     : absl::OkStatus();
+    ASSIGN_OR_RETURN(const bool is_directory, IsDirectory(entry->get()));
+    return is_directory ? LabelContents(entry->get(), depth + 1)
+                        : absl::OkStatus();
   }
 
   const std::string& label_;
@@ -145,8 +145,8 @@ absl::StatusOr<std::string> FoundAt(int fd) {
   return std::string(path, static_cast<size_t>(n));
 }
 
-bool IsBelow(absl::string_view path, absl::string_view folder) {
-  return absl::StartsWith(path, absl::StrCat(folder, "/"));
+bool IsBelow(absl::string_view path, absl::string_view directory) {
+  return absl::StartsWith(path, absl::StrCat(directory, "/"));
 }
 
 }  // namespace
@@ -174,24 +174,25 @@ absl::Status LabelTree(int place, const std::string& label, int max_depth) {
   const int error = SetLabel(place, label);
   if (error == ENOTSUP) return absl::OkStatus();  // nor has what is in it
   RETURN_IF_ERROR(LabelError(error));
-  ASSIGN_OR_RETURN(const bool is_folder, IsFolder(place));
-  if (!is_folder) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool is_directory, IsDirectory(place));
+  if (!is_directory) return absl::OkStatus();
   return Labeller(label, max_depth).LabelContents(place, 1);
 }
 
 absl::Status CheckMayLabel(int place,
-                           const std::vector<std::string>& own_folders) {
+                           const std::vector<std::string>& own_directories) {
   ASSIGN_OR_RETURN(const std::string found, FoundAt(place));
   bool of_node = false;
-  for (const char* folder : kNodeFolders) of_node |= SameFile(place, folder);
+  for (const char* directory : kNodeDirectories)
+    of_node |= SameFile(place, directory);
   for (const char* tree : kNodeTrees) {
     of_node |= SameFile(place, tree) || IsBelow(found, tree);
   }
-  for (const std::string& folder : own_folders) {
+  for (const std::string& directory : own_directories) {
     ASSIGN_OR_RETURN(const base::UniqueFd own,
-                     base::OpenAt(AT_FDCWD, folder, O_PATH));
+                     base::OpenAt(AT_FDCWD, directory, O_PATH));
     ASSIGN_OR_RETURN(const std::string at, FoundAt(own.get()));
-    of_node |= SameFile(place, folder.c_str()) || IsBelow(found, at) ||
+    of_node |= SameFile(place, directory.c_str()) || IsBelow(found, at) ||
                IsBelow(at, found);
   }
   if (!of_node) return absl::OkStatus();

@@ -29,24 +29,25 @@ absl::Status LabelFile(int fd, const std::string& label);
 // can be deeper than any path is long.
 inline constexpr int kMaxLabelDepth = 256;
 
-// Labels the file at `place` (O_PATH), or the folder and everything below it
+// Labels the file at `place` (O_PATH), or the directory and everything below it
 // but other mounts. Whoever may write there may try to lead it elsewhere: it
 // goes down by descriptors, from name to name, and follows no link. What has
 // the label is not written to; what vanishes meanwhile is passed over. So is
-// what lies deeper than `max_depth` folders: it keeps its label, the container
-// cannot use it, and nobody who shares a volume can make it fail for others.
-// kFailedPrecondition: a read-only file system. On failure what was labelled so
-// far stays.
+// what lies deeper than `max_depth` directories: it keeps its label, the
+// container cannot use it, and nobody who shares a volume can make it fail for
+// others. kFailedPrecondition: a read-only file system. On failure what was
+// labelled so far stays.
 absl::Status LabelTree(int place, const std::string& label,
                        int max_depth = kMaxLabelDepth);
 
-// kInvalidArgument when `place` is a folder that the node needs as it is ("/",
-// /home, /var, …, by whatever name it was found) or lies in one with nothing
-// but the node's own (/etc, /usr, /dev, …): labelled for a container, it would
-// be lost to everybody else. The same for `own_folders`, the agent's: these,
-// what is in them and what they are in. An error where one cannot be opened.
+// kInvalidArgument when `place` is a directory that the node needs as it is
+// ("/", /home, /var, …, by whatever name it was found) or lies in one with
+// nothing but the node's own (/etc, /usr, /dev, …): labelled for a container,
+// it would be lost to everybody else. The same for `own_directories`, the
+// agent's: these, what is in them and what they are in. An error where one
+// cannot be opened.
 absl::Status CheckMayLabel(int place,
-                           const std::vector<std::string>& own_folders);
+                           const std::vector<std::string>& own_directories);
 
 }  // namespace warren::runtime
 

@@ -15,7 +15,8 @@ namespace warren::runtime {
 namespace {
 
 // Modes are set apart from making: the agent's umask must not count.
-absl::StatusOr<base::UniqueFd> MakeFolder(int parent, const std::string& name) {
+absl::StatusOr<base::UniqueFd> MakeDirectory(int parent,
+                                             const std::string& name) {
   if (mkdirat(parent, name.c_str(), 0755) != 0 && errno != EEXIST) {
     return base::ErrnoError(errno, absl::StrCat("mkdir ", name));
   }
@@ -37,11 +38,11 @@ absl::Status MakeFile(int parent, const std::string& name) {
 }  // namespace
 
 absl::Status MakeMountPoints(const std::string& dir) {
-  ASSIGN_OR_RETURN(const base::UniqueFd root, MakeFolder(AT_FDCWD, dir));
+  ASSIGN_OR_RETURN(const base::UniqueFd root, MakeDirectory(AT_FDCWD, dir));
   for (const char* name : {"dev", "proc", "sys"}) {
-    RETURN_IF_ERROR(MakeFolder(root.get(), name).status());
+    RETURN_IF_ERROR(MakeDirectory(root.get(), name).status());
   }
-  ASSIGN_OR_RETURN(const base::UniqueFd etc, MakeFolder(root.get(), "etc"));
+  ASSIGN_OR_RETURN(const base::UniqueFd etc, MakeDirectory(root.get(), "etc"));
   for (const char* name : kPodFiles) {
     RETURN_IF_ERROR(MakeFile(etc.get(), name));
   }

@@ -8,11 +8,11 @@
 // The lowest layer of every container's root file system: the places that the
 // base mounts need and nothing else.
 //
-//   <state>/mount_points/dev  /proc  /sys              empty folders, 0755
+//   <state>/mount_points/dev  /proc  /sys              empty directories, 0755
 //                       /etc/{hostname,hosts,resolv.conf}  empty files, 0644
 //
 // An image hardly ever has all of them. Without this layer the init makes what
-// is missing in the container's own upper folder: four inodes, among them a
+// is missing in the container's own upper directory: four inodes, among them a
 // copy of /etc, with every start, and as many to free with every removal. As
 // the lowest layer it only fills gaps: whatever the image says about one of
 // these paths (a file, a link, an owner, a whiteout) wins, and where it hides
@@ -21,7 +21,7 @@ namespace warren::runtime {
 
 // Makes `dir`, whose parent exists, and what is missing in it. Nothing in it is
 // changed or removed, as running containers have it mounted: a different set of
-// places needs a folder of another name.
+// places needs a directory of another name.
 absl::Status MakeMountPoints(const std::string& dir);
 
 }  // namespace warren::runtime

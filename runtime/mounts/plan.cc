@@ -110,7 +110,7 @@ class BasePlanner {
 
   void AddDevices() {
     PlannedMount dev = NewFs("/dev", "tmpfs", {}, MOUNT_ATTR_NOSUID);
-    dev.source = MountSource::kDeviceFolder;
+    dev.source = MountSource::kDeviceDirectory;
     dev.attributes = MOUNT_ATTR_NOSUID;
     std::vector<PlannedMount> binds;
     if (guard_devices_) {
@@ -165,7 +165,8 @@ class BasePlanner {
         kNoSuidDevExec | (spec_.privileged ? 0 : MOUNT_ATTR_RDONLY);
     for (const CgroupMount& c : host_.cgroups) {
       if (!c.name.empty()) {
-        mounts_.push_back(Attach(kCgroupRoot, MountSource::kCgroupFolder, ""));
+        mounts_.push_back(
+            Attach(kCgroupRoot, MountSource::kCgroupDirectory, ""));
         break;
       }
     }

@@ -28,15 +28,16 @@ namespace warren::runtime {
 
 // Where the thing to attach comes from.
 enum class MountSource : uint8_t {
-  kNone,          // nothing to open: the init makes it
-  kHostPath,      // a path of the host
-  kImage,         // the layers of an image, read-only
-  kVolume,        // a folder of the container's own, filled from its rootfs
-  kDeviceFolder,  // a tmpfs with `devices` in it, made by the agent
-  kHostDevice,    // a bind of the host's node that is `devices[0]`
-  kPodFile,       // hostname, hosts or resolv.conf of the pod
-  kShm,           // the pod's /dev/shm
-  kCgroupFolder   // read-only tmpfs with a folder for each cgroup hierarchy
+  kNone,      // nothing to open: the init makes it
+  kHostPath,  // a path of the host
+  kImage,     // the layers of an image, read-only
+  kVolume,    // a directory of the container's own, filled from its rootfs
+  kDeviceDirectory,  // a tmpfs with `devices` in it, made by the agent
+  kHostDevice,       // a bind of the host's node that is `devices[0]`
+  kPodFile,          // hostname, hosts or resolv.conf of the pod
+  kShm,              // the pod's /dev/shm
+  kCgroupDirectory   // read-only tmpfs with a directory for each cgroup
+                     // hierarchy
 };
 
 struct PlannedMount {
@@ -85,7 +86,7 @@ struct MountHost {
 // kInvalidArgument names the mount at fault: a container_path that is not
 // absolute, or is "/", /proc or below it (FS-6); a volume of the image there
 // or at or below /dev or /sys; or a device in a mount of the request, which
-// would be made in a folder of the host. In a privileged container such a
+// would be made in a directory of the host. In a privileged container such a
 // device is left out: with the host's /dev mounted it is there already.
 // kFailedPrecondition: "RROUnsupported: …" when the host cannot make mounts
 // recursively read-only; a device to read or to write only that nothing on

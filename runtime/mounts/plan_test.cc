@@ -50,7 +50,7 @@ TEST(Mounts, BaseTreeInOrder) {
                           "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"));
   const MountPlan v1 = Plan({}, kV1);
   EXPECT_THAT(Targets(v1), Contains("/sys/fs/cgroup/cpu,cpuacct"));
-  EXPECT_EQ(At(v1, "/sys/fs/cgroup")->source, MountSource::kCgroupFolder);
+  EXPECT_EQ(At(v1, "/sys/fs/cgroup")->source, MountSource::kCgroupDirectory);
   const MountOp& named = At(v1, "/sys/fs/cgroup/systemd")->op;
   EXPECT_EQ(named.fs_options(0), "name=systemd");
   EXPECT_NE(named.attributes() & MOUNT_ATTR_RDONLY, 0u);
@@ -180,7 +180,7 @@ TEST(Mounts, UserNamespaceBindsWhatItCannotMake) {
   spec.sandbox.uid_mappings = spec.sandbox.gid_mappings = {{0, 65536, 65536}};
   MountPlan plan = Plan(spec);
   // Nodes in a tmpfs that the host owns and the pod's root may write to.
-  EXPECT_EQ(At(plan, "/dev")->source, MountSource::kDeviceFolder);
+  EXPECT_EQ(At(plan, "/dev")->source, MountSource::kDeviceDirectory);
   EXPECT_EQ(At(plan, "/dev")->devices[0].uid, 65536u);
   EXPECT_EQ(At(plan, "/dev/null"), nullptr);
   EXPECT_EQ(At(plan, "/sys")->op.fs_type(), "sysfs");

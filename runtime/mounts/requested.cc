@@ -39,8 +39,8 @@ absl::Status CheckTarget(absl::string_view target) {
 // An image may not do that; nothing of it belongs there (class 2).
 absl::Status CheckVolumeTarget(absl::string_view target) {
   bool ours = target == "/";
-  for (const char* folder : {"/proc", "/dev", "/sys"}) {
-    ours |= base::IsAtOrBelow(target, folder);
+  for (const char* directory : {"/proc", "/dev", "/sys"}) {
+    ours |= base::IsAtOrBelow(target, directory);
   }
   return ours ? Reserved("volume of the image", target) : absl::OkStatus();
 }

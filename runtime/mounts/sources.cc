@@ -13,7 +13,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
-#include "runtime/devices/folder.h"
+#include "runtime/devices/directory.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/mounts/image_volume.h"
 #include "runtime/mounts/label.h"
@@ -23,28 +23,29 @@ namespace {
 
 // Read-only tmpfs with a mount point for each hierarchy. A hierarchy of
 // several controllers ("cpu,cpuacct") is also found under each one's name.
-absl::StatusOr<base::UniqueFd> MakeCgroupFolder(
+absl::StatusOr<base::UniqueFd> MakeCgroupDirectory(
     const std::vector<CgroupMount>& cgroups, const std::string& label) {
   std::vector<base::FsParameter> parameters = {{"mode", "0755"},
                                                {"size", "64k"}};
   if (!label.empty()) parameters.push_back({"context", label});
-  ASSIGN_OR_RETURN(base::UniqueFd folder,
+  ASSIGN_OR_RETURN(base::UniqueFd directory,
                    base::NewFileSystem("tmpfs", parameters,
                                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                                            MOUNT_ATTR_NOEXEC));
   for (const CgroupMount& c : cgroups) {
-    if (mkdirat(folder.get(), c.name.c_str(), 0755) != 0) {
+    if (mkdirat(directory.get(), c.name.c_str(), 0755) != 0) {
       return base::ErrnoError(errno, absl::StrCat("mkdir ", c.name));
     }
     if (c.options.size() < 2) continue;
     for (const std::string& controller : c.options) {
-      if (symlinkat(c.name.c_str(), folder.get(), controller.c_str()) != 0) {
+      if (symlinkat(c.name.c_str(), directory.get(), controller.c_str()) != 0) {
         return base::ErrnoError(errno, absl::StrCat("symlink ", controller));
       }
     }
   }
-  RETURN_IF_ERROR(base::ChangeMount(folder.get(), {.set = MOUNT_ATTR_RDONLY}));
-  return folder;
+  RETURN_IF_ERROR(
+      base::ChangeMount(directory.get(), {.set = MOUNT_ATTR_RDONLY}));
+  return directory;
 }
 
 absl::StatusOr<base::UniqueFd> OpenPodFile(const MountPlaces& places,
@@ -94,11 +95,11 @@ class SourceOpener {
         ASSIGN_OR_RETURN(o.source, OpenVolume(mount));
         break;
       }
-      case MountSource::kDeviceFolder: {
-        ASSIGN_OR_RETURN(
-            o.source,
-            MakeDeviceFolder(o.op.target(), mount.devices, places_.root_uid,
-                             places_.root_gid, mount.attributes, mount.label));
+      case MountSource::kDeviceDirectory: {
+        ASSIGN_OR_RETURN(o.source,
+                         MakeDeviceDirectory(o.op.target(), mount.devices,
+                                             places_.root_uid, places_.root_gid,
+                                             mount.attributes, mount.label));
         break;
       }
       case MountSource::kHostDevice: {
@@ -113,9 +114,9 @@ class SourceOpener {
         ASSIGN_OR_RETURN(o.source, OpenShm(places_, mount));
         break;
       }
-      case MountSource::kCgroupFolder: {
+      case MountSource::kCgroupDirectory: {
         ASSIGN_OR_RETURN(o.source,
-                         MakeCgroupFolder(*places_.cgroups, mount.label));
+                         MakeCgroupDirectory(*places_.cgroups, mount.label));
         break;
       }
     }
@@ -145,7 +146,8 @@ class SourceOpener {
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
     ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));
     if (places_.label_host_paths && !mount.label.empty()) {
-      RETURN_IF_ERROR(CheckMayLabel(source.place.get(), places_.own_folders));
+      RETURN_IF_ERROR(
+          CheckMayLabel(source.place.get(), places_.own_directories));
       RETURN_IF_ERROR_IN(LabelTree(source.place.get(), mount.label),
                          mount.path);
     }

@@ -49,7 +49,7 @@ struct MountPlaces {
   // Only when the container is created: by the time its sources are opened
   // again, another may have labelled a volume for itself.
   bool label_host_paths = false;
-  std::vector<std::string> own_folders;  // see CheckMayLabel
+  std::vector<std::string> own_directories;  // see CheckMayLabel
   // The pod's root, in the host's numbers.
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;

@@ -33,7 +33,7 @@ bool IsNamespaceFile(int fd) {
 // (a detached mount) alone. Only for a thread with unshared CLONE_FS in a
 // private copy of the mount namespace.
 absl::Status PivotInto(int root) {
-  // Any folder that exists everywhere will do as the place to pivot from.
+  // Any directory that exists everywhere will do as the place to pivot from.
   ASSIGN_OR_RETURN(const base::UniqueFd place,
                    base::OpenAt(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY));
   RETURN_IF_ERROR(base::AttachMount(root, place.get()));
@@ -48,7 +48,7 @@ absl::Status PivotInto(int root) {
   return absl::OkStatus();
 }
 
-// Attaches a fresh file system at the new folder root/name.
+// Attaches a fresh file system at the new directory root/name.
 absl::Status MountAt(int root, const char* name, const char* type) {
   if (mkdirat(root, name, 0555) != 0) return base::ErrnoError(errno, name);
   ASSIGN_OR_RETURN(const base::UniqueFd fs, base::NewFileSystem(type, {}, 0));
@@ -73,8 +73,8 @@ absl::StatusOr<base::UniqueFd> MakeSlimNamespace(bool with_proc_and_sys) {
                                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   RETURN_IF_ERROR(PivotInto(root.get()));
   if (with_proc_and_sys) {
-    RETURN_IF_ERROR_IN(MountAt(root.get(), "proc", "proc"), "stage procfs");
-    RETURN_IF_ERROR_IN(MountAt(root.get(), "sys", "sysfs"), "stage sysfs");
+    RETURN_IF_ERROR_IN(MountAt(root.get(), "proc", "proc"), "template procfs");
+    RETURN_IF_ERROR_IN(MountAt(root.get(), "sys", "sysfs"), "template sysfs");
   }
   return self;
 }
@@ -113,7 +113,7 @@ absl::Status Pin(const std::string& path, int namespace_fd) {
   auto bound = base::CloneTree(namespace_fd, "", false);
   absl::Status status = bound.status();
   if (status.ok()) status = base::AttachMount(bound->get(), target.get());
-  // A recursive bind of a folder above it, a hostPath of "/" say, must leave
+  // A recursive bind of a directory above it, a hostPath of "/" say, must leave
   // it out: no mount namespace takes one in that is older than itself.
   if (status.ok()) {
     status = base::ChangeMount(self.get(), {.propagation = MS_UNBINDABLE});
@@ -150,8 +150,8 @@ void Unpin(const std::string& path) {
 absl::StatusOr<std::unique_ptr<MountNamespaces>> MountNamespaces::Open(
     const std::string& run_dir) {
   std::unique_ptr<MountNamespaces> result(new MountNamespaces);
-  ASSIGN_OR_RETURN_IN(result->stage_, MakeOnThread(true, kAnyCpu),
-                      "make the stage mount namespace");
+  ASSIGN_OR_RETURN_IN(result->template_ns_, MakeOnThread(true, kAnyCpu),
+                      "make the template mount namespace");
   RETURN_IF_ERROR_IN(result->OpenPins(run_dir),
                      "open the pins mount namespace");
   return result;
@@ -230,7 +230,7 @@ absl::Status MountNamespaces::InPins(absl::FunctionRef<absl::Status()> work) {
 absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id,
                                                        int files_fd) {
   RETURN_IF_ERROR(RemovePod(id));
-  base::UniqueFd folder;
+  base::UniqueFd directory;
   const absl::Status made = InPins([&]() -> absl::Status {
     const std::string path = "/" + id;
     if (mkdir(path.c_str(), 0700) != 0) return base::ErrnoError(errno, path);
@@ -242,21 +242,22 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id,
     ASSIGN_OR_RETURN(const base::UniqueFd target,
                      base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
     RETURN_IF_ERROR(base::AttachMount(fs.get(), target.get()));
-    ASSIGN_OR_RETURN(folder,
+    ASSIGN_OR_RETURN(directory,
                      base::OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY));
     if (files_fd < 0) return absl::OkStatus();
-    if (mkdirat(folder.get(), "files", 0700) != 0) {
+    if (mkdirat(directory.get(), "files", 0700) != 0) {
       return base::ErrnoError(errno, "files");
     }
-    ASSIGN_OR_RETURN(const base::UniqueFd files,
-                     base::OpenAt(folder.get(), "files", O_PATH | O_DIRECTORY));
+    ASSIGN_OR_RETURN(
+        const base::UniqueFd files,
+        base::OpenAt(directory.get(), "files", O_PATH | O_DIRECTORY));
     return base::AttachMount(files_fd, files.get());
   });
   if (!made.ok()) {
     RemovePod(id).IgnoreError();
-    return base::Annotate(made, "make the pod's pin folder");
+    return base::Annotate(made, "make the pod's pin directory");
   }
-  return folder;
+  return directory;
 }
 
 absl::Status MountNamespaces::RemovePod(const std::string& id) {

@@ -21,7 +21,8 @@
 // small: a container's mount namespace is a copy of another one, and pays for
 // every mount in it (design.md, 5).
 //
-//   stage   tmpfs /            a fresh procfs and sysfs, fully visible: without
+//   template   tmpfs /            a fresh procfs and sysfs, fully visible:
+//   without
 //           +- proc, sys       them the kernel lets no user namespace mount its
 //                              own (mount_too_revealing). Each container starts
 //                              as a copy of it; all else arrives by descriptor.
@@ -31,15 +32,15 @@
 //              +- shm          /dev/shm of the pod
 //              +- files        hostname, hosts, resolv.conf (pod_files.h)
 //
-// The stage lives as long as a descriptor of it; the pins live through a kill
-// of the agent by one bind mount of their nsfs file at <run>/pins.mnt.
+// The template lives as long as a descriptor of it; the pins live through a
+// kill of the agent by one bind mount of their nsfs file at <run>/pins.mnt.
 namespace warren::runtime {
 
 // Thread-safe. Owns a thread that lives inside the pins namespace; the thread
 // shares no file system state (CLONE_FS) with the rest of the process.
 class MountNamespaces {
  public:
-  // Makes the stage; finds the pins at <run_dir>/pins.mnt or makes them.
+  // Makes the template; finds the pins at <run_dir>/pins.mnt or makes them.
   static absl::StatusOr<std::unique_ptr<MountNamespaces>> Open(
       const std::string& run_dir);
   // Unpins the pins namespace if no pod is left in it.
@@ -48,11 +49,12 @@ class MountNamespaces {
   MountNamespaces& operator=(const MountNamespaces&) = delete;
 
   // nsfs descriptors, borrowed.
-  int stage() const { return stage_.get(); }
+  int template_ns() const { return template_ns_.get(); }
   int pins() const { return pins_.get(); }
 
-  // The folder of a new pod, with nothing but `files_fd`, a detached mount (-1
-  // = none), in it; O_PATH. Something left under that name is dropped first.
+  // The directory of a new pod, with nothing but `files_fd`, a detached mount
+  // (-1 = none), in it; O_PATH. Something left under that name is dropped
+  // first.
   absl::StatusOr<base::UniqueFd> AddPod(const std::string& id, int files_fd);
   // Drops every pin, /dev/shm and the files of the pod; missing is OK.
   absl::Status RemovePod(const std::string& id);
@@ -79,7 +81,7 @@ class MountNamespaces {
   absl::Status InPins(absl::FunctionRef<absl::Status()> work);
   void Serve();
 
-  base::UniqueFd stage_;
+  base::UniqueFd template_ns_;
   base::UniqueFd pins_;
   base::UniqueFd pins_root_;  // O_PATH, "/" of the pins namespace
   std::string pin_path_;

@@ -14,7 +14,7 @@ namespace warren::runtime {
 
 struct NamespaceInfo {
   NamespaceKind kind;
-  // Name in /proc/<pid>/ns and of the pin in the pod's folder.
+  // Name in /proc/<pid>/ns and of the pin in the pod's directory.
   const char* name;
   uint64_t clone_flag;  // CLONE_NEW*
   // One for the pod, made and pinned by CreateSandbox and joined by each of

@@ -17,7 +17,7 @@ namespace warren::runtime {
 namespace {
 
 // Descriptors by name: short enough for fsconfig's 255 bytes however deep the
-// folder is, and says nothing of the host in the container's mountinfo.
+// directory is, and says nothing of the host in the container's mountinfo.
 std::string FdPath(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
 
 // Redirects and metacopy are attributes that a layer could bring (IMG-2).
@@ -26,7 +26,7 @@ std::vector<base::FsParameter> CommonParameters(const OverlayOptions& o,
   std::vector<base::FsParameter> parameters = {
       {"redirect_dir", "nofollow"},
       {"metacopy", "off"},
-      // Layers mark opaque folders with user.overlay.opaque
+      // Layers mark opaque directories with user.overlay.opaque
       // (runtime/image/README.md).
       {"userxattr", ""}};
   if (!o.label.empty()) parameters.push_back({"context", o.label});
@@ -78,7 +78,7 @@ absl::StatusOr<base::UniqueFd> MountPlain(const OverlayOptions& o,
   return Mount(o, dirs, std::move(layers));
 }
 
-// In a private mount namespace: covers a layer's folder with its idmapped
+// In a private mount namespace: covers a layer's directory with its idmapped
 // copy. Linux 5.19 takes that for a layer, but none that is detached.
 absl::Status CoverIdmapped(const std::string& dir, int user_ns_fd) {
   ASSIGN_OR_RETURN(const base::UniqueFd tree,
@@ -93,7 +93,8 @@ absl::Status CoverIdmapped(const std::string& dir, int user_ns_fd) {
 
 // Before: one option string of up to a page, which only mount(2) takes, so
 // that the overlay must be mounted somewhere for a moment: in a private mount
-// namespace. Its mounts are copies, so all folders are opened anew in there.
+// namespace. Its mounts are copies, so all directories are opened anew in
+// there.
 absl::StatusOr<base::UniqueFd> MountInPrivate(const OverlayOptions& o,
                                               bool idmapped) {
   if (unshare(CLONE_FS | CLONE_NEWNS) != 0) {
@@ -130,7 +131,7 @@ absl::StatusOr<base::UniqueFd> MountInPrivate(const OverlayOptions& o,
         absl::StrCat("this kernel cannot mount ", o.layer_dirs.size(),
                      " layers; Linux 6.7 can"));
   }
-  // lint: allow mount: kernels before 6.7 know no other way, the folder is ours
+  // lint: allow mount: before Linux 6.7 there is no other way; `dir` is ours
   if (mount("overlay", o.dir.c_str(), "overlay", 0, options.c_str()) != 0) {
     return base::ErrnoError(errno, "mount overlay");
   }

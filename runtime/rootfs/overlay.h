@@ -24,10 +24,11 @@ struct UpperDirs {
 struct OverlayOptions {
   // Lowest first, at least one; at least two when read-only.
   std::vector<std::string> layer_dirs;
-  // A folder of ours, over which a kernel before 6.7 mounts for a moment (in
-  // a private mount namespace). The upper folders are `upper` and `work` in it.
+  // A directory of ours, over which a kernel before 6.7 mounts for a moment (in
+  // a private mount namespace). The upper directories are `upper` and `work` in
+  // it.
   std::string dir;
-  // Asked for fresh ones before each attempt: overlayfs leaves folders in
+  // Asked for fresh ones before each attempt: overlayfs leaves directories in
   // `work` and refuses a volatile one that was used before. Null: read-only.
   std::function<absl::StatusOr<UpperDirs>()> make_upper;
   uint64_t attributes = 0;  // MOUNT_ATTR_*

@@ -24,7 +24,7 @@ absl::StatusOr<base::UniqueFd> MakeDir(int parent, const char* name,
   ASSIGN_OR_RETURN(
       base::UniqueFd fd,
       base::OpenAt(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  // The upper folder's mode and owner are those of "/" in the container.
+  // The upper directory's mode and owner are those of "/" in the container.
   if (fchmod(fd.get(), 0755) != 0 ||
       fchown(fd.get(), o.root_uid, o.root_gid) != 0) {
     return base::ErrnoError(errno, absl::StrCat("set owner of ", name));
@@ -69,19 +69,19 @@ absl::StatusOr<Rootfs> MakeRootfs(const RootfsOptions& options) {
                 options.user_ns_fd >= 0 && !made->idmapped};
 }
 
-absl::StatusOr<base::UniqueFd> MakeRootfsFolder(const std::string& dir,
-                                                const std::string& name) {
+absl::StatusOr<base::UniqueFd> MakeRootfsDirectory(const std::string& dir,
+                                                   const std::string& name) {
   ASSIGN_OR_RETURN(const base::UniqueFd parent,
                    base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY));
   const bool made = mkdirat(parent.get(), name.c_str(), 0755) == 0;
   if (!made && errno != EEXIST) return base::ErrnoError(errno, name);
   ASSIGN_OR_RETURN(
-      base::UniqueFd folder,
+      base::UniqueFd directory,
       base::OpenAt(parent.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (made && fchmod(folder.get(), 0755) != 0) {
+  if (made && fchmod(directory.get(), 0755) != 0) {
     return base::ErrnoError(errno, name);
   }
-  return folder;
+  return directory;
 }
 
 absl::Status RemoveRootfs(const std::string& dir) {

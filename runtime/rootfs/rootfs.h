@@ -12,7 +12,7 @@
 #include "runtime/runtime.h"
 
 // A container's root file system: overlay of the image's layers (shared, never
-// written) below a folder of its own:
+// written) below a directory of its own:
 //
 //   <state>/containers/<id>/rootfs/upper   what the container changes
 //   <state>/containers/<id>/rootfs/work    overlayfs' own
@@ -50,9 +50,9 @@ struct Rootfs {
 // nothing is left.
 absl::StatusOr<Rootfs> MakeRootfs(const RootfsOptions& options);
 
-// The folder dir/name, made if missing, mode 0755. Goes with `dir`.
-absl::StatusOr<base::UniqueFd> MakeRootfsFolder(const std::string& dir,
-                                                const std::string& name);
+// The directory dir/name, made if missing, mode 0755. Goes with `dir`.
+absl::StatusOr<base::UniqueFd> MakeRootfsDirectory(const std::string& dir,
+                                                   const std::string& name);
 
 // Removes `dir`. Missing is OK.
 absl::Status RemoveRootfs(const std::string& dir);

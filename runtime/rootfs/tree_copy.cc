@@ -61,8 +61,8 @@ class Copier {
  public:
   explicit Copier(TreeCopyOptions* options) : o_(*options) {}
 
-  // Contents, then the folder itself.
-  absl::Status CopyFolder(int from, int to, int depth) {
+  // Contents, then the directory itself.
+  absl::Status CopyDirectory(int from, int to, int depth) {
     if (depth > o_.max_depth) return TooMuch("deep a tree");
     struct stat st;
     if (fstat(from, &st) != 0) return base::ErrnoError(errno, "stat");
@@ -83,7 +83,7 @@ class Copier {
     }
     switch (st.st_mode & S_IFMT) {
       case S_IFDIR:
-        return CopySubfolder(from, to, name, depth);
+        return CopySubdirectory(from, to, name, depth);
       case S_IFREG:
         return CopyFile(from, to, name);
       case S_IFLNK:
@@ -98,15 +98,15 @@ class Copier {
     }
   }
 
-  absl::Status CopySubfolder(int from, int to, const std::string& name,
-                             int depth) {
+  absl::Status CopySubdirectory(int from, int to, const std::string& name,
+                                int depth) {
     if (mkdirat(to, name.c_str(), 0700) != 0) {
       return base::ErrnoError(errno, "mkdir");
     }
     constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
     ASSIGN_OR_RETURN(const base::UniqueFd in, base::OpenAt(from, name, kFlags));
     ASSIGN_OR_RETURN(const base::UniqueFd out, base::OpenAt(to, name, kFlags));
-    return CopyFolder(in.get(), out.get(), depth + 1);
+    return CopyDirectory(in.get(), out.get(), depth + 1);
   }
 
   absl::Status CopyFile(int from, int to, const std::string& name) {
@@ -158,7 +158,7 @@ class Copier {
   absl::Status SetNamed(int to, const std::string& name,
                         const struct stat& st) {
     RETURN_IF_ERROR(SetOwner(to, name, st));
-    // Made by us in a folder that nobody else reaches: no link.
+    // Made by us in a directory that nobody else reaches: no link.
     if (fchmodat(to, name.c_str(), st.st_mode & 07777, 0) != 0) {
       return base::ErrnoError(errno, "chmod");
     }
@@ -182,7 +182,7 @@ class Copier {
 }  // namespace
 
 absl::Status CopyTree(int from, int to, TreeCopyOptions* options) {
-  return Copier(options).CopyFolder(from, to, 0);
+  return Copier(options).CopyDirectory(from, to, 0);
 }
 
 }  // namespace warren::runtime

@@ -25,11 +25,11 @@ struct TreeCopyOptions {
   std::vector<IdMapping> gid_mappings;
 };
 
-// Copies the contents of the folder `from` into the empty folder `to`, and
-// from's own owner, mode, times and attributes onto it. Folders, regular
-// files, links and FIFOs; device nodes and sockets are left out; hard links
-// become files of their own. Of extended attributes security.capability and
-// user.*. Takes what it copied off the limits of `options`. Nobody else may
+// Copies the contents of the directory `from` into the empty directory `to`,
+// and from's own owner, mode, times and attributes onto it. Directories,
+// regular files, links and FIFOs; device nodes and sockets are left out; hard
+// links become files of their own. Of extended attributes security.capability
+// and user.*. Takes what it copied off the limits of `options`. Nobody else may
 // change either tree meanwhile. On failure `to` is left half full.
 absl::Status CopyTree(int from, int to, TreeCopyOptions* options);
 

@@ -10,6 +10,7 @@
 
 #include <string>
 
+#include "runtime/seccomp/capability_bit.h"
 #include "runtime/seccomp/filter_machine.h"
 #include "runtime/seccomp/profile_json.h"
 
@@ -17,8 +18,6 @@ namespace warren::seccomp {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr uint64_t Bit(int capability) { return uint64_t{1} << capability; }
 
 class CompilerTest : public testing::Test {
  protected:

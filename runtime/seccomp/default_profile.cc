@@ -30,7 +30,8 @@ constexpr const char* kAllowed[] = {
     "truncate truncate64 readahead fadvise64 fadvise64_64 arm_fadvise64_64 "
     "cachestat copy_file_range sendfile sendfile64 splice tee vmsplice pipe "
     "pipe2",
-    // Files: names, attributes, folders. A handle's name tells nothing; what
+    // Files: names, attributes, directories. A handle's name tells nothing;
+    // what
     // opens it needs CAP_DAC_READ_SEARCH, see below.
     "access faccessat faccessat2 stat stat64 lstat lstat64 fstat fstat64 "
     "fstatat64 newfstatat statx statfs statfs64 fstatfs fstatfs64 getdents "

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <string>
 
+#include "runtime/seccomp/capability_bit.h"
 #include "runtime/seccomp/compiler.h"
 #include "runtime/seccomp/filter_machine.h"
 #include "runtime/seccomp/names.h"
@@ -18,7 +19,6 @@
 namespace warren::seccomp {
 namespace {
 
-constexpr uint64_t Bit(int capability) { return uint64_t{1} << capability; }
 // The fourteen of a container that asks for nothing.
 constexpr uint64_t kUsual = 0xa80425fb;
 

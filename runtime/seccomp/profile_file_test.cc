@@ -17,10 +17,10 @@ namespace {
 TEST(ReadProfileFile, RegularFilesOnly) {
   std::string dir = testing::TempDir() + "/seccompXXXXXX";
   ASSERT_NE(mkdtemp(dir.data()), nullptr);
-  const auto folder = base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY);
-  ASSERT_TRUE(folder.ok()) << folder.status();
+  const auto directory = base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY);
+  ASSERT_TRUE(directory.ok()) << directory.status();
   const auto write = [&](const char* name, size_t bytes) {
-    EXPECT_TRUE(base::WriteFileAtomic(folder->get(), name,
+    EXPECT_TRUE(base::WriteFileAtomic(directory->get(), name,
                                       std::string(bytes, 'x'), 0600)
                     .ok());
   };
@@ -28,10 +28,10 @@ TEST(ReadProfileFile, RegularFilesOnly) {
   write("full", kMaxProfileBytes);
   write("large", kMaxProfileBytes + 1);
   ASSERT_EQ(symlink("good", (dir + "/link").c_str()), 0);
-  ASSERT_EQ(symlink(dir.c_str(), (dir + "/folder").c_str()), 0);
+  ASSERT_EQ(symlink(dir.c_str(), (dir + "/directory").c_str()), 0);
   ASSERT_EQ(mkfifo((dir + "/fifo").c_str(), 0600), 0);
   EXPECT_EQ(*ReadProfileFile(dir + "/good"), "xxx");
-  EXPECT_EQ(*ReadProfileFile(dir + "/folder/good"), "xxx");
+  EXPECT_EQ(*ReadProfileFile(dir + "/directory/good"), "xxx");
   EXPECT_EQ(ReadProfileFile(dir + "/full")->size(), kMaxProfileBytes);
   const struct {
     std::string path;

@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/seccomp/capability_bit.h"
+
 namespace warren::seccomp {
 namespace {
-
-constexpr uint64_t Bit(int capability) { return uint64_t{1} << capability; }
 
 std::string Denies(int value) {
   return R"({"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir"],

@@ -24,8 +24,6 @@
 namespace warren::shim {
 namespace {
 
-constexpr char kSocketName[] = "shim.sock";
-
 // What stays when the launch is over.
 struct Kept {
   Program program;

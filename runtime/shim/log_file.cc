@@ -20,11 +20,12 @@ void PutDigits(char* at, int count, int64_t value) {
   }
 }
 
-// The folder of `name` below `dir`, made as needed; `*leaf` is the last part.
-Failure OpenParents(int dir, const std::string& name, base::UniqueFd* folder,
+// The directory of `name` below `dir`, made as needed; `*leaf` is the last
+// part.
+Failure OpenParents(int dir, const std::string& name, base::UniqueFd* directory,
                     std::string* leaf) {
-  folder->reset(fcntl(dir, F_DUPFD_CLOEXEC, 3));
-  if (!folder->valid()) return Fail("log", errno);
+  directory->reset(fcntl(dir, F_DUPFD_CLOEXEC, 3));
+  if (!directory->valid()) return Fail("log", errno);
   size_t start = 0;
   for (;;) {
     const size_t slash = name.find('/', start);
@@ -36,24 +37,24 @@ Failure OpenParents(int dir, const std::string& name, base::UniqueFd* folder,
       *leaf = part;
       return {};
     }
-    if (mkdirat(folder->get(), part.c_str(), 0755) != 0 && errno != EEXIST) {
+    if (mkdirat(directory->get(), part.c_str(), 0755) != 0 && errno != EEXIST) {
       return Fail("log", errno, name);
     }
-    base::UniqueFd next(openat(folder->get(), part.c_str(),
+    base::UniqueFd next(openat(directory->get(), part.c_str(),
                                O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!next.valid()) return Fail("log", errno, name);
-    *folder = std::move(next);
+    *directory = std::move(next);
     start = slash + 1;
   }
 }
 
 Failure OpenLog(int dir, const std::string& name, base::UniqueFd* file) {
-  base::UniqueFd folder;
+  base::UniqueFd directory;
   std::string leaf;
-  Failure failure = OpenParents(dir, name, &folder, &leaf);
+  Failure failure = OpenParents(dir, name, &directory, &leaf);
   if (failure.failed()) return failure;
   // O_NONBLOCK: a planted fifo must not hold us up (ENXIO, or refused below).
-  base::UniqueFd fd(openat(folder.get(), leaf.c_str(),
+  base::UniqueFd fd(openat(directory.get(), leaf.c_str(),
                            O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW |
                                O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
                            0640));

@@ -37,7 +37,7 @@ class LogFile : public EntrySink {
   // stays in use. `dir_fd` is owned.
   Failure Open(base::UniqueFd dir_fd, const std::string& name);
   // Opens the same name again, in `dir_fd` when that is valid, else in the
-  // same folder. What was appended before goes to the old file.
+  // same directory. What was appended before goes to the old file.
   Failure Reopen(base::UniqueFd dir_fd);
 
   // Stamp of the entries that follow, CLOCK_REALTIME. Never goes back.

@@ -22,7 +22,6 @@
 namespace warren::shim {
 namespace {
 
-constexpr char kSocketName[] = "shim.sock";
 constexpr char kExitName[] = "exit.pb";
 constexpr char kExitTemporary[] = ".exit.pb.new";
 

@@ -12,6 +12,9 @@
 
 namespace warren::shim {
 
+// Where the shim listens, in the run directory of its container.
+inline constexpr char kSocketName[] = "shim.sock";
+
 // Counter of the OOM killer in the container's cgroup: the number behind
 // "oom_kill" in memory.events (v2) or memory.oom_control (v1). Borrowed `fd`;
 // -1 (and a file without the line) reads as 0.

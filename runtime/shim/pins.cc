@@ -40,7 +40,7 @@ Failure Pins::Pin(int ns_fd, const char* name) {
 
 Failure Pins::Attach(int mount, const char* name) {
   if (mkdirat(dir_, name, 0700) != 0) return Fail("pin", errno, name);
-  folders_.push_back(name);
+  directories_.push_back(name);
   return move_mount(mount, "", dir_, name, MOVE_MOUNT_F_EMPTY_PATH) == 0
              ? Failure{}
              : Fail("pin", errno, name);
@@ -48,13 +48,13 @@ Failure Pins::Attach(int mount, const char* name) {
 
 void Pins::Undo() {
   // umount2 has no directory descriptor; the names are plain, so that from
-  // inside the folder nothing else can be meant.
+  // inside the directory nothing else can be meant.
   if (fchdir(dir_) != 0) return;
   for (const char* name : files_) {
     umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW);
     unlinkat(dir_, name, 0);
   }
-  for (const char* name : folders_) {
+  for (const char* name : directories_) {
     umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW);
     unlinkat(dir_, name, AT_REMOVEDIR);
   }

@@ -110,7 +110,7 @@ void PlanBuilder::AddLabels(const v1::Process& process) {
 }
 
 void PlanBuilder::AddCgroup(const v1::CgroupPlacement& placement) {
-  cgroup_fd_ = OptionalFd(placement.v2_dir_fd(), "cgroup v2 folder");
+  cgroup_fd_ = OptionalFd(placement.v2_dir_fd(), "cgroup v2 directory");
   for (const uint32_t index : placement.v1_procs_fds()) {
     cgroup_procs_.push_back(RequiredFd(index, "cgroup.procs"));
   }
@@ -233,7 +233,8 @@ Failure PlanBuilder::BuildContainer() {
   AddProcess(container.process());
   AddCgroup(container.cgroup());
   AddJoins(container);
-  plan_.stage_mnt_fd = RequiredFd(container.stage_mnt_ns_fd(), "stage");
+  plan_.template_mnt_fd =
+      RequiredFd(container.template_mnt_ns_fd(), "template");
   plan_.rootfs_fd = RequiredFd(container.rootfs_fd(), "rootfs");
   plan_.readonly_rootfs = container.readonly_rootfs();
   plan_.rootfs_propagation = container.rootfs_propagation();
@@ -253,7 +254,7 @@ Failure PlanBuilder::BuildExec() {
   const v1::ExecLaunch& exec = input_.request.exec();
   plan_.container = false;
   plan_.proc_fd = -1;
-  plan_.stage_mnt_fd = plan_.user_fd = plan_.pid_fd = plan_.rootfs_fd = -1;
+  plan_.template_mnt_fd = plan_.user_fd = plan_.pid_fd = plan_.rootfs_fd = -1;
   plan_.null_tree_fd = -1;
   AddProcess(exec.process());
   AddCgroup(exec.cgroup());

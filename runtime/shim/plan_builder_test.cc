@@ -22,7 +22,7 @@ class PlanBuilderTest : public ::testing::Test {
     v1::ContainerLaunch* c = container();
     c->mutable_process()->add_args("prog");
     c->set_clone_flags(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP);
-    c->set_stage_mnt_ns_fd(1);
+    c->set_template_mnt_ns_fd(1);
     c->set_rootfs_fd(2);
     c->set_null_fd(3);
   }
@@ -213,7 +213,7 @@ TEST_F(PlanBuilderTest, RefusesWhatInitCouldNotTrust) {
   EXPECT_EQ(with([](C* c) { c->mutable_process()->set_seccomp_flags(1); }),
             EINVAL);
   EXPECT_EQ(with([](C* c) { c->set_rootfs_fd(0); }), EBADF);
-  EXPECT_EQ(with([](C* c) { c->set_stage_mnt_ns_fd(11); }), EBADF);
+  EXPECT_EQ(with([](C* c) { c->set_template_mnt_ns_fd(11); }), EBADF);
   EXPECT_EQ(with([](C* c) { c->set_clone_flags(CLONE_NEWPID); }), EINVAL);
   EXPECT_EQ(with([](C* c) { c->set_clone_flags(CLONE_NEWNS | CLONE_NEWUSER); }),
             EINVAL);

@@ -40,7 +40,7 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {
     {CLONE_NEWUSER, "user", "user", false},
-    {CLONE_NEWPID, "pid", "pid", false},  // of the holder
+    {CLONE_NEWPID, "pid", "pid", false},  // of the pod init
     {CLONE_NEWNET, "net", "net", true},
     {CLONE_NEWIPC, "ipc", "ipc", true},
     {CLONE_NEWUTS, "uts", "uts", true},
@@ -89,7 +89,7 @@ class Sandbox {
     Failure failure = Check();
     if (!failure.failed()) failure = MakeNamespaces();
     if (!failure.failed()) failure = SetUp();
-    if (!failure.failed()) failure = StartHolder();
+    if (!failure.failed()) failure = StartPodInit();
     if (!failure.failed()) failure = PinAll();
     return failure;
   }
@@ -131,17 +131,16 @@ class Sandbox {
 
   Failure Check() {
     const uint64_t flags = request_.clone_flags();
-    if ((flags & ~kAllKinds) != 0 ||
-        Has(CLONE_NEWPID) != request_.pid_holder() ||
+    if ((flags & ~kAllKinds) != 0 || Has(CLONE_NEWPID) != request_.pod_init() ||
         Has(CLONE_NEWUSER) == (request_.uid_mappings().empty() ||
                                request_.gid_mappings().empty())) {
       return Fail("plan", EINVAL, "clone_flags");
     }
     if (input_.Fd(request_.pin_mnt_ns_fd()) < 0 ||
         input_.Fd(request_.pin_dir_fd()) < 0) {
-      return Fail("plan", EBADF, "pin folder");
+      return Fail("plan", EBADF, "pin directory");
     }
-    for (const uint32_t i : request_.holder_cgroup().v1_procs_fds()) {
+    for (const uint32_t i : request_.pod_init_cgroup().v1_procs_fds()) {
       cgroup_procs_.push_back(input_.Fd(i));
       if (cgroup_procs_.back() < 0) return Fail("plan", EBADF, "cgroup");
     }
@@ -149,9 +148,9 @@ class Sandbox {
     return proc_.valid() ? Failure{} : Fail("procfs", errno);
   }
 
-  // Without a user namespace and a holder the shim can do it alone.
+  // Without a user namespace and a pod init the shim can do it alone.
   Failure MakeNamespaces() {
-    if (!Has(CLONE_NEWUSER) && !request_.pid_holder()) {
+    if (!Has(CLONE_NEWUSER) && !request_.pod_init()) {
       return unshare(static_cast<int>(request_.clone_flags())) == 0
                  ? Failure{}
                  : Fail("namespaces", errno);
@@ -176,9 +175,9 @@ class Sandbox {
                                   .cgroup_procs_fds = cgroup_procs_.data(),
                                   .cgroup_procs_count = cgroup_procs_.size(),
                                   .flags = request_.clone_flags(),
-                                  .holder = request_.pid_holder()};
-    const pid_t pid =
-        init::CloneProcess(0, input_.Fd(request_.holder_cgroup().v2_dir_fd()));
+                                  .pod_init = request_.pod_init()};
+    const pid_t pid = init::CloneProcess(
+        0, input_.Fd(request_.pod_init_cgroup().v2_dir_fd()));
     if (pid == 0) {
       // Our end, or the maker would not see that we are gone.
       close(socket_.get());
@@ -189,7 +188,7 @@ class Sandbox {
     return {};
   }
 
-  // The next report of the maker or holder.
+  // The next report of the maker or pod init.
   Failure Next(init::Report* report) {
     for (;;) {
       pollfd p[2] = {{socket_.get(), POLLIN, 0},
@@ -291,12 +290,12 @@ class Sandbox {
                                            OffsetLine("boottime", boottime));
   }
 
-  // The maker goes on to clone the holder, or just leaves.
-  Failure StartHolder() {
+  // The maker goes on to clone the pod init, or just leaves.
+  Failure StartPodInit() {
     if (maker_ == 0) return {};
     Failure failure = Go();
-    if (failure.failed() || !request_.pid_holder()) return failure;
-    // The maker says who the holder is, the holder that it is ready: two
+    if (failure.failed() || !request_.pod_init()) return failure;
+    // The maker says who the pod init is, the pod init that it is ready: two
     // processes, so in either order.
     bool ready = false;
     while (holder_ == 0 || !ready) {
@@ -306,10 +305,10 @@ class Sandbox {
       if (report.kind == init::ReportKind::kForked && holder_ == 0) {
         holder_ = report.pid;
       } else if (report.kind == init::ReportKind::kReady && !ready &&
-                 strcmp(report.step, "holder") == 0) {
+                 strcmp(report.step, "pod init") == 0) {
         ready = true;
       } else {
-        return Fail("clone", EBADMSG, "holder");
+        return Fail("clone", EBADMSG, "pod init");
       }
     }
     base::UniqueFd fd = OpenProc(holder_, "ns/pid", O_RDONLY);
@@ -358,11 +357,11 @@ class Sandbox {
 
 int RunSandbox(std::unique_ptr<LaunchInput> input, base::UniqueFd launch_socket,
                char* argv0) {
-  // What the holder, a copy of this process, will be called in ps(1): the
+  // What the pod init, a copy of this process, will be called in ps(1): the
   // kernel shows the memory that argv pointed to.
-  if (input->request.sandbox().pid_holder()) {
+  if (input->request.sandbox().pod_init()) {
     memset(argv0, ' ', strlen(argv0));
-    init::CopyText(argv0, strlen(argv0) + 1, "warren-init");
+    init::CopyText(argv0, strlen(argv0) + 1, "pod-init");
   }
   Sandbox sandbox(*input, launch_socket.get());
   const Failure failure = sandbox.Make();

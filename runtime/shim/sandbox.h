@@ -9,8 +9,8 @@
 namespace warren::shim {
 
 // Sandbox mode: makes a pod's namespaces, sets them up, pins them, starts the
-// reaping init if asked for, leaves. A failure leaves no process and an empty
-// pin folder. `argv0` is overwritten to name the reaping init. Returns the
+// pod init if asked for, leaves. A failure leaves no process and an empty
+// pin directory. `argv0` is overwritten to name the pod init. Returns the
 // exit status of the shim.
 int RunSandbox(std::unique_ptr<LaunchInput> input, base::UniqueFd launch_socket,
                char* argv0);

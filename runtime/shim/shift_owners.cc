@@ -75,7 +75,7 @@ class Shifter {
       return Fail("shift_owners", errno, name);
     }
     Failure failure = ShiftOne(dir, name, st);
-    // An overlay shows files under the devices of its layers, but folders
+    // An overlay shows files under the devices of its layers, but directories
     // under its own: another one there is another mount.
     if (failure.failed() || !S_ISDIR(st.st_mode) || st.st_dev != device_) {
       return failure;

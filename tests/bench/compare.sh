@@ -5,7 +5,7 @@
 #   compare.sh [--quick] [--build DIR] [--only containerd|warren] --json FILE
 #
 # Everything happens in pid, mount and network namespaces of its own, in a
-# temporary folder and below one cgroup; nothing is left. Needs root and the
+# temporary directory and below one cgroup; nothing is left. Needs root and the
 # packages of deploy/debian-packages-bench.txt.
 set -euo pipefail
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by compare.sh, outside: makes folder, cgroup and namespaces, runs
+# Sourced by compare.sh, outside: makes directory, cgroup and namespaces, runs
 # the caller again inside them, and takes everything away again.
 
 remove_cgroup() {

@@ -4,8 +4,8 @@
 
 SERVERS=()
 
-# run_folder DIR: what is below /run on a real node is on tmpfs.
-run_folder() {
+# run_directory DIR: what is below /run on a real node is on tmpfs.
+run_directory() {
   mkdir -p "$1"
   mount -t tmpfs tmpfs "$1"
 }
@@ -57,7 +57,7 @@ start_containerd() {
     snapshotter=overlayfs
     umount "$d/probe/merged"
   fi
-  run_folder "$d/state"
+  run_directory "$d/state"
   write_containerd_config "$d" "$snapshotter"
   start_server containerd containerd --config "$d/config.toml"
   wait_for containerd ctr_bench version
@@ -113,7 +113,7 @@ EOT
 
 start_warren() {
   local d=$WORK/warren
-  run_folder "$d/run"
+  run_directory "$d/run"
   cat >"$d/warren.toml" <<EOT
 socket = "$d/warrend.sock"
 state_dir = "$d/state"

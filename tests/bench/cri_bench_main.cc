@@ -28,7 +28,7 @@ constexpr char kUsage[] =
               CGROUP/pods as their parent, or none without CGROUP
   --floor P   the program `floor`, run once a round
   --image R   image of the containers (warren.local/busybox:latest)
-  --logs D    folder for container logs (/tmp/cri_bench_logs)
+  --logs D    directory for container logs (/tmp/cri_bench_logs)
   --pods N    pods a round (10)
   --rounds N  rounds; endpoints take turns within each (5)
   --at-once L numbers of calls at once, comma-separated (1,8)

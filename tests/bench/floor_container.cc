@@ -61,14 +61,14 @@ void WritePid(const std::string& file, pid_t pid) {
 
 // In the container's first process.
 [[noreturn]] void RunChild(const FloorSandbox& sandbox,
-                           const std::string& folder,
+                           const std::string& directory,
                            const std::string& lower) {
   MustHold(setns(sandbox.net, CLONE_NEWNET) == 0, "setns net");
   MustHold(setns(sandbox.ipc, CLONE_NEWIPC) == 0, "setns ipc");
   MustHold(setns(sandbox.uts, CLONE_NEWUTS) == 0, "setns uts");
-  const std::string options = "lowerdir=" + lower + ",upperdir=" + folder +
-                              "/upper,workdir=" + folder + "/work";
-  const std::string root = folder + "/root";
+  const std::string options = "lowerdir=" + lower + ",upperdir=" + directory +
+                              "/upper,workdir=" + directory + "/work";
+  const std::string root = directory + "/root";
   MustHold(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0,
            "private mounts");
   MustHold(mount("overlay", root.c_str(), "overlay", 0, options.c_str()) == 0,
@@ -111,14 +111,14 @@ void CloseSandbox(const FloorSandbox& sandbox) {
   close(sandbox.uts);
 }
 
-void MakeLower(const std::string& folder) {
-  mkdir((folder + "/lower").c_str(), 0755);
+void MakeLower(const std::string& directory) {
+  mkdir((directory + "/lower").c_str(), 0755);
   for (const char* name : {"/bin", "/proc", "/sys", "/dev"}) {
-    mkdir((folder + "/lower" + name).c_str(), 0755);
+    mkdir((directory + "/lower" + name).c_str(), 0755);
   }
   const auto program = base::ReadFileAt(AT_FDCWD, "/bin/busybox", 16 << 20);
   MustHold(program.ok(), "read busybox");
-  const int fd = open((folder + "/lower/bin/busybox").c_str(),
+  const int fd = open((directory + "/lower/bin/busybox").c_str(),
                       O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
   MustHold(fd >= 0 && base::WriteFd(fd, *program).ok(), "write busybox");
   close(fd);
@@ -137,10 +137,10 @@ void RemoveCgroupParent(const std::string& parent) {
 FloorContainer StartContainer(const FloorSandbox& sandbox,
                               const std::string& base,
                               const std::string& cgroup_parent, int serial) {
-  const std::string folder = base + "/" + std::to_string(serial);
-  mkdir(folder.c_str(), 0755);
+  const std::string directory = base + "/" + std::to_string(serial);
+  mkdir(directory.c_str(), 0755);
   for (const char* name : {"/upper", "/work", "/root"}) {
-    MustHold(mkdir((folder + name).c_str(), 0755) == 0, "mkdir");
+    MustHold(mkdir((directory + name).c_str(), 0755) == 0, "mkdir");
   }
   int go[2];
   int execed[2];
@@ -151,7 +151,7 @@ FloorContainer StartContainer(const FloorSandbox& sandbox,
     char byte;
     close(go[1]);
     MustHold(read(go[0], &byte, 1) == 0, "wait for cgroups");
-    RunChild(sandbox, folder, base + "/lower");
+    RunChild(sandbox, directory, base + "/lower");
   }
   for (const std::string& tree : CgroupTrees()) {
     const std::string cgroup =
@@ -208,9 +208,9 @@ void StopContainer(const FloorContainer& container, const std::string& base,
     const std::string cgroup = tree + cgroup_parent + "/" + name;
     while (rmdir(cgroup.c_str()) != 0 && errno == EBUSY) sched_yield();
   }
-  const std::string folder = base + "/" + name;
+  const std::string directory = base + "/" + name;
   for (const char* part : {"/upper", "/work/work", "/work", "/root", ""}) {
-    rmdir((folder + part).c_str());
+    rmdir((directory + part).c_str());
   }
 }
 

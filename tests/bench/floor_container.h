@@ -19,8 +19,9 @@ struct FloorSandbox {
 FloorSandbox MakeSandbox();
 void CloseSandbox(const FloorSandbox& sandbox);
 
-// Folders shared by all containers of a run: `base`/lower holds
-// /bin/busybox, `base`/<serial> the upper and work folders of one container.
+// Directories shared by all containers of a run: `base`/lower holds
+// /bin/busybox, `base`/<serial> the upper and work directories of one
+// container.
 void MakeLower(const std::string& base);
 
 // Cgroups "<hierarchy><parent>/<serial>" of pids, memory and cpu where they
@@ -39,7 +40,7 @@ FloorContainer StartContainer(const FloorSandbox& sandbox,
 // busybox true in all namespaces of the container; returns when it has ended
 // and its output is at end of file.
 void ExecTrue(const FloorContainer& container);
-// SIGKILL, reap, remove cgroups and folders.
+// SIGKILL, reap, remove cgroups and directories.
 void StopContainer(const FloorContainer& container, const std::string& base,
                    const std::string& cgroup_parent);
 

@@ -63,7 +63,7 @@ truncate -s 512M "$WORK/disk"
 mkfs.ext4 -q -O "$FEATURES" "$WORK/disk"
 mkdir -p "$WORK/warren/state"
 mount -o loop "$WORK/disk" "$WORK/warren/state"
-run_folder "$WORK/logs"
+run_directory "$WORK/logs"
 start_warren
 # dev_t of the kernel: 12 bits major, 20 bits minor.
 start_counting "$(($(stat -c '%Hd << 20 | %Ld' "$WORK/warren/state")))"

@@ -34,8 +34,9 @@ std::string CommandLine(pid_t pid) {
                              {{absl::string_view("\0", 1), " "}});
 }
 
-std::vector<std::string> List(const std::string& folder) {
-  return base::ListDir(AT_FDCWD, folder).value_or(std::vector<std::string>{});
+std::vector<std::string> List(const std::string& directory) {
+  return base::ListDir(AT_FDCWD, directory)
+      .value_or(std::vector<std::string>{});
 }
 
 // Fields of /proc/<pid>/stat after the command, [0] = state; proc(5).
@@ -48,7 +49,7 @@ std::vector<std::string> Stat(pid_t pid) {
 
 // Where cgroups can be listed and CPU time is accounted: v1's cpuacct, else
 // the v2 tree.
-std::string CgroupFolder(const std::string& cgroup) {
+std::string CgroupDirectory(const std::string& cgroup) {
   for (const char* mount : {"/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup"}) {
     struct stat st;
     if (stat(absl::StrCat(mount, cgroup).c_str(), &st) == 0) {
@@ -58,15 +59,15 @@ std::string CgroupFolder(const std::string& cgroup) {
   return "";
 }
 
-void CollectPids(const std::string& folder, std::set<pid_t>* pids) {
-  for (const auto& line : absl::StrSplit(Read(folder + "/cgroup.procs"), '\n',
-                                         absl::SkipEmpty())) {
+void CollectPids(const std::string& directory, std::set<pid_t>* pids) {
+  for (const auto& line : absl::StrSplit(Read(directory + "/cgroup.procs"),
+                                         '\n', absl::SkipEmpty())) {
     int pid = 0;
     if (absl::SimpleAtoi(line, &pid)) pids->insert(pid);
   }
-  for (const std::string& name : List(folder)) {
+  for (const std::string& name : List(directory)) {
     struct stat st;
-    const std::string child = absl::StrCat(folder, "/", name);
+    const std::string child = absl::StrCat(directory, "/", name);
     if (lstat(child.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
       CollectPids(child, pids);
     }
@@ -112,7 +113,7 @@ absl::StatusOr<ServerCost> ServerCost::Of(const std::string& socket,
       getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     return base::ErrnoError(errno, "connect to " + socket);
   }
-  if (!cgroup.empty() && CgroupFolder(cgroup).empty()) {
+  if (!cgroup.empty() && CgroupDirectory(cgroup).empty()) {
     return absl::InvalidArgumentError("no cgroup " + cgroup);
   }
   ServerCost cost;
@@ -127,21 +128,21 @@ std::vector<pid_t> ServerCost::Pids() const {
   if (cgroup_.empty()) {
     CollectTree(daemon_, &pids);
   } else {
-    CollectPids(CgroupFolder(cgroup_), &pids);
+    CollectPids(CgroupDirectory(cgroup_), &pids);
   }
   return {pids.begin(), pids.end()};
 }
 
 double ServerCost::CpuSeconds() const {
   if (!cgroup_.empty()) {
-    const std::string folder = CgroupFolder(cgroup_);
+    const std::string directory = CgroupDirectory(cgroup_);
     double value = 0;
     if (absl::SimpleAtod(
-            absl::StripAsciiWhitespace(Read(folder + "/cpuacct.usage")),
+            absl::StripAsciiWhitespace(Read(directory + "/cpuacct.usage")),
             &value)) {
       return value / 1e9;
     }
-    const std::string stat = Read(folder + "/cpu.stat");
+    const std::string stat = Read(directory + "/cpu.stat");
     const size_t at = stat.find("usage_usec ");
     if (at != std::string::npos &&
         absl::SimpleAtod(stat.substr(at + 11, stat.find('\n', at) - at - 11),

@@ -1,5 +1,5 @@
 // shim_bench [containers]: starts that many idle containers (20), prints the
-// proportional memory (Pss) of their shims and of a pod's reaping init, and
+// proportional memory (Pss) of their shims and of a pod's pod init, and
 // percentiles of the times of starting a container, of an exec and of making
 // a pod's namespaces. Runs as root in namespaces of its own.
 #include <fcntl.h>
@@ -57,7 +57,7 @@ class ShimBench : public ShimTest {
     Containers("container with user namespace", CLONE_NEWUSER);
     Sandboxes("sandbox", kPod);
     Sandboxes("sandbox with user namespace", kPod | CLONE_NEWUSER);
-    Sandboxes("sandbox with reaping init", kPod | CLONE_NEWPID);
+    Sandboxes("sandbox with pod init", kPod | CLONE_NEWPID);
   }
 
  private:
@@ -130,7 +130,7 @@ class ShimBench : public ShimTest {
       pod.launched = *std::move(launched);
       if (i == 0 && pod.launched.process.pid != 0) {
         printf("%-34s Pss %ld kB   anonymous %ld kB (only one alive)\n",
-               "reaping init: memory", Rollup(pod.launched.process.pid, "Pss"),
+               "pod init: memory", Rollup(pod.launched.process.pid, "Pss"),
                Rollup(pod.launched.process.pid, "Anonymous"));
       }
       DropPod(&pod);

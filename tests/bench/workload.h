@@ -18,7 +18,7 @@ inline constexpr char kSleepSeconds[] = "1000017";
 struct WorkloadOptions {
   std::string image;          // must be there already
   std::string cgroup_parent;  // of the pods; empty = the endpoint's own choice
-  std::string log_root;       // folder for the containers' logs
+  std::string log_root;       // directory for the containers' logs
   int pods = 10;              // in one round
   int parallel = 1;           // calls under way at once
 };

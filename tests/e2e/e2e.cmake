@@ -16,34 +16,34 @@ function(warren_e2e_test name)
   endforeach()
 endfunction()
 
-warren_e2e_test(node ${E}/node_test.cc ${E}/unimplemented_test.cc
-  ${E}/wire_test.cc)
-warren_e2e_test(images ${E}/images_test.cc ${E}/image_import_test.cc)
-warren_e2e_test(pods ${E}/pod_lifecycle_test.cc ${E}/pod_requests_test.cc
-  ${E}/pod_list_test.cc)
-warren_e2e_test(containers ${E}/container_lifecycle_test.cc
-  ${E}/container_requests_test.cc ${E}/container_list_test.cc
-  ${E}/container_process_test.cc ${E}/stop_test.cc)
-warren_e2e_test(mounts ${E}/mount_propagation_test.cc
-  ${E}/mount_attributes_test.cc ${E}/mount_targets_test.cc
-  ${E}/image_volume_test.cc)
-warren_e2e_test(process ${E}/apparmor_test.cc ${E}/identity_test.cc
-  ${E}/program_test.cc ${E}/granted_ids_test.cc ${E}/process_restart_test.cc
-  ${E}/selinux_test.cc)
-warren_e2e_test(resources ${E}/resources_test.cc ${E}/resources_fixture.cc
-  ${E}/oom_test.cc ${E}/pod_cgroup_test.cc ${E}/cgroup_v2_test.cc)
-warren_e2e_test(exec ${E}/exec_sync_test.cc ${E}/log_test.cc
-  ${E}/seccomp_test.cc)
-warren_e2e_test(namespaces ${E}/pid_namespace_test.cc
-  ${E}/namespaces_test.cc ${E}/user_namespace_test.cc
-  ${E}/namespace_grid_test.cc ${E}/sysctl_test.cc
-  ${E}/network_test.cc ${E}/inspect_test.cc)
-warren_e2e_test(capabilities ${E}/capabilities_test.cc)
-warren_e2e_test(escape ${E}/escape_test.cc ${E}/escape_table.cc)
-warren_e2e_test(devices ${E}/devices_test.cc ${E}/cdi_test.cc)
-warren_e2e_test(security ${E}/entering_test.cc ${E}/exec_bounds_test.cc
-  ${E}/host_view_test.cc ${E}/inert_keys_test.cc
-  ${E}/odd_requests_test.cc ${E}/other_user_test.cc)
+warren_e2e_test(node ${E}/api/node_test.cc ${E}/api/unimplemented_test.cc
+  ${E}/api/wire_test.cc)
+warren_e2e_test(images ${E}/images/images_test.cc ${E}/images/image_import_test.cc)
+warren_e2e_test(pods ${E}/pods/pod_lifecycle_test.cc ${E}/pods/pod_requests_test.cc
+  ${E}/pods/pod_list_test.cc)
+warren_e2e_test(containers ${E}/containers/container_lifecycle_test.cc
+  ${E}/containers/container_requests_test.cc ${E}/containers/container_list_test.cc
+  ${E}/containers/container_process_test.cc ${E}/containers/stop_test.cc)
+warren_e2e_test(mounts ${E}/mounts/mount_propagation_test.cc
+  ${E}/mounts/mount_attributes_test.cc ${E}/mounts/mount_targets_test.cc
+  ${E}/mounts/image_volume_test.cc)
+warren_e2e_test(process ${E}/security/apparmor_test.cc ${E}/security/identity_test.cc
+  ${E}/containers/program_test.cc ${E}/security/granted_ids_test.cc ${E}/containers/process_restart_test.cc
+  ${E}/security/selinux_test.cc)
+warren_e2e_test(resources ${E}/resources/resources_test.cc ${E}/resources/resources_fixture.cc
+  ${E}/resources/oom_test.cc ${E}/resources/pod_cgroup_test.cc ${E}/resources/cgroup_v2_test.cc)
+warren_e2e_test(exec ${E}/containers/exec_sync_test.cc ${E}/containers/log_test.cc
+  ${E}/security/seccomp_test.cc)
+warren_e2e_test(namespaces ${E}/namespaces/pid_namespace_test.cc
+  ${E}/namespaces/namespaces_test.cc ${E}/namespaces/user_namespace_test.cc
+  ${E}/namespaces/namespace_grid_test.cc ${E}/namespaces/sysctl_test.cc
+  ${E}/namespaces/network_test.cc ${E}/namespaces/inspect_test.cc)
+warren_e2e_test(capabilities ${E}/security/capabilities_test.cc)
+warren_e2e_test(escape ${E}/security/escape_test.cc ${E}/security/escape_table.cc)
+warren_e2e_test(devices ${E}/devices/devices_test.cc ${E}/devices/cdi_test.cc)
+warren_e2e_test(security ${E}/security/entering_test.cc ${E}/security/exec_bounds_test.cc
+  ${E}/security/host_view_test.cc ${E}/security/inert_keys_test.cc
+  ${E}/api/odd_requests_test.cc ${E}/security/other_user_test.cc)
 # EXE-1, EXE-2: exec sessions that are hunted in each; a sanitized daemon takes
 # several times as long for one.
 if(WARREN_SANITIZE)
@@ -54,24 +54,29 @@ endif()
 target_compile_definitions(e2e_security_test PRIVATE
   WARREN_HUNTED_EXECS=${HUNTED_EXECS})
 set_tests_properties(e2e_security_test PROPERTIES TIMEOUT 600)
-warren_e2e_test(restart ${E}/restart_test.cc ${E}/daemon_test.cc)
+warren_e2e_test(restart ${E}/pods/restart_test.cc ${E}/api/daemon_test.cc)
 
 # Debian's programs in images that the fixture makes (../support/images).
-warren_e2e_test(software ${E}/software_fixture.cc
-  ${E}/software_languages_test.cc ${E}/software_postgres_test.cc
-  ${E}/software_servers_test.cc)
+warren_e2e_test(software ${E}/software/fixture.cc
+  ${E}/software/languages_test.cc ${E}/software/postgres_test.cc
+  ${E}/software/servers_test.cc)
 set_tests_properties(e2e_software_test PROPERTIES TIMEOUT 600
   FIXTURES_REQUIRED software_images)
 
 # A stock kubelet's requests (kubelet/), sent in its order.
-warren_e2e_test(kubelet ${E}/kubelet_cgroup.cc ${E}/kubelet_fixture.cc
-  ${E}/kubelet_lifecycle_test.cc ${E}/kubelet_pod.cc
-  ${E}/kubelet_security_test.cc ${E}/kubelet_volumes.cc
-  ${E}/kubelet_volumes_test.cc)
+warren_e2e_test(kubelet ${E}/kubelet/cgroup.cc ${E}/kubelet/fixture.cc
+  ${E}/kubelet/lifecycle_test.cc ${E}/kubelet/pod.cc
+  ${E}/kubelet/security_test.cc ${E}/kubelet/volumes.cc
+  ${E}/kubelet/volumes_test.cc)
 target_compile_definitions(e2e_kubelet_test PRIVATE
-  WARREN_KUBELET_FIXTURES="${E}/kubelet")
+  WARREN_KUBELET_FIXTURES="${E}/kubelet/requests")
 
 # A client in another language that has nothing of ours but the socket.
-warren_e2e_test(third_party ${E}/third_party_test.cc)
+warren_e2e_test(third_party ${E}/api/third_party_test.cc)
 target_compile_definitions(e2e_third_party_test PRIVATE
-  WARREN_THIRD_PARTY_CLIENT="${E}/third_party_client.py")
+  WARREN_THIRD_PARTY_CLIENT="${E}/api/third_party_client.py")
+# The quickstart as a user runs it, in namespaces of its own.
+add_test(NAME e2e_quickstart COMMAND
+  ${CMAKE_CURRENT_SOURCE_DIR}/e2e/quickstart/quickstart_test.sh ${CMAKE_BINARY_DIR})
+set_tests_properties(e2e_quickstart PROPERTIES LABELS e2e TIMEOUT 180
+  SKIP_RETURN_CODE 77 RUN_SERIAL TRUE)

@@ -24,22 +24,23 @@ T Must(absl::StatusOr<T> value) {
 
 }  // namespace
 
-StateFolder::StateFolder() {
+StateDirectory::StateDirectory() {
   std::string pattern =
       (std::filesystem::temp_directory_path() / "warren-core.XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) std::abort();
   path_ = pattern;
 }
 
-StateFolder::~StateFolder() {
+StateDirectory::~StateDirectory() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }
 
-std::unique_ptr<StateFolder> StateFolder::CopyOf(const std::string& path) {
+std::unique_ptr<StateDirectory> StateDirectory::CopyOf(
+    const std::string& path) {
   // A writer may rename its temporary file just then: once more.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    auto copy = std::make_unique<StateFolder>();
+    auto copy = std::make_unique<StateDirectory>();
     std::error_code error;
     std::filesystem::copy(path, copy->path(),
                           std::filesystem::copy_options::recursive, error);

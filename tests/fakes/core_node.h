@@ -17,15 +17,15 @@
 
 namespace warren::test {
 
-// A state folder below $TMPDIR, removed at the end. CopyOf() makes another
+// A state directory below $TMPDIR, removed at the end. CopyOf() makes another
 // one with the same content. Aborts the program when the disk will not.
-class StateFolder {
+class StateDirectory {
  public:
-  StateFolder();
-  ~StateFolder();
-  StateFolder(const StateFolder&) = delete;
-  StateFolder& operator=(const StateFolder&) = delete;
-  static std::unique_ptr<StateFolder> CopyOf(const std::string& path);
+  StateDirectory();
+  ~StateDirectory();
+  StateDirectory(const StateDirectory&) = delete;
+  StateDirectory& operator=(const StateDirectory&) = delete;
+  static std::unique_ptr<StateDirectory> CopyOf(const std::string& path);
 
   const std::string& path() const { return path_; }
 
@@ -33,7 +33,7 @@ class StateFolder {
   std::string path_;
 };
 
-// The agent's core on fakes, started on a state folder and a kernel that an
+// The agent's core on fakes, started on a state directory and a kernel that an
 // earlier one may have left. Destroying it is the agent's death: nothing is
 // cleaned up. Thread-safe where its parts are.
 class CoreNode {

@@ -23,7 +23,7 @@ class FakeImageStore : public image::ImageStore {
   // ---- For tests ----
   void Add(image::Image image);
   int holds() const;
-  // Layer folders that garbage collection found unneeded so far.
+  // Layer directories that garbage collection found unneeded so far.
   std::set<std::string> collected() const;
 
   // ---- ImageStore ----

@@ -16,14 +16,14 @@ namespace warren::test {
 
 // An agent that died: what it left on disk and in the kernel.
 struct Remains {
-  std::unique_ptr<StateFolder> state;
+  std::unique_ptr<StateDirectory> state;
   FakeKernel kernel;
 };
 inline Remains Bury(std::unique_ptr<CoreNode> node, const std::string& state) {
   Remains remains;
   remains.kernel = node->kernel();
   node.reset();
-  remains.state = StateFolder::CopyOf(state);
+  remains.state = StateDirectory::CopyOf(state);
   return remains;
 }
 inline std::unique_ptr<CoreNode> Revive(const Remains& remains,

@@ -9,7 +9,7 @@ if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   message(FATAL_ERROR "WARREN_FUZZ needs clang")
 endif()
 
-# The parsers are compiled once more, with coverage.  What another folder's
+# The parsers are compiled once more, with coverage.  What another directory's
 # CMake file found by pkg-config is not seen here.
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)

@@ -12,36 +12,37 @@
 
 namespace {
 
-// One folder for the run, emptied after each input.
-const std::string& Folder() {
-  static const std::string& folder = *new std::string([] {
+// One directory for the run, emptied after each input.
+const std::string& Directory() {
+  static const std::string& directory = *new std::string([] {
     char name[] = "/tmp/warren-fuzz-XXXXXX";
     if (mkdtemp(name) == nullptr) std::abort();
     return std::string(name);
   }());
-  return folder;
+  return directory;
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace warren;
-  const auto folder = base::OpenAt(AT_FDCWD, Folder(), O_RDONLY | O_DIRECTORY);
-  if (!folder.ok()) std::abort();
-  image::ArchiveReader reader(folder->get(), 1 << 20);
+  const auto directory =
+      base::OpenAt(AT_FDCWD, Directory(), O_RDONLY | O_DIRECTORY);
+  if (!directory.ok()) std::abort();
+  image::ArchiveReader reader(directory->get(), 1 << 20);
   const absl::Status written = reader.Write(
       absl::string_view(reinterpret_cast<const char*>(data), size));
   const bool whole = written.ok() && reader.Finish().ok();
-  const auto names = base::ListDir(folder->get(), ".");
+  const auto names = base::ListDir(directory->get(), ".");
   if (!names.ok()) std::abort();
   for (const std::string& name : *names) {
     const auto digest = image::Digest::FromHex(name);
     if (!digest.ok()) std::abort();
     if (whole) {
-      const auto blob = base::ReadFileAt(folder->get(), name);
+      const auto blob = base::ReadFileAt(directory->get(), name);
       if (!blob.ok() || image::Digest::Of(*blob) != *digest) std::abort();
     }
-    if (!base::RemoveTree(folder->get(), name).ok()) std::abort();
+    if (!base::RemoveTree(directory->get(), name).ok()) std::abort();
   }
   return 0;
 }

@@ -46,9 +46,9 @@ class LabelTreeTest : public ::testing::Test {
     ASSERT_NE(mkdtemp(path), nullptr);
     path_ = path;
     ASSERT_EQ(mount("tmpfs", path, "tmpfs", 0, nullptr), 0);
-    for (const char* folder : {"/v", "/v/sub", "/v/sub/deep", "/v/mount",
-                               "/outside", "/outside/sub"}) {
-      ASSERT_EQ(mkdir((path_ + folder).c_str(), 0755), 0);
+    for (const char* directory : {"/v", "/v/sub", "/v/sub/deep", "/v/mount",
+                                  "/outside", "/outside/sub"}) {
+      ASSERT_EQ(mkdir((path_ + directory).c_str(), 0755), 0);
     }
     for (const char* file : {"/v/file", "/v/sub/deep/file", "/outside/file",
                              "/outside/sub/file"}) {
@@ -209,7 +209,7 @@ TEST_F(LabelTreeTest, FS_10_FoldersOfTheNodeAreRefused) {
         own[0] + "/file", path_ + "/outside", path_ + "/v/mount"}) {
     EXPECT_EQ(check(path).code(), absl::StatusCode::kInvalidArgument) << path;
   }
-  // Volumes lie in the kubelet's folder.
+  // Volumes lie in the kubelet's directory.
   ASSERT_EQ(mount("tmpfs", "/var/lib", "tmpfs", 0, nullptr), 0);
   ASSERT_EQ(mkdir("/var/lib/kubelet", 0755), 0);
   ASSERT_EQ(mkdir("/var/lib/kubelet/pods", 0755), 0);

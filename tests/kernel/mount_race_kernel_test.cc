@@ -87,14 +87,14 @@ TEST_F(MountRace, FS_1_TargetsNeverLeaveTheRoot) {
   int mounted = 0;
   int escaped = 0;
   UnderAttack("d", "l", [&] {
-    const std::string folder = path_ + "/root/d";
+    const std::string directory = path_ + "/root/d";
     const auto end = std::chrono::steady_clock::now() + kControlLimit;
     while (control < kEscapes && std::chrono::steady_clock::now() < end) {
       struct stat st;
-      if (lstat(folder.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) continue;
+      if (lstat(directory.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) continue;
       std::this_thread::yield();  // lets the attacker in on a busy machine
       const base::UniqueFd fd(
-          open((folder + "/at").c_str(), O_PATH | O_CLOEXEC));
+          open((directory + "/at").c_str(), O_PATH | O_CLOEXEC));
       if (fd.valid() && IsOutside(fd.get())) ++control;
     }
     for (int i = 0; i < kAttempts; ++i) {
@@ -128,7 +128,7 @@ TEST_F(MountRace, FS_1_TargetsNeverLeaveTheRoot) {
   EXPECT_EQ(escaped, 0);
 }
 
-// The last part of a source changes between a folder and a file: what was
+// The last part of a source changes between a directory and a file: what was
 // looked at is what is mounted.
 TEST_F(MountRace, FS_6_ASourceIsWhatItWasTakenFor) {
   ASSERT_EQ(close(open((path_ + "/root/f").c_str(),
@@ -136,7 +136,7 @@ TEST_F(MountRace, FS_6_ASourceIsWhatItWasTakenFor) {
             0);
   const std::string source = path_ + "/root/d";
   int control = 0;
-  int folders = 0;
+  int directories = 0;
   int files = 0;
   int wrong = 0;
   UnderAttack("d", "f", [&] {
@@ -157,12 +157,12 @@ TEST_F(MountRace, FS_6_ASourceIsWhatItWasTakenFor) {
       if (!tree.ok()) continue;
       struct stat st;
       ASSERT_EQ(fstat(tree->mount.get(), &st), 0);
-      ++(S_ISDIR(st.st_mode) ? folders : files);
+      ++(S_ISDIR(st.st_mode) ? directories : files);
       if (S_ISDIR(st.st_mode) == tree->is_file) ++wrong;
     }
   });
   EXPECT_GE(control, kEscapes) << "the attack has no power here";
-  EXPECT_GT(folders, 0);
+  EXPECT_GT(directories, 0);
   EXPECT_GT(files, 0);
   EXPECT_EQ(wrong, 0);
 }

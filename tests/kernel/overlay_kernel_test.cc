@@ -1,4 +1,4 @@
-// Overlays by every way a kernel may know, with and without an upper folder.
+// Overlays by every way a kernel may know, with and without an upper directory.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>

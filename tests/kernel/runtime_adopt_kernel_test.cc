@@ -8,7 +8,7 @@ namespace warren::runtime {
 namespace {
 
 // The agent dies, a new one takes over: the Runtime object is dropped and made
-// anew on the same folders.
+// anew on the same directories.
 class RuntimeAdopt : public RuntimeTest {};
 
 TEST_F(RuntimeAdopt, REL_1_RunningGoesOn) {

@@ -71,8 +71,8 @@ int CountEntries(const char* path) {
   return count;
 }
 
-// Every folder that may be the root of a hierarchy: of the unified tree, or of
-// a controller's.
+// Every directory that may be the root of a hierarchy: of the unified tree, or
+// of a controller's.
 std::vector<std::string> CgroupRoots() {
   std::vector<std::string> roots = {kCgroupRoot};
   for (const auto& entry : std::filesystem::directory_iterator(kCgroupRoot)) {
@@ -95,10 +95,10 @@ void ListTree(const std::string& root, std::vector<std::string>* out) {
 void RuntimeTest::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "needs root: makes namespaces, cgroups";
   if (access(kBusybox, X_OK) != 0) GTEST_SKIP() << "needs " << kBusybox;
-  char folder[] = "/tmp/warren-runtime-test.XXXXXX";
-  ASSERT_NE(mkdtemp(folder), nullptr);
-  dir_ = folder;
-  ASSERT_EQ(chmod(folder, 0755), 0);
+  char directory[] = "/tmp/warren-runtime-test.XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  dir_ = directory;
+  ASSERT_EQ(chmod(directory, 0755), 0);
   ASSERT_NO_FATAL_FAILURE(MakeLayer(layer()));
   Restart();
 }

@@ -13,7 +13,7 @@
 
 #include "runtime/runtime.h"
 
-// A Runtime in folders of its own below a temporary one, its cgroups below
+// A Runtime in directories of its own below a temporary one, its cgroups below
 // /warren-test. The test program runs in network and mount namespaces of its
 // own (a gtest environment sees to it before the first thread is started), so
 // that nothing it mounts is seen outside or outlives it.
@@ -30,7 +30,7 @@ class RuntimeTest : public ::testing::Test {
   int64_t default_pids_limit_ = 0;
 
   // Drops the Runtime object, as an agent that dies does, and makes a new one
-  // on the same folders. Exits that were not collected yet stay collected.
+  // on the same directories. Exits that were not collected yet stay collected.
   void Restart();
 
   Runtime& runtime() { return *runtime_; }

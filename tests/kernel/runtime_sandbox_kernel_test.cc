@@ -48,7 +48,7 @@ TEST_F(RuntimeSandbox, MakesAndRemovesWithoutTrace) {
     SandboxSpec pod = Pod();
     pod.pid = pid;
     const SandboxFacts facts = Create(pod);
-    EXPECT_EQ(facts.holder.pid != 0, pid == NamespaceMode::kPod);
+    EXPECT_EQ(facts.pod_init.pid != 0, pid == NamespaceMode::kPod);
     EXPECT_THAT(runtime().ListSandboxIds(), ::testing::ElementsAre(pod.id));
     ASSERT_TRUE(runtime().StopSandbox(pod).ok());
     EXPECT_FALSE(runtime().OpenSandboxNetns(pod.id).ok());
@@ -145,15 +145,15 @@ TEST_F(RuntimeSandbox, HolderIsPidOneOfThePod) {
   pod.pid = NamespaceMode::kPod;
   const SandboxFacts facts = Create(pod);
   EXPECT_EQ(Inode(facts, NamespaceKind::kPid),
-            NamespaceInode(facts.holder.pid, "pid"));
+            NamespaceInode(facts.pod_init.pid, "pid"));
   auto view = runtime().InspectSandbox(pod);
   ASSERT_TRUE(view.ok()) << view.status();
-  ASSERT_THAT(view->holder, SizeIs(1));
-  EXPECT_EQ(view->holder[0].host_pid, facts.holder.pid);
-  EXPECT_EQ(view->holder[0].inner_pid, 1);
+  ASSERT_THAT(view->pod_init, SizeIs(1));
+  EXPECT_EQ(view->pod_init[0].host_pid, facts.pod_init.pid);
+  EXPECT_EQ(view->pod_init[0].inner_pid, 1);
   ASSERT_TRUE(runtime().StopSandbox(pod).ok());
   // Reaped, not a zombie.
-  EXPECT_FALSE(base::StartTime(facts.holder.pid).ok());
+  EXPECT_FALSE(base::StartTime(facts.pod_init.pid).ok());
 }
 
 TEST_F(RuntimeSandbox, TimeOffsetsAndHostnameAreSeenInside) {
@@ -220,13 +220,13 @@ TEST_F(RuntimeSandbox, AdoptionSeesWhatChanged) {
   EXPECT_EQ(runtime().AdoptSandbox(pod, other).code(),
             absl::StatusCode::kFailedPrecondition);
   other = facts;
-  other.holder.start_time += 1;
+  other.pod_init.start_time += 1;
   EXPECT_EQ(runtime().AdoptSandbox(pod, other).code(),
             absl::StatusCode::kFailedPrecondition);
-  // Ends the holder of an earlier agent, too.
+  // Ends the pod init of an earlier agent, too.
   Restart();
   ASSERT_TRUE(runtime().StopSandbox(pod).ok());
-  auto pidfd = base::OpenProcess(facts.holder);
+  auto pidfd = base::OpenProcess(facts.pod_init);
   EXPECT_TRUE(!pidfd.ok() || *base::WaitExit(pidfd->get(), absl::Seconds(5)));
   EXPECT_EQ(runtime().AdoptSandbox(pod, facts).code(),
             absl::StatusCode::kFailedPrecondition);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kCgroups[] = "/sys/fs/cgroup";
 
-// A folder below the root has the files of what the root passes on.
+// A directory below the root has the files of what the root passes on.
 bool PassOn(const std::string& controller) {
   const base::UniqueFd fd(
       open((std::string(kCgroups) + "/cgroup.subtree_control").c_str(),
@@ -34,26 +34,26 @@ TestCgroup::TestCgroup(const std::string& controller, const std::string& name)
     return;
   }
   if (!v2_) root += "/" + controller;
-  folder_ = root + path_;
-  if (mkdir(folder_.c_str(), 0755) != 0 && errno != EEXIST) {
+  directory_ = root + path_;
+  if (mkdir(directory_.c_str(), 0755) != 0 && errno != EEXIST) {
     missing_ = "no " + controller + " hierarchy to write to";
   }
 }
 
 TestCgroup::~TestCgroup() {
   if (!missing_.empty()) return;
-  EXPECT_TRUE(Eventually([&] { return rmdir(folder_.c_str()) == 0; }))
-      << folder_;
+  EXPECT_TRUE(Eventually([&] { return rmdir(directory_.c_str()) == 0; }))
+      << directory_;
 }
 
 base::UniqueFd TestCgroup::Open(const std::string& file, int flags) const {
-  base::UniqueFd fd(open((folder_ + "/" + file).c_str(), flags | O_CLOEXEC));
+  base::UniqueFd fd(open((directory_ + "/" + file).c_str(), flags | O_CLOEXEC));
   Must(fd.valid(), file.c_str());
   return fd;
 }
 
 std::string TestCgroup::Read(const std::string& file) const {
-  return Slurp(AT_FDCWD, folder_ + "/" + file);
+  return Slurp(AT_FDCWD, directory_ + "/" + file);
 }
 
 void TestCgroup::Place(shim::v1::CgroupPlacement* placement,

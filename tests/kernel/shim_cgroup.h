@@ -11,7 +11,7 @@ namespace warren::test {
 
 // A cgroup of one test on whichever version the machine has: in the v1
 // hierarchy of `controller`, or in the unified tree with that controller passed
-// on to it. Its end removes the folder and fails the test when something is
+// on to it. Its end removes the directory and fails the test when something is
 // still in it. Thread-compatible.
 class TestCgroup {
  public:
@@ -34,7 +34,7 @@ class TestCgroup {
  private:
   bool v2_ = false;
   std::string path_;
-  std::string folder_;
+  std::string directory_;
   std::string missing_;
 };
 

@@ -114,7 +114,7 @@ TEST_F(ShimExec, SignalsAndFailuresAreReported) {
     EXPECT_EQ(base::GetErrno(r.status), error);
   }
   const Result gone = Exec({"true"}, [](shim::v1::ExecLaunch* exec) {
-    exec->mutable_process()->set_cwd("/no/such/folder");
+    exec->mutable_process()->set_cwd("/no/such/directory");
   });
   EXPECT_EQ(runtime::FailedStep(gone.status), "cwd");
   EndTarget();

@@ -32,23 +32,23 @@ struct Host {
          "make private");
     char path[] = "/tmp/warren-shim-XXXXXX";
     Must(mkdtemp(path) != nullptr, "mkdtemp");
-    folder = path;
+    directory = path;
     Must(mount("tmpfs", path, "tmpfs", 0, "mode=0755") == 0, "tmpfs");
-    const std::string scratch = folder + "/scratch";
+    const std::string scratch = directory + "/scratch";
     Must(mkdir(scratch.c_str(), 0755) == 0, "mkdir");
-    stage = MakeStage(scratch);
+    template_ns = MakeTemplate(scratch);
     pin_ns = MakePinNamespace(scratch, &pin_root);
     auto opened = runtime::ShimLauncher::Open(WARREN_SHIM_PATH);
     Must(opened.ok(), "shim program");
     launcher = *std::move(opened);
   }
   ~Host() {
-    umount2(folder.c_str(), MNT_DETACH);
-    rmdir(folder.c_str());
+    umount2(directory.c_str(), MNT_DETACH);
+    rmdir(directory.c_str());
   }
 
-  std::string folder;
-  UniqueFd stage;
+  std::string directory;
+  UniqueFd template_ns;
   UniqueFd pin_ns;
   UniqueFd pin_root;
   runtime::ShimLauncher launcher;
@@ -146,8 +146,8 @@ void ShimTest::SetUpTestSuite() {
 void ShimTest::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   static int number = 0;
-  folder_ = TheHost().folder + "/t" + std::to_string(number++);
-  Must(mkdir(folder_.c_str(), 0755) == 0, "mkdir");
+  directory_ = TheHost().directory + "/t" + std::to_string(number++);
+  Must(mkdir(directory_.c_str(), 0755) == 0, "mkdir");
 }
 
 void ShimTest::TearDown() {
@@ -177,7 +177,7 @@ shim::v1::LaunchRequest ShimTest::SandboxRequest(uint64_t flags, FdList* fds,
     AddMappings(sandbox->mutable_uid_mappings());
     AddMappings(sandbox->mutable_gid_mappings());
   }
-  sandbox->set_pid_holder((flags & CLONE_NEWPID) != 0);
+  sandbox->set_pod_init((flags & CLONE_NEWPID) != 0);
   sandbox->set_pin_mnt_ns_fd(fds->AddCopy(TheHost().pin_ns.get()));
   sandbox->set_pin_dir_fd(fds->AddCopy(pin_dir->get()));
   return request;
@@ -217,7 +217,7 @@ void ShimTest::DropPod(Pod* pod) {
 
 ContainerLaunch ShimTest::Container(const std::string& script, const Pod* pod) {
   const bool user = pod != nullptr && pod->user;
-  const std::string base = folder_ + "/c" + std::to_string(serial_++);
+  const std::string base = directory_ + "/c" + std::to_string(serial_++);
   Must(mkdir(base.c_str(), 0755) == 0, "mkdir");
   Must(mkdir((base + "/run").c_str(), 0700) == 0, "mkdir");
   Must(mkdir((base + "/log").c_str(), 0755) == 0, "mkdir");
@@ -251,7 +251,7 @@ ContainerLaunch ShimTest::Container(const std::string& script, const Pod* pod) {
       }
     }
   }
-  c->set_stage_mnt_ns_fd(launch.fds.AddCopy(TheHost().stage.get()));
+  c->set_template_mnt_ns_fd(launch.fds.AddCopy(TheHost().template_ns.get()));
   c->set_rootfs_fd(launch.fds.AddCopy(launch.rootfs.get()));
   c->set_rootfs_propagation(MS_PRIVATE);
   AddBaseMounts(&launch, user);

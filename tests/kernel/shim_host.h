@@ -13,9 +13,9 @@
 #include "warren/shim/v1/shim.pb.h"
 
 // A stand-in for the agent's runtime, as small as the shim's protocol allows:
-// private mount namespaces for stage and pins, root file systems that hold
-// busybox, launch requests. Everything lives in namespaces and folders of this
-// process and goes away with it.
+// private mount namespaces for template and pins, root file systems that hold
+// busybox, launch requests. Everything lives in namespaces and directories of
+// this process and goes away with it.
 namespace warren::test {
 
 // Host ids of the tests' user namespaces: [0, 65536) inside.
@@ -52,7 +52,7 @@ struct ContainerEnd {
 
 // A pod's namespaces, as the sandbox mode left them.
 struct Pod {
-  base::UniqueFd dir;  // the pin folder
+  base::UniqueFd dir;  // the pin directory
   runtime::Launched launched;
   shim::v1::LaunchRequest request;
   bool user = false;
@@ -61,21 +61,21 @@ struct Pod {
 
 class ShimTest : public ::testing::Test {
  protected:
-  // Once per process: own mount and network namespace, stage, pins.
+  // Once per process: own mount and network namespace, template, pins.
   static void SetUpTestSuite();
   void SetUp() override;
   void TearDown() override;
 
   const runtime::ShimLauncher& launcher() const;
-  // This test's own folder, on a tmpfs.
-  const std::string& folder() const { return folder_; }
+  // This test's own directory, on a tmpfs.
+  const std::string& directory() const { return directory_; }
 
   // A sandbox request with these CLONE_NEW* flags, mappings included where
-  // they have CLONE_NEWUSER; its pins go to a new folder.
+  // they have CLONE_NEWUSER; its pins go to a new directory.
   shim::v1::LaunchRequest SandboxRequest(uint64_t flags, FdList* fds,
                                          base::UniqueFd* pin_dir);
   Pod MakePod(uint64_t flags);
-  // Ends the holder and drops all pins of the pod.
+  // Ends the pod init and drops all pins of the pod.
   void DropPod(Pod* pod);
 
   // A container that runs `script` in busybox's shell as root. In a `pod` it
@@ -105,7 +105,7 @@ class ShimTest : public ::testing::Test {
                                       FdList* fds, ExecPipes* pipes);
 
  private:
-  std::string folder_;
+  std::string directory_;
   int serial_ = 0;
   std::vector<int> running_;  // pidfds to kill, not owned
   std::vector<base::UniqueFd> kept_;

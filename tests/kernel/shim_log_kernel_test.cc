@@ -113,7 +113,7 @@ TEST_F(ShimLog, ReopenFollowsANewFolderAndKeepsTheOldFileOnFailure) {
     });
   };
   EXPECT_TRUE(has(launch.log_dir, "up"));
-  // A folder in the place of the file: refused, and the old file goes on.
+  // A directory in the place of the file: refused, and the old file goes on.
   ASSERT_EQ(
       renameat(launch.log_dir.get(), "0.log", launch.log_dir.get(), "old"), 0);
   ASSERT_EQ(mkdirat(launch.log_dir.get(), "0.log", 0755), 0);
@@ -122,7 +122,7 @@ TEST_F(ShimLog, ReopenFollowsANewFolderAndKeepsTheOldFileOnFailure) {
   EXPECT_TRUE(Eventually([&] {
     return Slurp(launch.log_dir.get(), "old").find("tick") != std::string::npos;
   }));
-  const std::string fresh = folder() + "/fresh";
+  const std::string fresh = directory() + "/fresh";
   ASSERT_EQ(mkdir(fresh.c_str(), 0755), 0);
   const base::UniqueFd dir(open(fresh.c_str(), O_RDONLY | O_DIRECTORY));
   ASSERT_TRUE(connection.ReopenLog(dir.get()).ok());
@@ -133,22 +133,22 @@ TEST_F(ShimLog, ReopenFollowsANewFolderAndKeepsTheOldFileOnFailure) {
 }
 
 TEST_F(ShimLog, LOG_1_PlantedNamesAreRefused) {
-  const std::string canary = folder() + "/canary";
+  const std::string canary = directory() + "/canary";
   base::UniqueFd(open(canary.c_str(), O_CREAT | O_WRONLY, 0644));
   const struct {
     const char* name;
     int error;
   } kCases[] = {
-      {"../0.log", EINVAL}, {"/0.log", EINVAL}, {"", EINVAL},
-      {"a//b", EINVAL},     {"link", ELOOP},    {"dirlink/x", ENOTDIR},
-      {"fifo", ENXIO},      {"folder", EISDIR}, {"stranger", EPERM}};
+      {"../0.log", EINVAL}, {"/0.log", EINVAL},    {"", EINVAL},
+      {"a//b", EINVAL},     {"link", ELOOP},       {"dirlink/x", ENOTDIR},
+      {"fifo", ENXIO},      {"directory", EISDIR}, {"stranger", EPERM}};
   for (const auto& c : kCases) {
     ContainerLaunch launch = Container("echo evil");
     const int dir = launch.log_dir.get();
     ASSERT_EQ(symlinkat(canary.c_str(), dir, "link"), 0);
-    ASSERT_EQ(symlinkat(folder().c_str(), dir, "dirlink"), 0);
+    ASSERT_EQ(symlinkat(directory().c_str(), dir, "dirlink"), 0);
     ASSERT_EQ(mkfifoat(dir, "fifo", 0644), 0);
-    ASSERT_EQ(mkdirat(dir, "folder", 0755), 0);
+    ASSERT_EQ(mkdirat(dir, "directory", 0755), 0);
     base::UniqueFd(openat(dir, "stranger", O_CREAT | O_WRONLY, 0666));
     ASSERT_EQ(fchownat(dir, "stranger", 1000, 1000, 0), 0);
     launch.container()->set_log_name(c.name);
@@ -181,7 +181,7 @@ TEST_F(ShimLog, NoLogMeansOutputIsDropped) {
 }
 
 TEST_F(ShimLog, REL_14_FullDiskKeepsWholeEntriesAndTheContainer) {
-  const std::string full = folder() + "/full";
+  const std::string full = directory() + "/full";
   ASSERT_EQ(mkdir(full.c_str(), 0755), 0);
   ASSERT_EQ(mount("tmpfs", full.c_str(), "tmpfs", 0, "size=256k"), 0);
   ContainerLaunch launch = Container("seq 200000; exit 9");

@@ -60,7 +60,7 @@ UniqueFd OwnMountNamespace() {
 
 }  // namespace
 
-UniqueFd MakeStage(const std::string& scratch) {
+UniqueFd MakeTemplate(const std::string& scratch) {
   UniqueFd fd;
   InMountNamespace(-1, [&] {
     PivotToTmpfs(scratch);
@@ -122,8 +122,8 @@ UniqueFd MakeRootfs(uint32_t owner) {
     const std::string path = std::string("bin/") + name;
     Must(symlinkat("busybox", root.get(), path.c_str()) == 0, "symlink");
   }
-  for (const char* folder : {"etc", "tmp", "home"}) {
-    Must(mkdirat(root.get(), folder, 0755) == 0, "mkdir");
+  for (const char* directory : {"etc", "tmp", "home"}) {
+    Must(mkdirat(root.get(), directory, 0755) == 0, "mkdir");
   }
   for (const char* path : {"bin", "bin/busybox", "etc", "tmp", "home"}) {
     Must(fchownat(root.get(), path, owner, owner, 0) == 0, "chown");

@@ -11,15 +11,15 @@
 // Failures end the process with a message: they are faults of the test.
 namespace warren::test {
 
-// Runs `fn` in a thread whose mount namespace, root and working folder are
+// Runs `fn` in a thread whose mount namespace, root and working directory are
 // its own: first a copy of the caller's, or that behind `mnt_ns_fd`.
 void InMountNamespace(int mnt_ns_fd, const std::function<void()>& fn);
 
 // A mount namespace with nothing but a tmpfs, a fresh /proc and a fresh /sys
-// (design.md, 5). `scratch`: an existing folder of the caller.
-base::UniqueFd MakeStage(const std::string& scratch);
+// (design.md, 5). `scratch`: an existing directory of the caller.
+base::UniqueFd MakeTemplate(const std::string& scratch);
 
-// A mount namespace with nothing but a tmpfs; `*root` is its root folder.
+// A mount namespace with nothing but a tmpfs; `*root` is its root directory.
 base::UniqueFd MakePinNamespace(const std::string& scratch,
                                 base::UniqueFd* root);
 
@@ -30,7 +30,7 @@ base::UniqueFd MakeRootfs(uint32_t owner);
 // Detached tmpfs, root mode 0755 of `owner`.
 base::UniqueFd MakeTmpfs(uint32_t owner);
 
-// A file `path` below `dir`, its folders made.
+// A file `path` below `dir`, its directories made.
 void PutFile(int dir, const std::string& path, const std::string& data,
              uint32_t mode = 0644);
 

@@ -36,7 +36,7 @@ class ShimPaths : public ShimTest {
   }
   // A canary file outside of every container.
   std::string Canary() {
-    const std::string path = folder() + "/canary";
+    const std::string path = directory() + "/canary";
     PutFile(AT_FDCWD, path, "host");
     return path;
   }
@@ -72,7 +72,7 @@ TEST_F(ShimPaths, FS_1_MountTargetsStayInside) {
 }
 
 TEST_F(ShimPaths, FS_2_OurFileSystemsNeverFollowTheImage) {
-  const std::string canary = folder() + "/canary-dir";
+  const std::string canary = directory() + "/canary-dir";
   ASSERT_EQ(mkdir(canary.c_str(), 0755), 0);
   for (const char* name : {"proc", "dev"}) {
     for (const std::string& points :
@@ -202,7 +202,7 @@ TEST_F(ShimPaths, ReadonlyRootfsLeavesMountsAlone) {
 // A mount target that is swapped for a link to the outside while containers
 // start: nothing ever gets out (the fd-based way, FS-1).
 TEST_F(ShimPaths, FS_1_RaceAgainstSwappedTarget) {
-  const std::string outside = folder() + "/outside";
+  const std::string outside = directory() + "/outside";
   ASSERT_EQ(mkdir(outside.c_str(), 0755), 0);
   base::UniqueFd shared = MakeTmpfs(0);
   ASSERT_EQ(mkdirat(shared.get(), "d", 0755), 0);
@@ -218,7 +218,7 @@ TEST_F(ShimPaths, FS_1_RaceAgainstSwappedTarget) {
   const std::string before = Slurp(AT_FDCWD, "/proc/self/mountinfo");
   for (int i = 0; i < 100; ++i) {
     ContainerLaunch launch = Container("true");
-    // The folder under attack is a volume of another container too.
+    // The directory under attack is a volume of another container too.
     MountOp* volume = Add(&launch, MountOp::ATTACH, "/shared");
     volume->set_fd(launch.fds.Add(base::UniqueFd(
         open_tree(shared.get(), "",

@@ -83,7 +83,7 @@ TEST_F(ShimResources, EXE_10_IsInItsCgroupFromTheStart) {
 TEST_F(ShimResources, EXE_10_ACgroupThatDoesNotTakeItEndsTheStart) {
   ContainerLaunch launch = Container("echo it ran");
   launch.container()->mutable_cgroup()->add_v1_procs_fds(
-      launch.fds.Add(base::UniqueFd(open((folder() + "/procs").c_str(),
+      launch.fds.Add(base::UniqueFd(open((directory() + "/procs").c_str(),
                                          O_RDWR | O_CREAT | O_CLOEXEC, 0600))));
   const ContainerEnd end = Run(std::move(launch));
   ASSERT_FALSE(end.status.ok());
@@ -93,8 +93,8 @@ TEST_F(ShimResources, EXE_10_ACgroupThatDoesNotTakeItEndsTheStart) {
 
 TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
   // Beside the hierarchies of v1; where all is v2 the test above does it.
-  const std::string folder = "/sys/fs/cgroup/unified/warren-test-shim-c2";
-  if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+  const std::string directory = "/sys/fs/cgroup/unified/warren-test-shim-c2";
+  if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
     GTEST_SKIP() << "no v2 hierarchy beside v1's";
   }
   for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
@@ -102,7 +102,7 @@ TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
     ContainerLaunch launch = Container("exec sleep 1000", &pod);
     launch.container()->mutable_cgroup()->set_v2_dir_fd(
         launch.fds.Add(base::UniqueFd(
-            open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
+            open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
     const runtime::Launched launched = Start(&launch);
     EXPECT_NE(CgroupsOf(launched).find("0::/warren-test-shim-c2\n"),
               std::string::npos)
@@ -110,7 +110,7 @@ TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
     KillAndAwait(launched);
     DropPod(&pod);
   }
-  EXPECT_TRUE(Eventually([&] { return rmdir(folder.c_str()) == 0; }));
+  EXPECT_TRUE(Eventually([&] { return rmdir(directory.c_str()) == 0; }));
 }
 
 TEST_F(ShimResources, OomKillIsReported) {

@@ -1,4 +1,4 @@
-// Sandbox mode: a pod's namespaces made, set up, pinned; the reaping init.
+// Sandbox mode: a pod's namespaces made, set up, pinned; the pod init.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/nsfs.h>
@@ -69,7 +69,7 @@ TEST_F(ShimSandbox, HolderIsALockedDownPidOne) {
   const pid_t pid = pod.launched.process.pid;
   ASSERT_GT(pid, 0);
   EXPECT_EQ(*base::StartTime(pid), pod.launched.process.start_time);
-  EXPECT_EQ(StatusField(pid, "Name"), "warren-init");
+  EXPECT_EQ(StatusField(pid, "Name"), "pod-init");
   EXPECT_EQ(StatusField(pid, "CapEff"), "0000000000000000");
   EXPECT_EQ(StatusField(pid, "CapPrm"), "0000000000000000");
   EXPECT_EQ(StatusField(pid, "NoNewPrivs"), "1");
@@ -86,7 +86,7 @@ TEST_F(ShimSandbox, HolderIsALockedDownPidOne) {
   const std::string mounts = Slurp(AT_FDCWD, proc + "/mountinfo");
   EXPECT_EQ(std::count(mounts.begin(), mounts.end(), '\n'), 1) << mounts;
   // The first word of argv, padded to the length it had.
-  EXPECT_EQ(Slurp(AT_FDCWD, proc + "/cmdline").substr(0, 11), "warren-init");
+  EXPECT_EQ(Slurp(AT_FDCWD, proc + "/cmdline").substr(0, 8), "pod-init");
   EXPECT_EQ(Inode(pod.OpenPin("pid").get()), NamespaceInode(pid, "pid"));
   EXPECT_EQ(Inode(pod.OpenPin("time").get()), NamespaceInode(pid, "time"));
   DropPod(&pod);
@@ -222,7 +222,7 @@ TEST_F(ShimSandbox, HolderEntersItsCgroup) {
   base::UniqueFd dir;
   auto request =
       SandboxRequest(kUsual | CLONE_NEWPID | CLONE_NEWUSER, &fds, &dir);
-  cgroup.Place(request.mutable_sandbox()->mutable_holder_cgroup(), &fds);
+  cgroup.Place(request.mutable_sandbox()->mutable_pod_init_cgroup(), &fds);
   auto launched = launcher().LaunchSandbox(request, fds.Numbers());
   ASSERT_TRUE(launched.ok()) << launched.status();
   EXPECT_EQ(cgroup.Read("cgroup.procs"),

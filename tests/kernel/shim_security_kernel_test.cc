@@ -24,7 +24,7 @@ class ShimSecurity : public ShimTest {};
 
 TEST_F(ShimSecurity, EXE_1_BinaryIsSealed) {
   // As pid 1's shim is not visible in the container, look at a process that
-  // still is the shim's program: a pod's reaping init.
+  // still is the shim's program: a pod's pod init.
   Pod pod = MakePod(kUsual | CLONE_NEWPID);
   ContainerLaunch launch = Container(
       "dd if=/dev/zero of=/proc/1/exe count=1 2>&1 | tail -1;"
@@ -123,8 +123,8 @@ TEST_F(ShimSecurity, EXE_3_ShimKeepsNothingOfTheLaunch) {
   const runtime::Launched launched = Start(&launch);
   const std::string dir =
       "/proc/" + std::to_string(launched.shim.id.pid) + "/fd";
-  // stdio, two pipes, pidfd, signalfd, listener, run folder, log and its
-  // folder.
+  // stdio, two pipes, pidfd, signalfd, listener, run directory, log and its
+  // directory.
   const auto links = [&dir] {
     std::vector<std::string> out;
     const auto names = base::ListDir(AT_FDCWD, dir);

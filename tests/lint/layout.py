@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The shape of the tree: file length, a README in each folder, header guards,
+"""The shape of the tree: file length, a README in each directory, header guards,
 no marks of unfinished work, no path of somebody's machine, CRI's messages
 under one name."""
 import os
@@ -12,7 +12,7 @@ SOURCES = (".cc", ".h", ".py", ".sh", ".cmake", ".proto")
 # A wire description is as long as the wire.
 LONG = ("proto/runtime/v1/api.proto",)
 TEXT = SOURCES + (".md", ".txt", ".toml", ".service", ".yaml", ".json")
-NO_README = re.compile(r"\.ci$|/v\d+$")  # a version folder holds one file
+NO_README = re.compile(r"\.ci$|/v\d+$")  # a version directory holds one file
 
 # Spelt so that they do not find themselves.
 MARKS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X",
@@ -63,12 +63,12 @@ def check_alias(path, text):
 
 
 def check_readmes(files):
-    folders = {os.path.dirname(path) for path in files}
+    directories = {os.path.dirname(path) for path in files}
     have = set(files)
-    return [tree.Finding(folder or ".", 1, "the folder has no README.md")
-            for folder in sorted(folders)
-            if os.path.join(folder, "README.md") not in have
-            and not NO_README.search(folder)]
+    return [tree.Finding(directory or ".", 1, "the directory has no README.md")
+            for directory in sorted(directories)
+            if os.path.join(directory, "README.md") not in have
+            and not NO_README.search(directory)]
 
 
 def check_file(path, text):

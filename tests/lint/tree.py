@@ -29,8 +29,8 @@ def files(root=ROOT):
             capture_output=True, check=True, text=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError):
         listed = []
-        for folder, _, names in os.walk(root):
-            listed += [os.path.relpath(os.path.join(folder, name), root)
+        for directory, _, names in os.walk(root):
+            listed += [os.path.relpath(os.path.join(directory, name), root)
                        for name in names]
         listed = [path for path in listed
                   if not path.startswith((".git/", "build"))]

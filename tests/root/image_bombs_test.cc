@@ -28,11 +28,11 @@ Member Named(const std::string& name) {
 TEST_F(ImageBombs, IMG_3_Bombs) {
   TarBuilder many;
   for (int i = 0; i < 2500; ++i) many.File(absl::StrCat("f", i));
-  TarBuilder folders;
+  TarBuilder directories;
   for (int i = 0; i < 20; ++i) {
     std::string path = absl::StrCat("r", i);
     for (int d = 0; d < 150; ++d) path += "/d";
-    folders.GnuLong('L', path + "/f").Add(Named("x"));
+    directories.GnuLong('L', path + "/f").Add(Named("x"));
   }
   TarBuilder repeats;
   for (int i = 0; i < 2500; ++i) repeats.File("same");
@@ -42,7 +42,7 @@ TEST_F(ImageBombs, IMG_3_Bombs) {
   }
   const std::vector<Hostile> corpus = {
       {"too many files", many.Build(), kExhausted},
-      {"too many unlisted folders", folders.Build(), kExhausted},
+      {"too many unlisted directories", directories.Build(), kExhausted},
       {"one file many times", repeats.Build(), kExhausted},
       {"headers without end", global.Build(), kExhausted},
       {"file over the budget",

@@ -33,8 +33,8 @@ class UnpackWalls : public ::testing::Test {
     if (geteuid() != 0) GTEST_SKIP() << "needs root to unpack layers";
     char name[] = "/tmp/warren-unpack-XXXXXX";
     ASSERT_NE(mkdtemp(name), nullptr);
-    folder_ = name;
-    auto target = base::OpenAt(AT_FDCWD, folder_, O_RDONLY | O_DIRECTORY);
+    directory_ = name;
+    auto target = base::OpenAt(AT_FDCWD, directory_, O_RDONLY | O_DIRECTORY);
     auto blob = base::MakePipe();
     auto result = base::MakePipe();
     ASSERT_TRUE(target.ok() && blob.ok() && result.ok());
@@ -49,8 +49,8 @@ class UnpackWalls : public ::testing::Test {
       EXPECT_TRUE(base::SendSignal(child_.pidfd.get(), SIGKILL).ok());
       base::Reap(child_.pidfd.get()).status().IgnoreError();
     }
-    if (!folder_.empty()) {
-      EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+    if (!directory_.empty()) {
+      EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
     }
   }
 
@@ -94,7 +94,7 @@ class UnpackWalls : public ::testing::Test {
     return target;
   }
 
-  std::string folder_;
+  std::string directory_;
   base::UniqueFd target_;
   base::UniqueFd watch_;
   base::Pipe blob_;
@@ -114,7 +114,7 @@ TEST_F(UnpackWalls, IMG_1_NothingButTheLayerIsInReach) {
   struct stat inside;
   struct stat layer;
   ASSERT_EQ(stat((proc + "/root").c_str(), &inside), 0);
-  ASSERT_EQ(stat(folder_.c_str(), &layer), 0);
+  ASSERT_EQ(stat(directory_.c_str(), &layer), 0);
   EXPECT_EQ(inside.st_ino, layer.st_ino);
   EXPECT_EQ(inside.st_dev, layer.st_dev);
   const std::string mounts = Proc("mountinfo");
@@ -214,7 +214,7 @@ TEST_F(UnpackWalls, RefusesWithoutAReader) {
   const auto status = base::Reap(child_.pidfd.get());
   ASSERT_TRUE(status.ok());
   EXPECT_NE(*status, 0);
-  EXPECT_TRUE(base::ListDir(AT_FDCWD, folder_)->empty());
+  EXPECT_TRUE(base::ListDir(AT_FDCWD, directory_)->empty());
   child_ = base::Child();
 }
 

@@ -17,25 +17,25 @@
 namespace warren::image {
 namespace {
 
-void Walk(int folder, const std::string& prefix,
+void Walk(int directory, const std::string& prefix,
           std::map<std::string, std::string>* ledger) {
-  const auto names = base::ListDir(folder, ".");
+  const auto names = base::ListDir(directory, ".");
   ASSERT_TRUE(names.ok()) << names.status();
   for (const std::string& name : *names) {
     struct stat st;
-    ASSERT_EQ(fstatat(folder, name.c_str(), &st, AT_SYMLINK_NOFOLLOW), 0);
+    ASSERT_EQ(fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW), 0);
     const std::string path = absl::StrCat(prefix, name);
     std::string what = absl::StrCat(absl::Hex(st.st_mode), " ", st.st_uid, " ",
                                     st.st_gid, " ", st.st_rdev);
     if (S_ISREG(st.st_mode)) {
-      const auto data = base::ReadFileAt(folder, name, 256 << 20);
+      const auto data = base::ReadFileAt(directory, name, 256 << 20);
       ASSERT_TRUE(data.ok()) << data.status();
       absl::StrAppend(&what, " ", st.st_size, " ", Digest::Of(*data).hex());
     }
     (*ledger)[path] = what;
     if (!S_ISDIR(st.st_mode)) continue;
     const auto sub =
-        base::OpenAt(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        base::OpenAt(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     ASSERT_TRUE(sub.ok()) << sub.status();
     Walk(sub->get(), path + "/", ledger);
   }
@@ -43,9 +43,9 @@ void Walk(int folder, const std::string& prefix,
 
 }  // namespace
 
-std::map<std::string, std::string> LedgerOf(const std::string& folder) {
+std::map<std::string, std::string> LedgerOf(const std::string& directory) {
   std::map<std::string, std::string> ledger;
-  const auto fd = base::OpenAt(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
+  const auto fd = base::OpenAt(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
   EXPECT_TRUE(fd.ok()) << fd.status();
   if (fd.ok()) Walk(fd->get(), "", &ledger);
   return ledger;
@@ -55,15 +55,15 @@ void ImageStoreTest::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to unpack layers";
   char name[] = "/tmp/warren-image-XXXXXX";
   ASSERT_NE(mkdtemp(name), nullptr);
-  folder_ = name;
-  root_ = folder_ + "/images";
+  directory_ = name;
+  root_ = directory_ + "/images";
   Reopen();
 }
 
 void ImageStoreTest::TearDown() {
   store_.reset();
-  if (!folder_.empty()) {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, folder_).ok());
+  if (!directory_.empty()) {
+    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
   }
 }
 
@@ -107,24 +107,25 @@ void UnpackedLayerTest::Unpack(const std::string& tar) {
   const auto image = ImportLayer(tar);
   ASSERT_TRUE(image.ok()) << image.status();
   ASSERT_EQ((*image)->layer_dirs.size(), 1u);
-  folder_ = (*image)->layer_dirs[0];
+  directory_ = (*image)->layer_dirs[0];
 }
 
 struct stat UnpackedLayerTest::Stat(const std::string& path) const {
   struct stat st = {};
-  EXPECT_EQ(lstat((folder_ + "/" + path).c_str(), &st), 0) << path;
+  EXPECT_EQ(lstat((directory_ + "/" + path).c_str(), &st), 0) << path;
   return st;
 }
 
 std::string UnpackedLayerTest::Read(const std::string& path) const {
-  const auto data = base::ReadFileAt(AT_FDCWD, folder_ + "/" + path, 1 << 30);
+  const auto data =
+      base::ReadFileAt(AT_FDCWD, directory_ + "/" + path, 1 << 30);
   return data.ok() ? *data : std::string(data.status().message());
 }
 
 std::string UnpackedLayerTest::Xattr(const std::string& path,
                                      const std::string& name) const {
   char value[256];
-  const ssize_t n = lgetxattr((folder_ + "/" + path).c_str(), name.c_str(),
+  const ssize_t n = lgetxattr((directory_ + "/" + path).c_str(), name.c_str(),
                               value, sizeof(value));
   return n < 0 ? strerror(errno) : std::string(value, static_cast<size_t>(n));
 }

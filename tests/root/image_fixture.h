@@ -15,7 +15,7 @@
 
 namespace warren::image {
 
-// A store in a temporary folder, unpacking with the real helper. Skips when
+// A store in a temporary directory, unpacking with the real helper. Skips when
 // not root.
 class ImageStoreTest : public ::testing::Test {
  protected:
@@ -40,22 +40,23 @@ class ImageStoreTest : public ::testing::Test {
       const std::string& tar, Compression compression = Compression::kGzip,
       const std::string& reference = "test/image:1");
 
-  // Everything in the store's folder: path -> type, size and digest of files.
+  // Everything in the store's directory: path -> type, size and digest of
+  // files.
   std::map<std::string, std::string> Ledger() const;
 
  private:
-  std::string folder_;
+  std::string directory_;
   std::string root_;
   Limits limits_;
   std::unique_ptr<LocalImageStore> store_;
 };
 
-// One layer unpacked, and its folder looked at.
+// One layer unpacked, and its directory looked at.
 class UnpackedLayerTest : public ImageStoreTest {
  protected:
-  // Imports an image of one layer and remembers its folder.
+  // Imports an image of one layer and remembers its directory.
   void Unpack(const std::string& tar);
-  const std::string& layer() const { return folder_; }
+  const std::string& layer() const { return directory_; }
   // Of a path in the layer.
   struct stat Stat(const std::string& path) const;
   std::string Read(const std::string& path) const;
@@ -64,7 +65,7 @@ class UnpackedLayerTest : public ImageStoreTest {
   bool IsWhiteout(const std::string& path) const;
 
  private:
-  std::string folder_;
+  std::string directory_;
 };
 
 // An archive that must be refused.
@@ -74,7 +75,7 @@ struct Hostile {
   absl::StatusCode code = absl::StatusCode::kInvalidArgument;
 };
 
-// Refusal of whole corpora, with a folder outside of the store that must not
+// Refusal of whole corpora, with a directory outside of the store that must not
 // change. Layers may have 64 MiB and 2000 members.
 class HostileLayerTest : public ImageStoreTest {
  protected:
@@ -89,8 +90,8 @@ class HostileLayerTest : public ImageStoreTest {
   std::string canary_;
 };
 
-// ImageStoreTest::Ledger of any folder.
-std::map<std::string, std::string> LedgerOf(const std::string& folder);
+// ImageStoreTest::Ledger of any directory.
+std::map<std::string, std::string> LedgerOf(const std::string& directory);
 
 // An image with one small file in one layer.
 testing::LayoutSource SmallImage(const std::string& content,

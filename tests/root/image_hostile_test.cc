@@ -43,7 +43,8 @@ TEST_F(ImageHostile, IMG_2_PathsThatLeaveTheLayer) {
         std::string("a/.."), std::string("./../x"), std::string("/"),
         std::string("/etc/x"), std::string("//etc/x"), canary() + "/file"}) {
     corpus.push_back({"file " + path, TarBuilder().File(path, "x").Build()});
-    corpus.push_back({"folder " + path, TarBuilder().Folder(path).Build()});
+    corpus.push_back(
+        {"directory " + path, TarBuilder().Directory(path).Build()});
     corpus.push_back(
         {"symlink " + path, TarBuilder().Symlink(path, "x").Build()});
     corpus.push_back(
@@ -79,11 +80,11 @@ TEST_F(ImageHostile, IMG_2_ParentsThatAreLinks) {
         std::string("/proc/self/root"), std::string("/proc/self/fd/0"),
         std::string("real")}) {
     TarBuilder base;
-    base.Folder("real").Symlink("link", target);
+    base.Directory("real").Symlink("link", target);
     corpus.push_back({"file below " + target,
                       TarBuilder(base).File("link/file", "evil").Build()});
-    corpus.push_back({"folder below " + target,
-                      TarBuilder(base).Folder("link/folder").Build()});
+    corpus.push_back({"directory below " + target,
+                      TarBuilder(base).Directory("link/directory").Build()});
     corpus.push_back({"whiteout below " + target,
                       TarBuilder(base).File("link/.wh.file").Build()});
     corpus.push_back({"opaque " + target,
@@ -96,7 +97,7 @@ TEST_F(ImageHostile, IMG_2_ParentsThatAreLinks) {
   }
   // A chain: each link harmless by itself.
   corpus.push_back({"chain of links", TarBuilder()
-                                          .Folder("a")
+                                          .Directory("a")
                                           .Symlink("a/up", "..")
                                           .Symlink("a/up2", "up/..")
                                           .File("a/up2/x", "evil")
@@ -116,8 +117,8 @@ TEST_F(ImageHostile, IMG_2_LinksAndReplacements) {
       {"hard link to nothing", TarBuilder().HardLink("l", "no").Build()},
       {"hard link to itself",
        TarBuilder().File("a").HardLink("a", "a").Build()},
-      {"hard link to a folder",
-       TarBuilder().Folder("d").HardLink("l", "d").Build()},
+      {"hard link to a directory",
+       TarBuilder().Directory("d").HardLink("l", "d").Build()},
       {"hard link to the root", TarBuilder().HardLink("l", ".").Build()},
       {"hard link to a whiteout",
        TarBuilder().File(".wh.a").HardLink("l", "a").Build()},
@@ -128,9 +129,9 @@ TEST_F(ImageHostile, IMG_2_LinksAndReplacements) {
        TarBuilder()
            .Add(WithPax(Named("l", '2'), "linkpath", std::string(4096, 'x')))
            .Build()},
-      {"file over a full folder",
+      {"file over a full directory",
        TarBuilder().File("d/x").File("d", "evil").Build()},
-      {"symlink over a full folder",
+      {"symlink over a full directory",
        TarBuilder().File("d/x").Symlink("d", canary()).Build()},
       {"root as a file", TarBuilder().File(".", "evil").Build()},
       {"root as a symlink", TarBuilder().Symlink("./", canary()).Build()},
@@ -145,7 +146,7 @@ TEST_F(ImageHostile, IMG_2_Whiteouts) {
       {"of a whiteout", TarBuilder().File(".wh..wh.x").Build()},
       {"aufs data", TarBuilder().File(".wh..wh.plnk").Build()},
       {"almost opaque", TarBuilder().File(".wh..wh..opqx").Build()},
-      {"as a folder", TarBuilder().Folder(".wh.x").Build()},
+      {"as a directory", TarBuilder().Directory(".wh.x").Build()},
       {"as a symlink", TarBuilder().Symlink(".wh.x", canary()).Build()},
       {"as a hard link", TarBuilder().File("t").HardLink(".wh.x", "t").Build()},
       {"as a parent", TarBuilder().File(".wh.x/y").Build()},

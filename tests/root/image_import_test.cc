@@ -248,11 +248,11 @@ TEST_F(ImageImport, UsageGrowsAndShrinks) {
 
 TEST_F(ImageImport, FS_9_FoldersAreRootsAlone) {
   ASSERT_TRUE(Import(SmallImage("x")).ok());
-  for (const char* folder :
+  for (const char* directory :
        {"", "/blobs", "/blobs/sha256", "/layers", "/tmp"}) {
     struct stat st;
-    ASSERT_EQ(stat((root() + folder).c_str(), &st), 0);
-    EXPECT_EQ(st.st_mode & 07777, 0700u) << folder;
+    ASSERT_EQ(stat((root() + directory).c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 07777, 0700u) << directory;
     EXPECT_EQ(st.st_uid, 0u);
   }
   for (const auto& [path, what] : Ledger()) {

@@ -1,4 +1,4 @@
-// What a layer's folder looks like.
+// What a layer's directory looks like.
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -26,17 +26,17 @@ TEST_F(ImageLayer, OwnersModesTimes) {
   file.uid = 1234;
   file.gid = 70000;
   file.mtime = 1000000000;
-  Member folder = file;
-  folder.name = "folder/";
-  folder.type = '5';
-  folder.data = "";
-  folder.mode = 01777;
+  Member directory = file;
+  directory.name = "directory/";
+  directory.type = '5';
+  directory.data = "";
+  directory.mode = 01777;
   Member link = file;
   link.name = "link";
   link.type = '2';
   link.data = "";
   link.link = "/../../etc/passwd";
-  Member fifo = folder;
+  Member fifo = directory;
   fifo.name = "fifo";
   fifo.type = '6';
   fifo.mode = 0620;
@@ -44,12 +44,12 @@ TEST_F(ImageLayer, OwnersModesTimes) {
   precise.name = "precise";
   precise.pax = {{"mtime", "1234567890.5"}, {"uid", "4000000000"}};
   Unpack(TarBuilder()
-             .Add(folder)
+             .Add(directory)
              .Add(file)
              .Add(link)
              .Add(fifo)
              .Add(precise)
-             .File("folder/late")
+             .File("directory/late")
              .Build());
   struct stat st = Stat("file");
   EXPECT_EQ(st.st_mode, S_IFREG | 06755u);
@@ -57,7 +57,7 @@ TEST_F(ImageLayer, OwnersModesTimes) {
   EXPECT_EQ(st.st_gid, 70000u);
   EXPECT_EQ(st.st_mtim.tv_sec, 1000000000);
   EXPECT_EQ(Read("file"), "hello");
-  st = Stat("folder");
+  st = Stat("directory");
   EXPECT_EQ(st.st_mode, S_IFDIR | 01777u);
   EXPECT_EQ(st.st_uid, 1234u);
   // Members put into it later do not change its time.
@@ -114,13 +114,13 @@ TEST_F(ImageLayer, LaterMembersReplaceEarlierOnes) {
              .File("f", "2")
              .Symlink("l", "f")
              .File("l", "3")
-             .Folder("empty")
+             .Directory("empty")
              .File("empty", "4")
              .File("g")
-             .Folder("g", 0700)
-             .Folder("d", 0700)
+             .Directory("g", 0700)
+             .Directory("d", 0700)
              .File("d/x", "5")
-             .Folder("d", 0711)
+             .Directory("d", 0711)
              .Build());
   EXPECT_EQ(Read("f"), "2");
   EXPECT_EQ(Read("l"), "3");
@@ -173,18 +173,18 @@ TEST_F(ImageLayer, IMG_2_ExtendedAttributes) {
               {"SCHILY.xattr.security.selinux", "x"},
               {"SCHILY.xattr.system.posix_acl_access", "x"},
               {"SCHILY.xattr.odd", "x"}};
-  Member folder = file;
-  folder.name = "folder";
-  folder.type = '5';
+  Member directory = file;
+  directory.name = "directory";
+  directory.type = '5';
   Member other;
   other.name = "other";
   other.pax = {{"SCHILY.xattr.security.capability", revision3}};
-  Unpack(TarBuilder().Add(file).Add(folder).Add(other).Build());
+  Unpack(TarBuilder().Add(file).Add(directory).Add(other).Build());
   EXPECT_EQ(Xattr("file", "user.kept"), "value");
   EXPECT_EQ(Xattr("file", "security.capability"), capability);
   EXPECT_EQ(Xattr("other", "security.capability"), capability);
-  EXPECT_EQ(Xattr("folder", "user.kept"), "value");
-  for (const char* path : {"file", "folder"}) {
+  EXPECT_EQ(Xattr("directory", "user.kept"), "value");
+  for (const char* path : {"file", "directory"}) {
     char names[1024];
     const ssize_t n =
         llistxattr((layer() + "/" + path).c_str(), names, sizeof(names));
@@ -203,7 +203,7 @@ TEST_F(ImageLayer, IMG_2_DevicesAreLeftOut) {
   Member disk = device;
   disk.name = "dev/vda";
   disk.type = '4';
-  Unpack(TarBuilder().Folder("dev").Add(device).Add(disk).File("x").Build());
+  Unpack(TarBuilder().Directory("dev").Add(device).Add(disk).File("x").Build());
   const auto names = base::ListDir(AT_FDCWD, layer() + "/dev");
   ASSERT_TRUE(names.ok());
   EXPECT_TRUE(names->empty());

@@ -25,8 +25,8 @@ using testing::TarBuilder;
 
 class ImageLife : public ImageStoreTest {
  protected:
-  size_t Count(const std::string& folder) {
-    const auto names = base::ListDir(AT_FDCWD, root() + folder);
+  size_t Count(const std::string& directory) {
+    const auto names = base::ListDir(AT_FDCWD, root() + directory);
     return names.ok() ? names->size() : 0;
   }
   void WriteFile(const std::string& path, const std::string& data) {
@@ -99,8 +99,8 @@ TEST_F(ImageLife, RemovedWhileOthersLook) {
         store().List();
         const auto hold = store().Hold("test/image:1");
         if (!hold.ok()) continue;
-        for (const std::string& folder : (*hold)->image().layer_dirs) {
-          EXPECT_EQ(access(folder.c_str(), F_OK), 0);
+        for (const std::string& directory : (*hold)->image().layer_dirs) {
+          EXPECT_EQ(access(directory.c_str(), F_OK), 0);
         }
       }
     });
@@ -139,26 +139,26 @@ TEST_F(ImageLife, RestartReholdsLayersOfRemovedImages) {
   const auto image = Import(SmallImage("x"));
   ASSERT_TRUE(image.ok());
   const std::string id = (*image)->id;
-  const std::vector<std::string> folders = (*image)->layer_dirs;
+  const std::vector<std::string> directories = (*image)->layer_dirs;
   {
     const auto hold = store().Hold(id);
     ASSERT_TRUE(hold.ok());
     ASSERT_TRUE(store().Remove(id).ok());
   }
   Reopen();
-  auto hold = store().Rehold(id, folders);
+  auto hold = store().Rehold(id, directories);
   ASSERT_TRUE(hold.ok()) << hold.status();
   EXPECT_EQ((*hold)->image().id, id);
   ASSERT_TRUE(store().CollectGarbage().ok());
-  EXPECT_EQ(access(folders[0].c_str(), F_OK), 0);
+  EXPECT_EQ(access(directories[0].c_str(), F_OK), 0);
   const auto usage = store().Usage();
   ASSERT_TRUE(usage.ok());
   EXPECT_GT(usage->inodes_used, 0u);
   hold->reset();
   ASSERT_TRUE(store().CollectGarbage().ok());
-  EXPECT_NE(access(folders[0].c_str(), F_OK), 0);
+  EXPECT_NE(access(directories[0].c_str(), F_OK), 0);
 
-  EXPECT_TRUE(absl::IsNotFound(store().Rehold(id, folders).status()));
+  EXPECT_TRUE(absl::IsNotFound(store().Rehold(id, directories).status()));
   for (const std::string& bad :
        {std::string("/etc"), root() + "/layers/..", root() + "/layers/x",
         root() + "/blobs/sha256"}) {
@@ -188,15 +188,15 @@ TEST_F(ImageLife, RestartDropsWhatACrashLeft) {
   EXPECT_EQ(Count("/tmp"), 1u);
 }
 
-// A folder of the right name that no list vouches for is not believed.
+// A directory of the right name that no list vouches for is not believed.
 TEST_F(ImageLife, HalfWrittenLayerIsUnpackedAgain) {
   const LayoutSource source = SmallImage("whole");
-  const std::string folder =
+  const std::string directory =
       root() + "/layers/" + Digest::Of(source.layers[0].tar).hex();
-  ASSERT_EQ(mkdir(folder.c_str(), 0755), 0);
+  ASSERT_EQ(mkdir(directory.c_str(), 0755), 0);
   const auto image = Import(source);
   ASSERT_TRUE(image.ok()) << image.status();
-  const auto data = base::ReadFileAt(AT_FDCWD, folder + "/file");
+  const auto data = base::ReadFileAt(AT_FDCWD, directory + "/file");
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_EQ(*data, "whole");
 }

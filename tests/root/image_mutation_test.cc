@@ -1,6 +1,6 @@
 // Archives with random damage through the unpacker's code in this process, so
 // that a build with sanitizers sees it work: no crash, no report, and nothing
-// outside of the folder.
+// outside of the directory.
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ std::string Seed() {
   sparse.data = testing::Padded("1\n512\n512\n") + std::string(512, 'x');
   sparse.pax = {{"GNU.sparse.major", "1"}, {"GNU.sparse.realsize", "2048"}};
   return TarBuilder()
-      .Folder("dir")
+      .Directory("dir")
       .File("dir/file", std::string(700, 'x'))
       .Symlink("dir/link", "../dir")
       .HardLink("hard", "dir/file")

@@ -1,4 +1,4 @@
-// Whiteouts: in a layer's folder, and as overlayfs sees them.
+// Whiteouts: in a layer's directory, and as overlayfs sees them.
 
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
@@ -35,11 +35,11 @@ TEST_F(ImageWhiteout, WhiteoutsInTheFolder) {
              .File(".wh.own")
              .File(".wh.later")
              .File("later", "y")
-             .Folder("folder")
-             .File("folder/x")
-             .File(".wh.folder")
-             .File(".wh.newfolder")
-             .Folder("newfolder")
+             .Directory("directory")
+             .File("directory/x")
+             .File(".wh.directory")
+             .File(".wh.newdirectory")
+             .Directory("newdirectory")
              .File(".wh.parent")
              .File("parent/x", "z")
              .Build());
@@ -47,8 +47,8 @@ TEST_F(ImageWhiteout, WhiteoutsInTheFolder) {
   EXPECT_EQ(Xattr("d", "user.overlay.opaque"), "y");
   EXPECT_EQ(Read("own"), "x");
   EXPECT_EQ(Read("later"), "y");
-  EXPECT_EQ(Xattr("folder", "user.overlay.opaque"), "y");
-  EXPECT_EQ(Xattr("newfolder", "user.overlay.opaque"), "y");
+  EXPECT_EQ(Xattr("directory", "user.overlay.opaque"), "y");
+  EXPECT_EQ(Xattr("newdirectory", "user.overlay.opaque"), "y");
   EXPECT_EQ(Xattr("parent", "user.overlay.opaque"), "y");
   EXPECT_EQ(Read("parent/x"), "z");
 }

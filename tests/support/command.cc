@@ -14,8 +14,9 @@ namespace {
 
 std::string Find(const std::string& program) {
   if (program.find('/') != std::string::npos) return program;
-  for (const char* folder : {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
-    if (access((folder + program).c_str(), X_OK) == 0) return folder + program;
+  for (const char* directory : {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
+    if (access((directory + program).c_str(), X_OK) == 0)
+      return directory + program;
   }
   return program;
 }

@@ -13,7 +13,7 @@ struct CommandResult {
   std::string err;     // stderr
 };
 
-// Runs args[0] (looked up in the usual system folders) to its end with an
+// Runs args[0] (looked up in the usual system directories) to its end with an
 // empty stdin. For what a test checks from outside; the product itself never
 // does this.
 CommandResult RunCommand(const std::vector<std::string>& args);

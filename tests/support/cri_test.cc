@@ -121,7 +121,7 @@ void CriTest::StartDaemon() {
 }
 
 cri::PodSandboxConfig CriTest::Pod(const std::string& name) {
-  // Log files stay when their pods go: a folder for each test.
+  // Log files stay when their pods go: a directory for each test.
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
   return PodConfig(name, absl::StrCat(daemon().log_dir(), "/", test->name()));
 }

@@ -31,7 +31,7 @@ class CriTest : public testing::Test {
   CriClient& client();
   WarrendProcess& daemon();
 
-  // SIGKILL or SIGTERM, then a new daemon with the same folders and a new
+  // SIGKILL or SIGTERM, then a new daemon with the same directories and a new
   // connection.
   void KillDaemon();
   void StartDaemon();

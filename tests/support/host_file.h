@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-// Files and folders as a test on the node sees them.
+// Files and directories as a test on the node sees them.
 namespace warren::test {
 
 // "" when it cannot be read.

@@ -27,8 +27,8 @@ Ledger Look(const LedgerScope& scope) {
   ledger["mount"] = Mounts(getpid());
   ledger["pin"] = MountsBehind(scope.pins_file);
   ledger["cgroup"] = Cgroups();
-  for (const std::string& folder : scope.folders) {
-    ledger["file"].merge(Files(folder, scope.ignored));
+  for (const std::string& directory : scope.directories) {
+    ledger["file"].merge(Files(directory, scope.ignored));
   }
   ledger["sysv ipc"] = SysvIpc();
   if (scope.daemon != 0 && scope.descriptors) {

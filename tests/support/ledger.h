@@ -17,9 +17,9 @@ namespace warren::test {
 
 // What the ledger cannot find by itself.
 struct LedgerScope {
-  // Folders whose files count: state and run folder of the daemon.
-  std::vector<std::string> folders = {};
-  // Names directly below those folders that do not count ("images").
+  // Directories whose files count: state and run directory of the daemon.
+  std::vector<std::string> directories = {};
+  // Names directly below those directories that do not count ("images").
   std::set<std::string> ignored = {};
   // nsfs file of the mount namespace with the pods' pins; may be missing.
   std::string pins_file = {};

@@ -196,12 +196,12 @@ std::set<std::string> Cgroups() {
     const std::string root = mount + CgroupParent();
     std::vector<std::string> queue = {root};
     while (!queue.empty()) {
-      const std::string folder = queue.back();
+      const std::string directory = queue.back();
       queue.pop_back();
       for (const std::string& name :
-           base::ListDir(AT_FDCWD, folder)
+           base::ListDir(AT_FDCWD, directory)
                .value_or(std::vector<std::string>{})) {
-        const std::string path = absl::StrCat(folder, "/", name);
+        const std::string path = absl::StrCat(directory, "/", name);
         struct stat st;
         if (lstat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) continue;
         paths.insert(path);
@@ -212,20 +212,20 @@ std::set<std::string> Cgroups() {
   return paths;
 }
 
-std::set<std::string> Files(const std::string& folder,
+std::set<std::string> Files(const std::string& directory,
                             const std::set<std::string>& ignored) {
   std::set<std::string> paths;
   std::vector<std::string> queue = {""};
   while (!queue.empty()) {
     const std::string at = queue.back();
     queue.pop_back();
-    for (const std::string& name : base::ListDir(AT_FDCWD, folder + at)
+    for (const std::string& name : base::ListDir(AT_FDCWD, directory + at)
                                        .value_or(std::vector<std::string>{})) {
       if (at.empty() && ignored.contains(name)) continue;
       const std::string path = absl::StrCat(at, "/", name);
-      paths.insert(folder + path);
+      paths.insert(directory + path);
       struct stat st;
-      if (lstat((folder + path).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+      if (lstat((directory + path).c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
         queue.push_back(path);
       }
     }
@@ -248,10 +248,10 @@ std::set<std::string> SysvIpc() {
 
 std::set<std::string> Descriptors(pid_t pid) {
   std::map<std::string, int> counts;
-  const std::string folder = absl::StrCat("/proc/", pid, "/fd");
-  for (const std::string& fd :
-       base::ListDir(AT_FDCWD, folder).value_or(std::vector<std::string>{})) {
-    const std::string target = ReadLink(absl::StrCat(folder, "/", fd));
+  const std::string directory = absl::StrCat("/proc/", pid, "/fd");
+  for (const std::string& fd : base::ListDir(AT_FDCWD, directory)
+                                   .value_or(std::vector<std::string>{})) {
+    const std::string target = ReadLink(absl::StrCat(directory, "/", fd));
     if (!target.empty()) ++counts[KindOf(target)];
   }
   std::set<std::string> lines;

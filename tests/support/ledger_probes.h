@@ -23,10 +23,10 @@ std::set<std::string> NftRules();
 std::set<std::string> Mounts(pid_t tid);
 // The same of the mount namespace behind an nsfs file; empty without it.
 std::set<std::string> MountsBehind(const std::string& nsfs_file);
-// Folders below the test's cgroup parent, in every hierarchy.
+// Directories below the test's cgroup parent, in every hierarchy.
 std::set<std::string> Cgroups();
-// Paths below `folder`, relative to it.
-std::set<std::string> Files(const std::string& folder,
+// Paths below `directory`, relative to it.
+std::set<std::string> Files(const std::string& directory,
                             const std::set<std::string>& ignored);
 std::set<std::string> SysvIpc();
 // Descriptors of a process by what they are, counted: "socket x 3".

@@ -30,7 +30,7 @@ int RunInNode(const std::function<int()>& body);
 // True inside RunInNode.
 bool InNode();
 
-// Absolute folder on a disk file system, mode 0700, for everything a test
+// Absolute directory on a disk file system, mode 0700, for everything a test
 // writes.
 const std::string& TempRoot();
 

@@ -11,8 +11,8 @@ namespace warren::test {
 struct TarMember {
   std::string name = {};
   std::string content = {};  // of a regular file
-  char type = '0';           // '0' file, '5' folder, '2' symlink, '1' hard link
-  std::string link = {};     // target of a link
+  char type = '0';        // '0' file, '5' directory, '2' symlink, '1' hard link
+  std::string link = {};  // target of a link
   unsigned mode = 0755;
   unsigned uid = 0;
   unsigned gid = 0;

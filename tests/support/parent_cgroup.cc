@@ -16,22 +16,23 @@ namespace {
 
 // Nothing can enter an empty set of processors, or one below it: cgroup v1.
 // On v2 an empty set is the parent's and these files of the root are missing.
-void InheritCpuset(const std::string& parent, const std::string& folder) {
+void InheritCpuset(const std::string& parent, const std::string& directory) {
   for (const char* file : {"/cpuset.cpus", "/cpuset.mems"}) {
     const std::string above = ReadHostFile(parent + file);
-    if (ReadHostFile(folder + file) == "\n" && above.size() > 1) {
-      EXPECT_TRUE(WriteHostFile(folder + file, above)) << folder << file;
+    if (ReadHostFile(directory + file) == "\n" && above.size() > 1) {
+      EXPECT_TRUE(WriteHostFile(directory + file, above)) << directory << file;
     }
   }
 }
 
 // What children may be limited in is what the parent passes on: cgroup v2.
-void PassControllersOn(const std::string& folder) {
-  const std::string names = ReadHostFile(folder + "/cgroup.controllers");
+void PassControllersOn(const std::string& directory) {
+  const std::string names = ReadHostFile(directory + "/cgroup.controllers");
   for (absl::string_view name :
        absl::StrSplit(names, absl::ByAnyChar(" \n"), absl::SkipEmpty())) {
     // One at a time: cpu cannot be passed on while real-time processes run.
-    WriteHostFile(folder + "/cgroup.subtree_control", absl::StrCat("+", name));
+    WriteHostFile(directory + "/cgroup.subtree_control",
+                  absl::StrCat("+", name));
   }
 }
 
@@ -39,17 +40,17 @@ void PassControllersOn(const std::string& folder) {
 
 void MakeParentCgroup(const std::string& path) {
   for (const std::string& mount : CgroupMounts()) {
-    std::string folder = mount;
+    std::string directory = mount;
     for (absl::string_view name :
          absl::StrSplit(path, '/', absl::SkipEmpty())) {
-      const std::string parent = folder;
-      absl::StrAppend(&folder, "/", name);
+      const std::string parent = directory;
+      absl::StrAppend(&directory, "/", name);
       PassControllersOn(parent);
-      EXPECT_TRUE(mkdir(folder.c_str(), 0755) == 0 || errno == EEXIST)
-          << folder;
-      InheritCpuset(parent, folder);
+      EXPECT_TRUE(mkdir(directory.c_str(), 0755) == 0 || errno == EEXIST)
+          << directory;
+      InheritCpuset(parent, directory);
     }
-    PassControllersOn(folder);
+    PassControllersOn(directory);
   }
 }
 

@@ -7,12 +7,12 @@
 // Not thread-safe.
 namespace warren::test {
 
-// Makes the folder `path` ("/a/b", below the root of each hierarchy) and what
-// is missing above it, such that it can be limited and processes can run below
-// it: on v2 every level passes all its controllers on (cgroup.subtree_control),
-// on v1 a new cpuset gets the processors and memory nodes of its parent.
-// A folder that is there already is brought to the same state. Fails the test
-// when it cannot.
+// Makes the directory `path` ("/a/b", below the root of each hierarchy) and
+// what is missing above it, such that it can be limited and processes can run
+// below it: on v2 every level passes all its controllers on
+// (cgroup.subtree_control), on v1 a new cpuset gets the processors and memory
+// nodes of its parent. A directory that is there already is brought to the same
+// state. Fails the test when it cannot.
 void MakeParentCgroup(const std::string& path);
 
 }  // namespace warren::test

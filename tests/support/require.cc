@@ -32,8 +32,8 @@ std::string MissingCapability(int number) {
 }
 
 std::string MissingProgram(const std::string& name) {
-  for (const char* folder : {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
-    if (access((folder + name).c_str(), X_OK) == 0) return "";
+  for (const char* directory : {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"}) {
+    if (access((directory + name).c_str(), X_OK) == 0) return "";
   }
   return "needs the program " + name;
 }

@@ -9,10 +9,10 @@
 namespace warren::test {
 namespace {
 
-constexpr char kFolder[] = WARREN_TEST_IMAGES;
+constexpr char kDirectory[] = WARREN_TEST_IMAGES;
 
 std::string ArchivePath(const std::string& name) {
-  return absl::StrCat(kFolder, "/", name, ".tar");
+  return absl::StrCat(kDirectory, "/", name, ".tar");
 }
 
 }  // namespace
@@ -23,7 +23,8 @@ std::string SoftwareReference(const std::string& name) {
 
 std::string MissingSoftware(const std::string& name) {
   if (HostFileExists(ArchivePath(name))) return "";
-  const std::string why = ReadHostFile(absl::StrCat(kFolder, "/unavailable"));
+  const std::string why =
+      ReadHostFile(absl::StrCat(kDirectory, "/unavailable"));
   return absl::StrCat(
       "no image of ", name, ": ",
       why.empty() ? "tests/support/images/build_images.py has not run" : why);
@@ -37,7 +38,7 @@ absl::Status ImportSoftware(CriClient& client, const WarrendProcess& daemon,
   if (!known.ok() || known->has_image()) return known.status();
   // Not CriClient::ImportImage: that holds an archive in memory.
   const CommandResult result = RunCommand(
-      {BinaryFolder() + "/warrenctl", "--socket", daemon.socket(), "image",
+      {BinaryDirectory() + "/warrenctl", "--socket", daemon.socket(), "image",
        "import", ArchivePath(name), "--ref", SoftwareReference(name)});
   if (result.exit_code == 0) return absl::OkStatus();
   return absl::InternalError("warrenctl image import: " + result.err);

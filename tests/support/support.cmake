@@ -5,7 +5,7 @@ set(S ${CMAKE_CURRENT_SOURCE_DIR}/support)
 add_library(warren_test_support STATIC ${S}/command.cc
   ${S}/host_file.cc ${S}/ledger.cc
   ${S}/ledger_probes.cc ${S}/node_namespace.cc ${S}/require.cc
-  ${S}/temp_folder.cc)
+  ${S}/temp_directory.cc)
 target_link_libraries(warren_test_support PUBLIC warren_build warren_base
   absl::strings absl::time absl::synchronization Threads::Threads)
 
@@ -20,7 +20,7 @@ add_library(warren_cri_client STATIC ${S}/cri_channel.cc ${S}/cri_client.cc
 target_link_libraries(warren_cri_client PUBLIC warren_build warren_proto
   absl::status absl::statusor absl::strings absl::time PRIVATE gRPC::grpc++)
 
-# Images of ordinary software (images/): one folder for all build trees of a
+# Images of ordinary software (images/): one directory for all build trees of a
 # checkout. Made by the ctest fixture software_images when a test needs them.
 set(WARREN_TEST_IMAGES ${CMAKE_BINARY_DIR}/test-images)
 set(trees ${PROJECT_SOURCE_DIR}/build)
@@ -49,6 +49,8 @@ add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_main.cc)
 add_executable(warren_escape_probe ${S}/escape/files.cc ${S}/escape/hunt.cc
   ${S}/escape/kernel.cc ${S}/escape/main.cc ${S}/escape/mounts.cc
   ${S}/escape/processes.cc)
+# Each file of the escape probe is one table of its own.
+set_target_properties(warren_escape_probe PROPERTIES UNITY_BUILD OFF)
 foreach(probe warren_test_probe warren_escape_probe)
   target_include_directories(${probe} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${probe} PRIVATE -O1 -Wall -Wextra -Werror)

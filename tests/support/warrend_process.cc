@@ -64,7 +64,7 @@ absl::Status WaitReady(int notify_fd, int pidfd, absl::Time deadline) {
 
 }  // namespace
 
-std::string BinaryFolder() { return WARREN_TEST_BINARY_DIR "/bin"; }
+std::string BinaryDirectory() { return WARREN_TEST_BINARY_DIR "/bin"; }
 std::string ProbePath() {
   return WARREN_TEST_BINARY_DIR "/testbin/warren_test_probe";
 }
@@ -81,7 +81,7 @@ WarrendProcess::~WarrendProcess() {
   if (running()) Kill();
   if (std::getenv("WARREN_TEST_SHOW_LOG") != nullptr) {
     std::fprintf(stderr, "---- log of warrend ----\n%s----\n",
-                 ReadHostFile(folder() + "/warrend.log").c_str());
+                 ReadHostFile(directory() + "/warrend.log").c_str());
   }
 }
 
@@ -97,18 +97,18 @@ void WarrendProcess::WriteConfig() {
 absl::StatusOr<base::Child> WarrendProcess::Spawn(
     const std::vector<std::string>& args) {
   WriteConfig();
-  base::UniqueFd log(open((folder() + "/warrend.log").c_str(),
+  base::UniqueFd log(open((directory() + "/warrend.log").c_str(),
                           O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   base::SpawnOptions options;
   options.args = wrapper;
-  for (const std::string& arg :
-       {BinaryFolder() + "/warrend", std::string("--config"), config_file()}) {
+  for (const std::string& arg : {BinaryDirectory() + "/warrend",
+                                 std::string("--config"), config_file()}) {
     options.args.push_back(arg);
   }
   options.path = options.args.front();
   options.args.insert(options.args.end(), args.begin(), args.end());
   options.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                 "NOTIFY_SOCKET=" + folder() + "/notify"};
+                 "NOTIFY_SOCKET=" + directory() + "/notify"};
   for (const char* name :
        {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) {
@@ -121,7 +121,7 @@ absl::StatusOr<base::Child> WarrendProcess::Spawn(
 
 absl::Status WarrendProcess::Start(absl::Duration patience) {
   ASSIGN_OR_RETURN(const base::UniqueFd notify,
-                   NotifySocket(folder() + "/notify"));
+                   NotifySocket(directory() + "/notify"));
   const absl::Time begin = absl::Now();
   ASSIGN_OR_RETURN(child_, Spawn({}));
   const absl::Status ready =
@@ -164,14 +164,14 @@ int WarrendProcess::RunToEnd(const std::vector<std::string>& args) {
 }
 
 std::string WarrendProcess::Log(size_t from) const {
-  std::string text = ReadHostFile(folder() + "/warrend.log");
+  std::string text = ReadHostFile(directory() + "/warrend.log");
   text.erase(0, std::min(from, text.size()));
   if (text.size() > kLogTail) text.erase(0, text.size() - kLogTail);
   return text;
 }
 
 LedgerScope WarrendProcess::Scope() const {
-  return {.folders = {state_dir(), run_dir()},
+  return {.directories = {state_dir(), run_dir()},
           .ignored = {"images", "pod_ranges", "quarantine"},
           .pins_file = run_dir() + "/pins.mnt",
           .daemon = running() ? pid() : 0};

@@ -10,13 +10,13 @@
 #include "runtime/base/process.h"
 #include "tests/support/host_file.h"
 #include "tests/support/ledger.h"
-#include "tests/support/temp_folder.h"
+#include "tests/support/temp_directory.h"
 
 namespace warren::test {
 
 // The real daemon of this build tree with files, cgroups and (inside a node)
 // a network of its own. Starting is by hand, so that a test can kill and
-// restart it. The destructor kills it and everything below its folders is
+// restart it. The destructor kills it and everything below its directories is
 // removed; pods that still run are left to the node's end. Thread-compatible.
 class WarrendProcess {
  public:
@@ -46,16 +46,16 @@ class WarrendProcess {
 
   bool running() const { return child_.pidfd.valid(); }
   pid_t pid() const { return child_.id.pid; }
-  const std::string& folder() const { return folder_.path(); }
-  std::string state_dir() const { return folder() + "/state"; }
-  std::string run_dir() const { return folder() + "/run"; }
-  std::string log_dir() const { return folder() + "/logs"; }
+  const std::string& directory() const { return directory_.path(); }
+  std::string state_dir() const { return directory() + "/state"; }
+  std::string run_dir() const { return directory() + "/run"; }
+  std::string log_dir() const { return directory() + "/logs"; }
   std::string socket() const { return run_dir() + "/warrend.sock"; }
-  std::string config_file() const { return folder() + "/warrend.toml"; }
+  std::string config_file() const { return directory() + "/warrend.toml"; }
   // The end of its log, of what was written after the first `from` bytes.
   std::string Log(size_t from = 0) const;
   size_t LogSize() const {
-    return ReadHostFile(folder() + "/warrend.log").size();
+    return ReadHostFile(directory() + "/warrend.log").size();
   }
   // From SIGKILL-proof start of the process to READY=1, of the last Start().
   absl::Duration start_time() const { return start_time_; }
@@ -69,13 +69,13 @@ class WarrendProcess {
   void WriteConfig();
   absl::StatusOr<base::Child> Spawn(const std::vector<std::string>& args);
 
-  TempFolder folder_;
+  TempDirectory directory_;
   base::Child child_;
   absl::Duration start_time_;
 };
 
-// Folders of this build tree.
-std::string BinaryFolder();     // of warrend and warrenctl
+// Directories of this build tree.
+std::string BinaryDirectory();  // of warrend and warrenctl
 std::string ProbePath();        // of warren_test_probe
 std::string EscapeProbePath();  // of warren_escape_probe
 

@@ -84,7 +84,7 @@ TarBuilder& TarBuilder::File(const std::string& name, const std::string& data,
   return Add(member);
 }
 
-TarBuilder& TarBuilder::Folder(const std::string& name, uint32_t mode) {
+TarBuilder& TarBuilder::Directory(const std::string& name, uint32_t mode) {
   Member member;
   member.name = name;
   member.type = '5';

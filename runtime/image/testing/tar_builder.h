@@ -33,7 +33,7 @@ class TarBuilder {
   TarBuilder& Add(const Member& member);
   TarBuilder& File(const std::string& name, const std::string& data = "",
                    uint32_t mode = 0644);
-  TarBuilder& Folder(const std::string& name, uint32_t mode = 0755);
+  TarBuilder& Directory(const std::string& name, uint32_t mode = 0755);
   TarBuilder& Symlink(const std::string& name, const std::string& target);
   TarBuilder& HardLink(const std::string& name, const std::string& target);
   // A header of type 'L' or 'K', as GNU tar writes it.

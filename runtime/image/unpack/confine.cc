@@ -42,7 +42,7 @@ absl::Status SetLimit(__rlimit_resource resource, uint64_t value,
   return absl::OkStatus();
 }
 
-// A detached mount of the folder behind `target`.
+// A detached mount of the directory behind `target`.
 absl::StatusOr<base::UniqueFd> DetachedMount(int target) {
   base::UniqueFd tree(static_cast<int>(
       syscall(SYS_open_tree, target, "",
@@ -83,11 +83,11 @@ absl::StatusOr<std::string> IdentityMap(const char* path) {
                             const std::string& gid_map) {
   char byte;
   if (read(go, &byte, 1) != 1) _exit(ECANCELED);
-  const std::string folder = absl::StrCat("/proc/", pid);
+  const std::string directory = absl::StrCat("/proc/", pid);
   for (const auto& [name, map] :
        {std::pair("/gid_map", &gid_map), std::pair("/uid_map", &uid_map)}) {
     const absl::Status status =
-        base::WriteControlAt(AT_FDCWD, absl::StrCat(folder, name), *map);
+        base::WriteControlAt(AT_FDCWD, absl::StrCat(directory, name), *map);
     if (!status.ok()) _exit(base::GetErrno(status));
   }
   _exit(0);
@@ -183,7 +183,7 @@ absl::Status LimitResources() {
   return SetLimit(RLIMIT_CPU, kUnpackCpuSeconds, "RLIMIT_CPU");
 }
 
-absl::StatusOr<base::UniqueFd> EnterFolder(int target) {
+absl::StatusOr<base::UniqueFd> EnterDirectory(int target) {
   // Before the new user namespace: only here may a mount be cloned that the
   // host's table holds.
   ASSIGN_OR_RETURN(base::UniqueFd tree, DetachedMount(target));

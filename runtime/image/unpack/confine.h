@@ -20,13 +20,13 @@ namespace warren::image {
 // Resource limits of limits.h, no core.
 absl::Status LimitResources();
 
-// Takes the process into its namespaces with the folder behind `target` as
+// Takes the process into its namespaces with the directory behind `target` as
 // "/" (nosuid, nodev, noexec, nosymfollow) and nothing else in its mount
 // table; closes every descriptor but 0, 1 and 2. Returns the new root, open
 // for reading. Needs CAP_SYS_ADMIN and CAP_SETUID, CAP_SETGID where it starts;
 // kResourceExhausted when user namespaces are switched off
 // (user.max_user_namespaces).
-absl::StatusOr<base::UniqueFd> EnterFolder(int target);
+absl::StatusOr<base::UniqueFd> EnterDirectory(int target);
 
 // Drops every capability but the five of the README for good, asks to be
 // killed when the parent dies (and fails when the reader of `result_fd` has

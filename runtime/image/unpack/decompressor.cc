@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kOutputBytes = 128 << 10;
 
-absl::Status Bad(absl::string_view why) {
+absl::Status BadLayer(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("layer: ", why));
 }
 
@@ -44,7 +44,7 @@ class Gzip : public Decompressor {
   Gzip& operator=(const Gzip&) = delete;
 
   absl::Status Finish() override {
-    return ended_ ? absl::OkStatus() : Bad("gzip stream is cut short");
+    return ended_ ? absl::OkStatus() : BadLayer("gzip stream is cut short");
   }
 
  protected:
@@ -63,7 +63,7 @@ class Gzip : public Decompressor {
       stream_.avail_out = static_cast<uInt>(buffer_.size());
       const int result = inflate(&stream_, Z_NO_FLUSH);
       if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
-        return Bad("not a valid gzip stream");
+        return BadLayer("not a valid gzip stream");
       }
       ended_ = result == Z_STREAM_END;
       full = !ended_ && stream_.avail_out == 0;
@@ -94,7 +94,7 @@ class Zstd : public Decompressor {
   Zstd& operator=(const Zstd&) = delete;
 
   absl::Status Finish() override {
-    return ended_ ? absl::OkStatus() : Bad("zstd stream is cut short");
+    return ended_ ? absl::OkStatus() : BadLayer("zstd stream is cut short");
   }
 
  protected:
@@ -123,7 +123,7 @@ class Zstd : public Decompressor {
       case ZSTD_error_memory_allocation:
         return absl::ResourceExhaustedError("layer: out of memory for zstd");
       default:
-        return Bad("not a valid zstd stream");
+        return BadLayer("not a valid zstd stream");
     }
   }
 

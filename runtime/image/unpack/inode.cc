@@ -107,23 +107,23 @@ absl::Status ApplyMetadata(int fd, const TarEntry& entry) {
   return absl::OkStatus();
 }
 
-absl::Status ApplyOwner(int folder, const std::string& name,
+absl::Status ApplyOwner(int directory, const std::string& name,
                         const TarEntry& entry) {
-  if (fchownat(folder, name.c_str(), entry.uid, entry.gid,
+  if (fchownat(directory, name.c_str(), entry.uid, entry.gid,
                AT_SYMLINK_NOFOLLOW) != 0) {
     return FileError(errno, "set the owner of", entry.path);
   }
   const timespec time = ModificationTime(entry);
   const timespec times[2] = {time, time};
-  if (utimensat(folder, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (utimensat(directory, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
     return FileError(errno, "set the time of", entry.path);
   }
   return absl::OkStatus();
 }
 
-absl::Status MarkOpaque(int folder) {
-  if (fsetxattr(folder, kOpaqueXattr, "y", 1, 0) != 0) {
-    return base::ErrnoError(errno, "mark a folder opaque");
+absl::Status MarkOpaque(int directory) {
+  if (fsetxattr(directory, kOpaqueXattr, "y", 1, 0) != 0) {
+    return base::ErrnoError(errno, "mark a directory opaque");
   }
   return absl::OkStatus();
 }
@@ -132,9 +132,9 @@ bool IsWhiteout(const struct stat& st) {
   return S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
 }
 
-KeepTime::KeepTime(int folder) : folder_(folder) {
+KeepTime::KeepTime(int directory) : directory_(directory) {
   struct stat st;
-  valid_ = fstat(folder, &st) == 0;
+  valid_ = fstat(directory, &st) == 0;
   if (valid_) mtime_ = st.st_mtim;
 }
 
@@ -142,7 +142,7 @@ KeepTime::KeepTime(int folder) : folder_(folder) {
 KeepTime::~KeepTime() {
   if (!valid_) return;
   const timespec times[2] = {{0, UTIME_OMIT}, mtime_};
-  (void)futimens(folder_, times);
+  (void)futimens(directory_, times);
 }
 
 }  // namespace warren::image

@@ -13,31 +13,31 @@
 namespace warren::image {
 
 // errno of a file system call on a name from an archive: kInvalidArgument
-// where the archive is to blame (a name too long, a parent that is no folder,
-// a symlink loop), otherwise as base::ErrnoError.
+// where the archive is to blame (a name too long, a parent that is no
+// directory, a symlink loop), otherwise as base::ErrnoError.
 absl::Status FileError(int err, absl::string_view what, absl::string_view path);
 
 // Owner, mode, extended attributes, times, in the order in which none undoes
 // another (chown clears set-user-id bits and capabilities). Attributes that
 // are not kept (README) are skipped.
 absl::Status ApplyMetadata(int fd, const TarEntry& entry);
-// The same for a symlink or FIFO `name` in `folder`: owner and times only.
-absl::Status ApplyOwner(int folder, const std::string& name,
+// The same for a symlink or FIFO `name` in `directory`: owner and times only.
+absl::Status ApplyOwner(int directory, const std::string& name,
                         const TarEntry& entry);
 
-absl::Status MarkOpaque(int folder);
+absl::Status MarkOpaque(int directory);
 bool IsWhiteout(const struct stat& st);
 
-// Keeps the modification time of a folder while members are put into it.
+// Keeps the modification time of a directory while members are put into it.
 class KeepTime {
  public:
-  explicit KeepTime(int folder);
+  explicit KeepTime(int directory);
   ~KeepTime();
   KeepTime(const KeepTime&) = delete;
   KeepTime& operator=(const KeepTime&) = delete;
 
  private:
-  const int folder_;
+  const int directory_;
   bool valid_ = false;
   timespec mtime_ = {};
 };

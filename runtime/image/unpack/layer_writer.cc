@@ -21,45 +21,45 @@ namespace {
 
 constexpr absl::string_view kWhiteoutPrefix = ".wh.";
 constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
-constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-constexpr mode_t kDefaultFolderMode = 0755;
-constexpr uint64_t kBlock = 4096;  // what a folder takes, at least
+constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+constexpr mode_t kDefaultDirectoryMode = 0755;
+constexpr uint64_t kBlock = 4096;  // what a directory takes, at least
 
-absl::Status Bad(const TarEntry& entry, absl::string_view why) {
+absl::Status BadEntry(const TarEntry& entry, absl::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat("\"", Printable(entry.path), "\" ", why));
 }
 
 // The names that stand for whiteouts are no names of files.
-absl::Status CheckFolders(const std::vector<std::string>& parts,
-                          const TarEntry& entry) {
+absl::Status CheckDirectories(const std::vector<std::string>& parts,
+                              const TarEntry& entry) {
   for (const std::string& part : parts) {
     if (absl::StartsWith(part, kWhiteoutPrefix)) {
-      return Bad(entry, "is below a whiteout");
+      return BadEntry(entry, "is below a whiteout");
     }
   }
   return absl::OkStatus();
 }
 
-// A folder that the archive does not list.
-absl::Status DefaultFolder(int fd) {
+// A directory that the archive does not list.
+absl::Status DefaultDirectory(int fd) {
   const timespec epoch[2] = {};
   // The owner too: a set-group-id parent hands its group down.
-  if (fchown(fd, 0, 0) != 0 || fchmod(fd, kDefaultFolderMode) != 0 ||
+  if (fchown(fd, 0, 0) != 0 || fchmod(fd, kDefaultDirectoryMode) != 0 ||
       futimens(fd, epoch) != 0) {
-    return base::ErrnoError(errno, "set up a folder");
+    return base::ErrnoError(errno, "set up a directory");
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status LayerWriter::Begin() { return DefaultFolder(root_); }
+absl::Status LayerWriter::Begin() { return DefaultDirectory(root_); }
 
 absl::Status LayerWriter::CountInode(uint64_t size) {
   if (++inodes_ > budget_.inodes) {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "layer has more than ", budget_.inodes, " files and folders"));
+        "layer has more than ", budget_.inodes, " files and directories"));
   }
   if (size > budget_.bytes - bytes_) {
     return absl::ResourceExhaustedError(
@@ -75,13 +75,13 @@ absl::Status LayerWriter::BeginEntry(const TarEntry& entry) {
   ASSIGN_OR_RETURN(std::vector<std::string> parts, CleanPath(entry.path));
   if (parts.empty()) {
     if (entry.type != TarEntry::Type::kDirectory) {
-      return Bad(entry, "makes the root something else than a folder");
+      return BadEntry(entry, "makes the root something else than a directory");
     }
     return ApplyMetadata(root_, entry);
   }
   const std::string name = std::move(parts.back());
   parts.pop_back();
-  RETURN_IF_ERROR(CheckFolders(parts, entry));
+  RETURN_IF_ERROR(CheckDirectories(parts, entry));
   RETURN_IF_ERROR(OpenParent(parts));
   const KeepTime keep(parent_.get());
   absl::string_view marked = name;
@@ -96,14 +96,14 @@ absl::Status LayerWriter::OpenParent(const std::vector<std::string>& parts) {
   if (path == parent_path_) return absl::OkStatus();
   parent_path_ = "/";
   auto opened =
-      base::OpenBeneath(root_, path.empty() ? "." : path, kFolderFlags);
+      base::OpenBeneath(root_, path.empty() ? "." : path, kDirectoryFlags);
   if (opened.ok()) {
     parent_ = *std::move(opened);
   } else {
-    // Missing, or a whiteout where the folder shall be.
+    // Missing, or a whiteout where the directory shall be.
     const int err = base::GetErrno(opened.status());
     if (err != ENOENT && err != ENOTDIR) {
-      return FileError(err, "open the folder", path);
+      return FileError(err, "open the directory", path);
     }
     RETURN_IF_ERROR(MakeParents(parts));
   }
@@ -112,7 +112,7 @@ absl::Status LayerWriter::OpenParent(const std::vector<std::string>& parts) {
 }
 
 absl::Status LayerWriter::MakeParents(const std::vector<std::string>& parts) {
-  ASSIGN_OR_RETURN(parent_, base::OpenBeneath(root_, ".", kFolderFlags));
+  ASSIGN_OR_RETURN(parent_, base::OpenBeneath(root_, ".", kDirectoryFlags));
   for (const std::string& name : parts) {
     ASSIGN_OR_RETURN(parent_, MakeParent(name));
   }
@@ -124,20 +124,21 @@ absl::StatusOr<base::UniqueFd> LayerWriter::MakeParent(
   const KeepTime keep(parent_.get());
   ASSIGN_OR_RETURN(const bool whiteout, Clear(name, /*only_whiteout=*/true));
   const bool made =
-      mkdirat(parent_.get(), name.c_str(), kDefaultFolderMode) == 0;
+      mkdirat(parent_.get(), name.c_str(), kDefaultDirectoryMode) == 0;
   if (!made && errno != EEXIST) {
-    return FileError(errno, "make the folder", name);
+    return FileError(errno, "make the directory", name);
   }
-  auto folder = base::OpenBeneath(parent_.get(), name, kFolderFlags);
-  if (!folder.ok()) {
-    return FileError(base::GetErrno(folder.status()), "open the folder", name);
+  auto directory = base::OpenBeneath(parent_.get(), name, kDirectoryFlags);
+  if (!directory.ok()) {
+    return FileError(base::GetErrno(directory.status()), "open the directory",
+                     name);
   }
   if (made) {
     RETURN_IF_ERROR(CountInode(kBlock));
-    RETURN_IF_ERROR(DefaultFolder(folder->get()));
+    RETURN_IF_ERROR(DefaultDirectory(directory->get()));
   }
-  if (whiteout) RETURN_IF_ERROR(MarkOpaque(folder->get()));
-  return folder;
+  if (whiteout) RETURN_IF_ERROR(MarkOpaque(directory->get()));
+  return directory;
 }
 
 absl::Status LayerWriter::Remove(const std::string& name) {
@@ -150,14 +151,15 @@ absl::Status LayerWriter::Remove(const std::string& name) {
   }
   if (errno == ENOTEMPTY) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "\"", Printable(name), "\" replaces a folder that has content"));
+        "\"", Printable(name), "\" replaces a directory that has content"));
   }
   return FileError(errno, "replace", name);
 }
 
-// Makes way for a new folder `name`: true when a whiteout was there, which
-// the folder then must keep up by being opaque. A folder stays in any case;
-// with `only_whiteout` so does everything else, for the caller to stumble on.
+// Makes way for a new directory `name`: true when a whiteout was there, which
+// the directory then must keep up by being opaque. A directory stays in any
+// case; with `only_whiteout` so does everything else, for the caller to stumble
+// on.
 absl::StatusOr<bool> LayerWriter::Clear(const std::string& name,
                                         bool only_whiteout) {
   struct stat st;
@@ -174,25 +176,25 @@ absl::StatusOr<bool> LayerWriter::Clear(const std::string& name,
 absl::Status LayerWriter::Whiteout(const TarEntry& entry,
                                    absl::string_view marked) {
   if (entry.type != TarEntry::Type::kFile) {
-    return Bad(entry, "is a whiteout that is no file");
+    return BadEntry(entry, "is a whiteout that is no file");
   }
   if (absl::StrCat(kWhiteoutPrefix, marked) == kOpaqueName) {
     return MarkOpaque(parent_.get());
   }
   if (marked.empty() || marked == "." || marked == ".." ||
       absl::StartsWith(marked, kWhiteoutPrefix)) {
-    return Bad(entry, "is not a valid whiteout");
+    return BadEntry(entry, "is not a valid whiteout");
   }
   const std::string name(marked);
   struct stat st;
   if (fstatat(parent_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
     // This layer has its own: only what is below it goes.
     if (!S_ISDIR(st.st_mode)) return absl::OkStatus();
-    auto folder = base::OpenBeneath(parent_.get(), name, kFolderFlags);
-    if (!folder.ok()) {
-      return FileError(base::GetErrno(folder.status()), "open", name);
+    auto directory = base::OpenBeneath(parent_.get(), name, kDirectoryFlags);
+    if (!directory.ok()) {
+      return FileError(base::GetErrno(directory.status()), "open", name);
     }
-    return MarkOpaque(folder->get());
+    return MarkOpaque(directory->get());
   }
   if (errno != ENOENT) return FileError(errno, "look at", entry.path);
   RETURN_IF_ERROR(CountInode(0));
@@ -211,7 +213,7 @@ absl::Status LayerWriter::Place(const TarEntry& entry,
       entry_ = entry;
       return MakeFile(name);
     case TarEntry::Type::kDirectory:
-      return MakeFolder(entry, name);
+      return MakeDirectory(entry, name);
     case TarEntry::Type::kHardLink:
       return MakeHardLink(entry, name);
     case TarEntry::Type::kSymlink:
@@ -222,7 +224,7 @@ absl::Status LayerWriter::Place(const TarEntry& entry,
     case TarEntry::Type::kBlockDevice:
       return absl::OkStatus();  // left out: README
   }
-  return Bad(entry, "has an unknown type");
+  return BadEntry(entry, "has an unknown type");
 }
 
 absl::Status LayerWriter::MakeFile(const std::string& name) {
@@ -236,47 +238,47 @@ absl::Status LayerWriter::MakeFile(const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::Status LayerWriter::MakeFolder(const TarEntry& entry,
-                                     const std::string& name) {
+absl::Status LayerWriter::MakeDirectory(const TarEntry& entry,
+                                        const std::string& name) {
   ASSIGN_OR_RETURN(const bool whiteout, Clear(name, /*only_whiteout=*/false));
   if (mkdirat(parent_.get(), name.c_str(), 0700) == 0) {
     RETURN_IF_ERROR(CountInode(kBlock));
   } else if (errno != EEXIST) {
-    return FileError(errno, "make the folder", entry.path);
+    return FileError(errno, "make the directory", entry.path);
   }
-  auto folder = base::OpenBeneath(parent_.get(), name, kFolderFlags);
-  if (!folder.ok()) {
-    return FileError(base::GetErrno(folder.status()), "open", entry.path);
+  auto directory = base::OpenBeneath(parent_.get(), name, kDirectoryFlags);
+  if (!directory.ok()) {
+    return FileError(base::GetErrno(directory.status()), "open", entry.path);
   }
-  if (whiteout) RETURN_IF_ERROR(MarkOpaque(folder->get()));
-  return ApplyMetadata(folder->get(), entry);
+  if (whiteout) RETURN_IF_ERROR(MarkOpaque(directory->get()));
+  return ApplyMetadata(directory->get(), entry);
 }
 
 absl::Status LayerWriter::MakeHardLink(const TarEntry& entry,
                                        const std::string& name) {
   ASSIGN_OR_RETURN(std::vector<std::string> target, CleanPath(entry.link));
-  if (target.empty()) return Bad(entry, "is a hard link to the root");
+  if (target.empty()) return BadEntry(entry, "is a hard link to the root");
   const std::string target_name = std::move(target.back());
   target.pop_back();
-  RETURN_IF_ERROR(CheckFolders(target, entry));
-  const std::string folder_path =
+  RETURN_IF_ERROR(CheckDirectories(target, entry));
+  const std::string directory_path =
       target.empty() ? "." : absl::StrJoin(target, "/");
-  auto folder = base::OpenBeneath(root_, folder_path, kFolderFlags);
-  if (!folder.ok()) {
-    return FileError(base::GetErrno(folder.status()),
+  auto directory = base::OpenBeneath(root_, directory_path, kDirectoryFlags);
+  if (!directory.ok()) {
+    return FileError(base::GetErrno(directory.status()),
                      "open the target of the hard link", entry.path);
   }
   struct stat st;
-  if (fstatat(folder->get(), target_name.c_str(), &st, AT_SYMLINK_NOFOLLOW) !=
-      0) {
+  if (fstatat(directory->get(), target_name.c_str(), &st,
+              AT_SYMLINK_NOFOLLOW) != 0) {
     return FileError(errno, "find the target of the hard link", entry.path);
   }
   if (S_ISDIR(st.st_mode) || IsWhiteout(st)) {
-    return Bad(entry, "is a hard link to something that is no file");
+    return BadEntry(entry, "is a hard link to something that is no file");
   }
   RETURN_IF_ERROR(CountInode(0));
   RETURN_IF_ERROR(Remove(name));
-  if (linkat(folder->get(), target_name.c_str(), parent_.get(), name.c_str(),
+  if (linkat(directory->get(), target_name.c_str(), parent_.get(), name.c_str(),
              0) != 0) {
     return FileError(errno, "make the hard link", entry.path);
   }

@@ -13,24 +13,25 @@
 
 namespace warren::image {
 
-// Writes the members of a layer's tar into one folder, in overlayfs' format
-// (../README.md). Every path is walked by descriptor from that folder with
+// Writes the members of a layer's tar into one directory, in overlayfs' format
+// (../README.md). Every path is walked by descriptor from that directory with
 // openat2(2) that follows no symlink; what is in the way of a member is
-// removed, never followed; a member cannot replace a folder that has content.
+// removed, never followed; a member cannot replace a directory that has
+// content.
 //
 // Files belong to the ids and carry the modes and times of the archive;
-// making or removing something leaves the time of its folder as it was.
+// making or removing something leaves the time of its directory as it was.
 // kInvalidArgument: the archive breaks a rule. kResourceExhausted: a budget.
-// kInternal: the file system refused. After an error the folder is to be
+// kInternal: the file system refused. After an error the directory is to be
 // thrown away. Thread-compatible; the process' umask must be 0.
 class LayerWriter : public TarSink {
  public:
   struct Budget {
     uint64_t bytes = 0;   // of files as their readers see them
-    uint64_t inodes = 0;  // files and folders made, also unlisted parents
+    uint64_t inodes = 0;  // files and directories made, also unlisted parents
   };
 
-  // `root` is borrowed: an empty folder, open for reading.
+  // `root` is borrowed: an empty directory, open for reading.
   LayerWriter(int root, Budget budget) : root_(root), budget_(budget) {}
 
   // Before the first member: gives the root the mode, owner and time it has
@@ -42,11 +43,11 @@ class LayerWriter : public TarSink {
   absl::Status EndEntry() override;
 
   uint64_t inodes() const { return inodes_; }
-  // Of files and folders made, each rounded up to 4 KiB.
+  // Of files and directories made, each rounded up to 4 KiB.
   uint64_t disk_bytes() const { return disk_bytes_; }
 
  private:
-  // Where a member goes: a folder that stays open in parent_, and a name.
+  // Where a member goes: a directory that stays open in parent_, and a name.
   absl::Status OpenParent(const std::vector<std::string>& parts);
   absl::Status MakeParents(const std::vector<std::string>& parts);
   absl::StatusOr<base::UniqueFd> MakeParent(const std::string& name);
@@ -56,7 +57,7 @@ class LayerWriter : public TarSink {
   absl::Status Place(const TarEntry& entry, const std::string& name);
   absl::Status Whiteout(const TarEntry& entry, absl::string_view marked);
   absl::Status MakeFile(const std::string& name);
-  absl::Status MakeFolder(const TarEntry& entry, const std::string& name);
+  absl::Status MakeDirectory(const TarEntry& entry, const std::string& name);
   absl::Status MakeHardLink(const TarEntry& entry, const std::string& name);
   absl::Status MakeSymlink(const TarEntry& entry, const std::string& name);
   absl::Status MakeFifo(const TarEntry& entry, const std::string& name);

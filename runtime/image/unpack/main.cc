@@ -1,6 +1,6 @@
 // warren-unpack COMPRESSION MAX_BYTES MAX_ENTRIES
 //
-// Turns one layer blob into a folder, inside walls. Started by the agent
+// Turns one layer blob into a directory, inside walls. Started by the agent
 // only: unpack/protocol.h says what it talks, ../README.md what it may do.
 
 #include <unistd.h>
@@ -39,8 +39,8 @@ absl::StatusOr<UnpackedLayer> Run(int argc, char** argv) {
   // kept.
   Digest::Of("");
   RETURN_IF_ERROR(LimitResources());
-  ASSIGN_OR_RETURN_IN(const base::UniqueFd root, EnterFolder(kUnpackTargetFd),
-                      "confine");
+  ASSIGN_OR_RETURN_IN(const base::UniqueFd root,
+                      EnterDirectory(kUnpackTargetFd), "confine");
   RETURN_IF_ERROR_IN(LockDown(kUnpackResultFd), "confine");
   return UnpackLayer(kUnpackBlobFd, compression, root.get(), budget);
 }

@@ -11,7 +11,7 @@
 namespace warren::image {
 
 struct UnpackBudget {
-  // Of the tar, of the files in it, and of the folder made from it, each.
+  // Of the tar, of the files in it, and of the directory made from it, each.
   uint64_t bytes = 0;
   uint64_t entries = 0;
 };
@@ -24,7 +24,7 @@ struct UnpackedLayer {
 };
 
 // Reads a layer blob from `blob` to its end, decompresses it, hashes the tar
-// and writes what is in it below the empty folder `root`. Errors as by
+// and writes what is in it below the empty directory `root`. Errors as by
 // Decompressor, TarReader and LayerWriter. The work of warren-unpack, without
 // its walls: call it elsewhere only in tests.
 absl::StatusOr<UnpackedLayer> UnpackLayer(int blob, Compression compression,

@@ -16,15 +16,16 @@ namespace {
 
 constexpr char kCgroups[] = "/sys/fs/cgroup";
 
-// The weakest refusal of `name` in every hierarchy, and of the folder itself.
+// The weakest refusal of `name` in every hierarchy, and of the directory
+// itself.
 template <typename Try>
 int InEveryCgroup(const char* name, Try try_it) {
   char path[512];
   snprintf(path, sizeof(path), "%s/%s", kCgroups, name);
   int error = try_it(path);
-  DIR* folder = opendir(kCgroups);
-  if (folder == nullptr) return error;
-  while (const dirent* entry = readdir(folder)) {
+  DIR* directory = opendir(kCgroups);
+  if (directory == nullptr) return error;
+  while (const dirent* entry = readdir(directory)) {
     if (entry->d_name[0] == '.') continue;
     snprintf(path, sizeof(path), "%s/%s/%s", kCgroups, entry->d_name, name);
     const int other = try_it(path);
@@ -32,7 +33,7 @@ int InEveryCgroup(const char* name, Try try_it) {
     if (other == 0 || error == ENOENT) error = other;
     if (error == 0) break;
   }
-  closedir(folder);
+  closedir(directory);
   return error;
 }
 
@@ -52,7 +53,7 @@ int CgroupOfParent(const Target&) {
   return InEveryCgroup("../cgroup.procs",
                        [](const char* p) { return TryWrite(p, "0\n"); });
 }
-int CgroupFolder(const Target&) {
+int CgroupDirectory(const Target&) {
   return InEveryCgroup("made",
                        [](const char* p) { return Refusal(mkdir(p, 0755)); });
 }
@@ -91,13 +92,13 @@ int Kmem(const Target&) { return TryRead("/proc/kmem"); }
 int KernelKeys(const Target&) { return TryRead("/proc/keys"); }
 int TimerList(const Target&) { return TryRead("/proc/timer_list"); }
 int Firmware(const Target&) {
-  DIR* folder = opendir("/sys/firmware");
-  if (folder == nullptr) return errno;
+  DIR* directory = opendir("/sys/firmware");
+  if (directory == nullptr) return errno;
   int error = ENODATA;
-  while (const dirent* entry = readdir(folder)) {
+  while (const dirent* entry = readdir(directory)) {
     if (entry->d_name[0] != '.') error = 0;
   }
-  closedir(folder);
+  closedir(directory);
   return error;
 }
 
@@ -138,7 +139,7 @@ constexpr Attempt kAttempts[] = {
     {"cgroup-notify-on-release", NotifyOnRelease},
     {"cgroup-procs", CgroupProcs},
     {"cgroup-procs-of-parent", CgroupOfParent},
-    {"cgroup-mkdir", CgroupFolder},
+    {"cgroup-mkdir", CgroupDirectory},
     {"cgroup-devices-allow", DevicesAllow},
     {"core-pattern", CorePattern},
     {"modprobe", Modprobe},

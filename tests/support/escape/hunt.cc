@@ -96,19 +96,19 @@ void Trace(Bag* bag, pid_t pid) {
 void LookAtDescriptors(Bag* bag, pid_t pid) {
   char path[300];
   PathOf(pid, "fd", path);
-  DIR* folder = opendir(path);
-  if (folder == nullptr) return;
-  while (const dirent* entry = readdir(folder)) {
+  DIR* directory = opendir(path);
+  if (directory == nullptr) return;
+  while (const dirent* entry = readdir(directory)) {
     char link[300];
     const ssize_t n =
-        readlinkat(dirfd(folder), entry->d_name, link, sizeof(link) - 1);
+        readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1);
     if (n <= 0) continue;
     link[n] = 0;
     if (strncmp(link, "pipe:", 5) != 0 && strncmp(link, "/dev/", 5) != 0) {
       Hit(bag, pid, "descriptor", link);
     }
   }
-  closedir(folder);
+  closedir(directory);
 }
 
 void Look(Bag* bag, pid_t pid, bool trace) {

@@ -136,7 +136,7 @@ int ProcRootWalk(const Target& target) {
 }
 int PathOfNode(const Target& target) { return TryRead(target.secret); }
 
-// A folder held open from before a chroot leads back to the real root.
+// A directory held open from before a chroot leads back to the real root.
 int ChrootBreakout(const Target& target) {
   mkdir("/tmp/jail", 0755);
   const int out = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

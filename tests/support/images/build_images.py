@@ -45,9 +45,9 @@ def write(root, path, text):
 def modes_below(root):
     """Modes of everything but links, as the packages have them."""
     modes = {}
-    for folder, folders, files in os.walk(root):
-        for name in folders + files:
-            full = os.path.join(folder, name)
+    for directory, directories, files in os.walk(root):
+        for name in directories + files:
+            full = os.path.join(directory, name)
             mode = os.lstat(full).st_mode
             if not stat.S_ISLNK(mode):
                 modes[os.path.relpath(full, root)] = stat.S_IMODE(mode)
@@ -89,7 +89,7 @@ def image_layer(archive, image, packages, root, base_root):
         if not os.path.lexists(full):
             os.symlink(target, full)
     owners = {}
-    for path, (uid, gid, mode) in image.folders.items():
+    for path, (uid, gid, mode) in image.directories.items():
         full = os.path.join(root, path.replace("var/run/", "run/"))
         os.makedirs(full, exist_ok=True)
         os.chmod(full, mode)
@@ -131,13 +131,13 @@ def build(archive, output, names):
         return
     needed = {p.file: p for packages, _ in wanted.values() for p in packages}
     archive.fetch(base + list(needed.values()))
-    with tempfile.TemporaryDirectory(dir=output) as folder:
-        base_root = os.path.join(folder, "base")
+    with tempfile.TemporaryDirectory(dir=output) as directory:
+        base_root = os.path.join(directory, "base")
         os.mkdir(base_root, 0o755)
         base_tar = base_layer(archive, base, base_root)
         for name, (packages, mark) in wanted.items():
             image = image_list.IMAGES[name]
-            root = os.path.join(folder, name)
+            root = os.path.join(directory, name)
             os.mkdir(root, 0o755)
             tar = image_layer(archive, image, packages, root, base_root)
             target = os.path.join(output, name + ".tar")

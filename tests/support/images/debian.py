@@ -49,27 +49,27 @@ class Package:
 
 
 class Archive:
-    """apt with folders of its own below `folder`."""
+    """apt with directories of its own below `directory`."""
 
-    def __init__(self, folder):
-        self.folder = os.path.abspath(folder)
-        self.debs = os.path.join(self.folder, "debs")
+    def __init__(self, directory):
+        self.directory = os.path.abspath(directory)
+        self.debs = os.path.join(self.directory, "debs")
         self.lists = []  # options: the machine's own
         self.complaint = ""  # of an update that did not get everything
         for part in ("debs", "cache/archives/partial", "lists/partial"):
-            os.makedirs(os.path.join(self.folder, part), exist_ok=True)
+            os.makedirs(os.path.join(self.directory, part), exist_ok=True)
         self._write("status", "")
         self._write("preferences", PREFERENCES)
 
     def _write(self, name, text):
-        with open(os.path.join(self.folder, name), "w",
+        with open(os.path.join(self.directory, name), "w",
                   encoding="utf-8") as file:
             file.write(text)
 
     def _apt(self, *args, cwd=None):
-        options = [f"Dir::State::status={self.folder}/status",
-                   f"Dir::Cache={self.folder}/cache",
-                   f"Dir::Etc::preferences={self.folder}/preferences",
+        options = [f"Dir::State::status={self.directory}/status",
+                   f"Dir::Cache={self.directory}/cache",
+                   f"Dir::Etc::preferences={self.directory}/preferences",
                    "Dir::Etc::preferencesparts=/dev/null",
                    "APT::Sandbox::User=", "APT::Install-Recommends=false",
                    "Acquire::Retries=2", "Acquire::http::Timeout=20"]
@@ -89,7 +89,7 @@ class Archive:
                               self.complaint) from error
 
     def use_own_lists(self):
-        self.lists = [f"Dir::State::lists={self.folder}/lists"]
+        self.lists = [f"Dir::State::lists={self.directory}/lists"]
         try:
             self._apt("update", "--error-on=any")
         except Unreachable as error:

@@ -14,14 +14,14 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Image:
     """packages; the "config" object of the image; users as passwd lines and
     groups as group lines; files by path (text; mode 0755 when it begins with
-    #!); folders by path, as (uid, gid, mode); links by path."""
+    #!); directories by path, as (uid, gid, mode); links by path."""
 
     def __init__(self, packages, config, users=(), groups=(), files=None,
-                 folders=None, links=None):
+                 directories=None, links=None):
         self.packages = packages
         self.config = {"Env": [PATH], **config}
         self.users, self.groups = users, groups
-        self.files, self.folders = files or {}, folders or {}
+        self.files, self.directories = files or {}, directories or {}
         self.links = links or {}
 
 
@@ -36,12 +36,12 @@ IMAGES = {
         "ExposedPorts": {"3000/tcp": {}}},
         users=["node:x:1000:1000::/home/node:/bin/bash"],
         groups=["node:x:1000:"],
-        folders={"home/node": (1000, 1000, 0o755)}),
+        directories={"home/node": (1000, 1000, 0o755)}),
     "nginx": Image(["nginx-light"], {
         "Entrypoint": ["nginx"], "Cmd": ["-g", "daemon off;"],
         "StopSignal": "SIGQUIT", "ExposedPorts": {"80/tcp": {}}},
         files={"var/www/html/index.html": "the page of the image\n"},
-        folders={"var/log/nginx": (33, 4, 0o755),
+        directories={"var/log/nginx": (33, 4, 0o755),
                  "var/lib/nginx": (33, 33, 0o755)},
         links={"var/log/nginx/access.log": "/dev/null",
                "etc/nginx/sites-enabled/default":
@@ -53,7 +53,7 @@ IMAGES = {
         "ExposedPorts": {"6379/tcp": {}}},
         users=["redis:x:101:101::/var/lib/redis:/usr/sbin/nologin"],
         groups=["redis:x:101:"],
-        folders={"data": (101, 101, 0o755)}),
+        directories={"data": (101, 101, 0o755)}),
     # SIGINT is postgres' "fast" shutdown: it does not wait for its clients.
     "postgres": Image(["postgresql-15"], {
         "User": "postgres", "StopSignal": "SIGINT",
@@ -69,7 +69,7 @@ IMAGES = {
                "[[ -s $PGDATA/PG_VERSION ]] ||\n"
                "  initdb --auth=trust --no-sync >/dev/null\n"
                "exec postgres -c listen_addresses='*'\n"},
-        folders={"var/lib/postgresql": (102, 102, 0o755),
+        directories={"var/lib/postgresql": (102, 102, 0o755),
                  "var/run/postgresql": (102, 102, 0o2775)}),
     "ssh": Image(["openssh-server", "openssh-client"], {
         "Cmd": ["/usr/sbin/sshd", "-D", "-e"],
@@ -89,6 +89,6 @@ IMAGES = {
                    "  AuthorizedKeysFile /etc/ssh/bob_keys\n"
                    "  ChrootDirectory /jail\n"
                    "  ForceCommand internal-sftp\n"},
-        folders={"run/sshd": (0, 0, 0o755),
+        directories={"run/sshd": (0, 0, 0o755),
                  "home/alice": (1000, 1000, 0o700)}),
 }

@@ -11,7 +11,7 @@ namespace warren::test {
 namespace {
 
 constexpr char kImage[] = "example.test/adopted:1";
-constexpr uint32_t kStart = 8 * 65536;
+constexpr uint32_t kRestartIds = 8 * 65536;
 
 // All that a session can tell of itself and of the first process.
 constexpr char kPortrait[] =
@@ -54,7 +54,7 @@ class ProcessRestartTest : public CriTest {
     security->add_masked_paths("/proc/version");
     security->add_readonly_paths("/proc/sys");
     config.mutable_linux()->mutable_resources()->set_oom_score_adj(432);
-    if (mapped) UseUserNamespace(NamespaceOptions(&config), kStart);
+    if (mapped) UseUserNamespace(NamespaceOptions(&config), kRestartIds);
     return config;
   }
   void RemoveImage() {
@@ -67,7 +67,7 @@ class ProcessRestartTest : public CriTest {
 TEST_F(ProcessRestartTest, REL_1_WhoItIsAndWhatItSeesOutlivesTheAgent) {
   for (const bool mapped : {false, true}) {
     cri::PodSandboxConfig pod = Pod(mapped ? "mapped" : "plain");
-    if (mapped) UseUserNamespace(NamespaceOptions(&pod), kStart);
+    if (mapped) UseUserNamespace(NamespaceOptions(&pod), kRestartIds);
     const std::string pod_id = RunPod(pod);
     const std::string running = Run(pod_id, pod, Config("running", mapped));
     const auto created =

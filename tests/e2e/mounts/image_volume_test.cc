@@ -286,7 +286,8 @@ TEST_F(DeclaredVolumeTest, ItIsThereAfterARestart) {
 
 TEST_F(DeclaredVolumeTest, FS_8_LinksOfTheImageLeadNowhere) {
   const std::string canary = daemon().directory() + "/canary";
-  ASSERT_EQ(RunCommand({"mkdir", "-p", canary}).exit_code, 0);
+  const std::string empty = daemon().directory() + "/empty";
+  ASSERT_EQ(RunCommand({"mkdir", "-p", canary, empty}).exit_code, 0);
   ASSERT_TRUE(WriteHostFile(canary + "/secret", "secret"));
   const std::string climb = "../../../../../../../..";
   cri::ContainerConfig config =
@@ -294,13 +295,13 @@ TEST_F(DeclaredVolumeTest, FS_8_LinksOfTheImageLeadNowhere) {
           {{.name = "up", .type = '2', .link = climb + canary},
            {.name = "abs", .type = '2', .link = canary},
            {.name = "in", .type = '2', .link = "/data/sub"},
-           {.name = "parent", .type = '2', .link = climb + "/tmp"}});
+           {.name = "parent", .type = '2', .link = climb + empty}});
   const std::string id = RunAlone(config);
   EXPECT_EQ(ShellOutput(id,
                         "ls /up/ /abs/ /parent/below; cat /in/in; "
                         "touch /up/x /abs/x /parent/below/x /in/x"),
             "/abs/:\n\n/parent/below:\n\n/up/:\nin");
-  EXPECT_FALSE(HostFileExists("/tmp/below"));
+  EXPECT_FALSE(HostFileExists(empty + "/below"));
   EXPECT_EQ(RunCommand({"ls", canary}).out, "secret\n");
   EXPECT_EQ(ReadHostFile(canary + "/secret"), "secret");
 }

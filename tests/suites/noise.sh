@@ -66,7 +66,7 @@ processes() {
 leave_netns_root() {
   mountpoint -q "$NETNS_ROOT" || return 0
   [[ -z $(ls -A "$NETNS_ROOT") ]] || return 0
-  umount "$NETNS_ROOT" && rmdir "$NETNS_ROOT"
+  umount -n "$NETNS_ROOT" && rmdir "$NETNS_ROOT"
 }
 
 network() {
@@ -118,7 +118,7 @@ cgroups() {
 remove_cgroup() {
   local tries
   for ((tries = 0; tries < 1000; ++tries)); do
-    rmdir "$1" 2>/dev/null && return
+    rmdir "$1" 2>/dev/null && return 0
     sleep 0.01
   done
   return 1

@@ -10,7 +10,7 @@
 namespace warren::test {
 namespace {
 
-constexpr char kImage[] = "example.test/adopted:1";
+constexpr char kRestartImage[] = "example.test/adopted:1";
 constexpr uint32_t kRestartIds = 8 * 65536;
 
 // All that a session can tell of itself and of the first process.
@@ -36,12 +36,12 @@ class ProcessRestartTest : public CriTest {
         {{.name = "etc", .type = '5'},
          {.name = "etc/passwd", .content = "app:x:1000:1001::/home/app:/\n"},
          {.name = "etc/group", .content = "audio:x:29:app\n"}})};
-    ASSERT_TRUE(client().ImportImage(kImage, OciArchive(image)).ok());
+    ASSERT_TRUE(client().ImportImage(kRestartImage, OciArchive(image)).ok());
   }
   static cri::ContainerConfig Config(const std::string& name, bool mapped) {
     cri::ContainerConfig config =
         ShellConfig(name, "trap 'exit 42' USR1; while :; do sleep 0.05; done");
-    config.mutable_image()->set_image(kImage);
+    config.mutable_image()->set_image(kRestartImage);
     auto* env = config.add_envs();
     env->set_key("OF_REQUEST");
     env->set_value("2");
@@ -59,7 +59,7 @@ class ProcessRestartTest : public CriTest {
   }
   void RemoveImage() {
     cri::RemoveImageRequest request;
-    request.mutable_image()->set_image(kImage);
+    request.mutable_image()->set_image(kRestartImage);
     EXPECT_TRUE(client().Call<cri::RemoveImageResponse>(request).ok());
   }
 };

@@ -16,7 +16,7 @@
 namespace warren::test {
 namespace {
 
-constexpr char kImage[] = "example.test/users:1";
+constexpr char kIdentityImage[] = "example.test/users:1";
 constexpr char kPasswd[] =
     "root:x:0:0:root:/root:/bin/sh\n"
     "www:x:33:34:www-data:/var/www:/bin/false\n"
@@ -42,12 +42,12 @@ class IdentityTest : public CriTest {
     pod_ = Pod("pod");
     pod_id_ = RunPod(pod_);
   }
-  // Busybox with these files and this USER, imported as kImage.
+  // Busybox with these files and this USER, imported as kIdentityImage.
   bool Import(const std::string& user, const std::vector<TarMember>& files) {
     OciImage image;
     image.config_json = absl::StrCat("{\"User\":\"", user, "\"}");
     image.layers = {BusyboxLayer({"sh", "sleep", "grep", "id", "tr"}, files)};
-    return client().ImportImage(kImage, OciArchive(image)).ok();
+    return client().ImportImage(kIdentityImage, OciArchive(image)).ok();
   }
   static std::vector<TarMember> Files(const std::string& passwd,
                                       const std::string& group) {
@@ -57,7 +57,7 @@ class IdentityTest : public CriTest {
   }
   static cri::ContainerConfig OfImage(const std::string& name) {
     cri::ContainerConfig config = ContainerConfig(name, {"sleep", "1000"});
-    config.mutable_image()->set_image(kImage);
+    config.mutable_image()->set_image(kIdentityImage);
     return config;
   }
   static cri::LinuxContainerSecurityContext* Security(

@@ -38,8 +38,7 @@ namespace health = ::grpc::health::v1;
 using base::UniqueFd;
 
 constexpr uid_t kNobody = 65534;
-// For what happens soon, on whatever machine.
-constexpr absl::Duration kLong = absl::Seconds(60);
+constexpr absl::Duration kLong = absl::Seconds(60);  // on any machine
 
 // HTTP/2 connection preface and an empty SETTINGS frame (RFC 9113).
 constexpr char kPreface[] =
@@ -240,8 +239,7 @@ TEST_F(ServerTest, API_4_ServerSurvivesEmfile) {
       return !one.valid() || ClosedWithin(one.get(), absl::Milliseconds(1));
     });
   };
-  const absl::Time end = absl::Now() + kLong;
-  while (closed() <= 300 && absl::Now() < end) continue;
+  for (int look = 0; look < 1000 && closed() <= 300; ++look) continue;
   EXPECT_GT(closed(), 300);
   flood.clear();
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Call().ok());
@@ -309,8 +307,6 @@ TEST_F(ServerTest, REL_27_DrainCancelsWhatDoesNotEnd) {
 }
 
 TEST_F(ServerTest, REL_27_IdleClientsDoNotDelayTheDrain) {
-  // A drain that waits for the idle client takes a second, always; one that
-  // does not takes that long on a busy machine only.
   absl::Duration quickest = absl::InfiniteDuration();
   for (int i = 0; i < 20 && quickest > absl::Milliseconds(900); ++i) {
     ASSERT_EQ(Start(8), "ready");
@@ -321,7 +317,7 @@ TEST_F(ServerTest, REL_27_IdleClientsDoNotDelayTheDrain) {
     EXPECT_EQ(Stop(), 0);
     quickest = std::min(quickest, absl::Now() - start);
   }
-  EXPECT_LT(quickest, absl::Milliseconds(900));
+  EXPECT_LT(quickest, absl::Milliseconds(900)) << "always a second";
 }
 
 TEST_F(ServerTest, HealthCheckAndWatch) {

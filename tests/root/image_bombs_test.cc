@@ -14,12 +14,12 @@ using testing::Member;
 using testing::PaxRecord;
 using testing::TarBuilder;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
+constexpr auto kBad = absl::StatusCode::kInvalidArgument;
+constexpr auto kTooMuch = absl::StatusCode::kResourceExhausted;
 
 class ImageBombs : public HostileLayerTest {};
 
-Member Named(const std::string& name) {
+Member Plain(const std::string& name) {
   Member member;
   member.name = name;
   return member;
@@ -32,7 +32,7 @@ TEST_F(ImageBombs, IMG_3_Bombs) {
   for (int i = 0; i < 20; ++i) {
     std::string path = absl::StrCat("r", i);
     for (int d = 0; d < 150; ++d) path += "/d";
-    directories.GnuLong('L', path + "/f").Add(Named("x"));
+    directories.GnuLong('L', path + "/f").Add(Plain("x"));
   }
   TarBuilder repeats;
   for (int i = 0; i < 2500; ++i) repeats.File("same");
@@ -41,15 +41,15 @@ TEST_F(ImageBombs, IMG_3_Bombs) {
     global.PaxHeader('g', PaxRecord("comment", "x"));
   }
   const std::vector<Hostile> corpus = {
-      {"too many files", many.Build(), kExhausted},
-      {"too many unlisted directories", directories.Build(), kExhausted},
-      {"one file many times", repeats.Build(), kExhausted},
-      {"headers without end", global.Build(), kExhausted},
+      {"too many files", many.Build(), kTooMuch},
+      {"too many unlisted directories", directories.Build(), kTooMuch},
+      {"one file many times", repeats.Build(), kTooMuch},
+      {"headers without end", global.Build(), kTooMuch},
       {"file over the budget",
        TarBuilder().File("zeros", std::string(65 << 20, '\0')).Build(),
-       kExhausted},
+       kTooMuch},
       {"ratio", TarBuilder().File("zeros", std::string(40 << 20, '\0')).Build(),
-       kExhausted},
+       kTooMuch},
   };
   // gzip cannot exceed 1032:1 and stays just below at this size.
   ExpectRefused({corpus.begin(), corpus.end() - 1}, Compression::kGzip);
@@ -72,7 +72,7 @@ TEST_F(ImageBombs, IMG_3_ZstdWindow) {
       (*files)[testing::BlobPath(blob)] = blob;
     };
     const auto image = Import(source);
-    EXPECT_EQ(image.status().code(), kExhausted)
+    EXPECT_EQ(image.status().code(), kTooMuch)
         << window_log << " " << image.status();
     EXPECT_EQ(Ledger(), before);
   }
@@ -100,7 +100,7 @@ TEST_F(ImageBombs, IMG_4_CompressedStreamsThatLie) {
         (*files)[testing::BlobPath(blob)] = blob;
       };
       const auto image = Import(source);
-      EXPECT_EQ(image.status().code(), kInvalid)
+      EXPECT_EQ(image.status().code(), kBad)
           << blob.size() << " " << image.status();
       EXPECT_EQ(Ledger(), before);
     }
@@ -113,7 +113,7 @@ TEST_F(ImageBombs, IMG_3_ArchiveOverTheLimit) {
   const auto before = Ledger();
   const auto image =
       Import(SmallImage(std::string(8192, 'x'), Compression::kNone));
-  EXPECT_EQ(image.status().code(), kExhausted) << image.status();
+  EXPECT_EQ(image.status().code(), kTooMuch) << image.status();
   EXPECT_EQ(Ledger(), before);
 }
 

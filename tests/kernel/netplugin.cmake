@@ -1,6 +1,6 @@
 # netplugin against the real kernel, in network namespaces of its own.
 set(here ${CMAKE_CURRENT_LIST_DIR})
-add_library(netplugin_node STATIC ${here}/netplugin_node.cc
+add_library(netplugin_node STATIC EXCLUDE_FROM_ALL ${here}/netplugin_node.cc
   ${here}/netplugin_traffic.cc)
 target_link_libraries(netplugin_node PUBLIC netplugin_bridge warren_build
   GTest::gtest)
@@ -10,3 +10,5 @@ foreach(test netplugin_kernel_test netplugin_lifecycle_kernel_test
   warren_test(NAME ${test} LABEL kernel LIBS netplugin_node
     SOURCES ${here}/${test}.cc)
 endforeach()
+set_tests_properties(netplugin_lifecycle_kernel_test PROPERTIES
+  LABELS "kernel;threads")

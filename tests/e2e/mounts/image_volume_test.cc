@@ -19,7 +19,7 @@ using testing::StartsWith;
 
 constexpr char kModel[] = "example.test/model:1";
 constexpr char kApp[] = "example.test/app:1";
-constexpr uint32_t kStart = 7 * 65536;
+constexpr uint32_t kVolumeStart = 7 * 65536;
 
 class ImageVolumeTest : public CriTest {
  protected:
@@ -136,15 +136,15 @@ TEST_F(ImageVolumeTest, FS_1_SubPathsStayInTheImage) {
 TEST_F(ImageVolumeTest, ItBelongsToThePodsUsers) {
   ImportModel();
   cri::PodSandboxConfig pod = Pod("pod");
-  UseUserNamespace(NamespaceOptions(&pod), kStart);
+  UseUserNamespace(NamespaceOptions(&pod), kVolumeStart);
   const std::string pod_id = RunPod(pod);
   cri::ContainerConfig config = IdleConfig("main");
-  UseUserNamespace(NamespaceOptions(&config), kStart);
+  UseUserNamespace(NamespaceOptions(&config), kVolumeStart);
   AddImage(&config, kModel, "/plain");
   cri::Mount* mapped = AddImage(&config, kModel, "/mapped", "data");
   for (cri::IDMapping* m :
        {mapped->add_uidmappings(), mapped->add_gidmappings()}) {
-    m->set_host_id(kStart);
+    m->set_host_id(kVolumeStart);
     m->set_length(65536);
   }
   const std::string id = Run(pod_id, pod, config);
@@ -257,8 +257,8 @@ TEST_F(DeclaredVolumeTest, AMountTakesItsPlace) {
 TEST_F(DeclaredVolumeTest, ItBelongsToThePodsUsers) {
   cri::ContainerConfig config = App(R"("/data":{},"/empty":{})");
   cri::PodSandboxConfig pod = Pod("pod");
-  UseUserNamespace(NamespaceOptions(&pod), kStart);
-  UseUserNamespace(NamespaceOptions(&config), kStart);
+  UseUserNamespace(NamespaceOptions(&pod), kVolumeStart);
+  UseUserNamespace(NamespaceOptions(&config), kVolumeStart);
   const std::string id = Run(RunPod(pod), pod, config);
   EXPECT_EQ(ShellOutput(id,
                         "stat -c %u:%g /data /data/file /empty; "

@@ -18,15 +18,15 @@ namespace warren::test {
 namespace {
 
 constexpr uint32_t kRange = 65536;
-constexpr uint32_t kStart = 64 * kRange;
+constexpr uint32_t kPoolStart = 64 * kRange;
 
 class GrantedIdsTest : public CriTest {
  protected:
   void SetUp() override {
     CriTest::SetUp();
     if (HasFatalFailure()) return;
-    Configure(absl::StrCat("userns = \"auto\"\nuserns_pool = \"", kStart, ":",
-                           3 * kRange, "\"\n"),
+    Configure(absl::StrCat("userns = \"auto\"\nuserns_pool = \"", kPoolStart,
+                           ":", 3 * kRange, "\"\n"),
               "[security]\nambient_capabilities = true\n");
   }
   void TearDown() override {
@@ -70,8 +70,8 @@ TEST_F(GrantedIdsTest, PodsThatAskForNothingAreEachOnTheirOwn) {
     pods.push_back(RunPair(Pod(name), IdleConfig("main")));
     const auto& [pod, id] = pods.back();
     const uint32_t root = RootOf(pod, id);
-    EXPECT_GE(root, kStart);
-    EXPECT_LT(root, kStart + 3 * kRange);
+    EXPECT_GE(root, kPoolStart);
+    EXPECT_LT(root, kPoolStart + 3 * kRange);
     EXPECT_TRUE(roots.insert(root).second);
     EXPECT_EQ(ShellOutput(id,
                           "id -u; stat -c %u /bin /etc/hosts /dev/shm; "
@@ -125,11 +125,11 @@ TEST_F(GrantedIdsTest, WhoCannotUseOneStaysInTheNodes) {
 
 TEST_F(GrantedIdsTest, RangesOfAKubeletAreLeftAloneAndIdsSurviveARestart) {
   cri::PodSandboxConfig chosen = Pod("chosen");
-  UseUserNamespace(NamespaceOptions(&chosen), kStart + kRange);
+  UseUserNamespace(NamespaceOptions(&chosen), kPoolStart + kRange);
   RunPod(chosen);
   const Pair a = RunPair(Pod("a"), IdleConfig("main"));
   const uint32_t root = RootOf(a.pod, a.container);
-  EXPECT_NE(root, kStart + kRange);
+  EXPECT_NE(root, kPoolStart + kRange);
   cri::PodSandboxConfig taken = Pod("taken");
   UseUserNamespace(NamespaceOptions(&taken), root);
   EXPECT_CODE(client().RunPodSandbox(taken).status(), kFailedPrecondition);
@@ -143,7 +143,7 @@ TEST_F(GrantedIdsTest, RangesOfAKubeletAreLeftAloneAndIdsSurviveARestart) {
   EXPECT_EQ(RootOf(a.pod, Run(a.pod, a_config, IdleConfig("later"))), root);
   const Pair b = RunPair(Pod("b"), IdleConfig("main"));
   EXPECT_NE(RootOf(b.pod, b.container), root);
-  EXPECT_NE(RootOf(b.pod, b.container), kStart + kRange);
+  EXPECT_NE(RootOf(b.pod, b.container), kPoolStart + kRange);
   EXPECT_CODE(client().RunPodSandbox(Pod("c")).status(), kResourceExhausted);
 }
 
@@ -262,7 +262,7 @@ TEST_F(GrantedVolumesTest, WhatCannotBeMappedStaysAsItIsUnlessAskedFor) {
   AddMount(&asked, host_ + "/fs", "/data", true);
   for (cri::IDMapping* m : {asked.mutable_mounts(0)->add_uidmappings(),
                             asked.mutable_mounts(0)->add_gidmappings()}) {
-    m->set_host_id(kStart);
+    m->set_host_id(kPoolStart);
     m->set_length(kRange);
   }
   const auto refused = client().CreateContainer(pod_id, asked, pod).status();

@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+"""Files that the texts name exist.
+
+In every *.md file:
+  - a word in backticks that looks like a path of this tree; a name alone, such
+    as `calls.py`, may also be that of a file further down;
+  - each word in backticks of the first column of a table whose heading is
+    "file", "files", "header", "script", "directory" or "room": there the
+    endings .h and .cc may be left out;
+  - the target of a link.
+A path is looked for beside the text and then in each directory above it, so
+that `netlink.h`, `netlink/netlink.h` and `netplugin/netlink/netlink.h` are all
+good in netplugin/netlink/README.md. `{a,b}` means either, `*` any characters.
+Blocks of code are pictures and not looked at. tests/SECURITY.md names tests,
+which security.py looks for.
+"""
+import fnmatch
+import posixpath
+import re
+
+import tree
+
+TABLES = ("file", "files", "header", "headers", "script", "directory", "room")
+# No file of this tree: made by a build, read on a node, or part of a package;
+# and what CRI calls a profile.
+ELSEWHERE = re.compile(r"^(build|bin|libexec|share|grpc/health|\.\./shared)/|"
+                       r"\.pb\.(h|cc)$|^runtime/default$")
+SKIPPED = ("tests/SECURITY.md",)
+ENDINGS = (".h", ".cc", ".py", ".sh", ".md", ".cmake", ".proto", ".textproto",
+           ".supp")
+STEMS = ("", ".h", ".cc", ".py", ".sh", ".textproto", "_test.cc")
+
+_FENCE = re.compile(r"^```.*?^```", re.M | re.S)
+_WORD = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+
+def without_code(text):
+    """The text with the lines of code blocks blanked: four spaces after an
+    empty line, or between ```."""
+    text = _FENCE.sub(lambda m: "\n" * m.group().count("\n"), text)
+    lines, code, before = [], False, ""
+    for line in text.split("\n"):
+        code = line.startswith("    ") and (code or not before.strip())
+        lines.append("" if code else line)
+        before = line
+    return "\n".join(lines)
+
+
+def expand(word):
+    """`target.{h,cc}` as two words."""
+    match = _BRACES.search(word)
+    if not match:
+        return [word]
+    return [one for part in match.group(1).split(",") for one in
+            expand(word[:match.start()] + part.strip() + word[match.end():])]
+
+
+class Tree:
+    """Files and directories, looked up the way a reader would."""
+
+    def __init__(self, files):
+        self.paths = set(files)
+        for path in files:
+            while path:
+                path = posixpath.dirname(path)
+                self.paths.add(path)
+        self.top = {path.split("/")[0] for path in files if "/" in path}
+
+    def has(self, directory, word, endings=("",)):
+        word = word.rstrip("/")
+        if "/" not in word and endings == ("",) and fnmatch.filter(
+                self.paths, posixpath.join(directory, "*/" + word)):
+            return True
+        while True:
+            path = posixpath.normpath(posixpath.join(directory, word))
+            for ending in endings:
+                if "*" in path:
+                    if fnmatch.filter(self.paths, path + ending):
+                        return True
+                elif path + ending in self.paths:
+                    return True
+            if not directory:
+                return False
+            directory = posixpath.dirname(directory)
+
+    def is_path(self, word):
+        """Whether a word claims to be a file or directory of this tree."""
+        if not re.fullmatch(r"[\w.{},*/-]+", word) or word.startswith("/") or \
+                ELSEWHERE.search(word):
+            return False
+        first = word.split("/")[0]
+        if "/" in word:
+            return first in self.top or first in (".", "..") or \
+                word.endswith(ENDINGS)
+        return word.endswith(ENDINGS) and not word.startswith(".") and \
+            "*" not in word
+
+
+def check_file(path, text, where):
+    directory = posixpath.dirname(path)
+    findings = []
+
+    def want(number, word, endings=("",)):
+        for one in expand(word):
+            if not ELSEWHERE.search(one) and not where.has(directory, one, endings):
+                findings.append(tree.Finding(path, number,
+                                             f"there is no {one}"))
+    table = False  # inside one whose first column names files
+    for number, line in enumerate(without_code(text).split("\n"), 1):
+        for target in _LINK.findall(line):
+            target = target.split("#")[0]
+            if target and "://" not in target and posixpath.normpath(
+                    posixpath.join(directory, target)) not in where.paths:
+                findings.append(tree.Finding(path, number,
+                                             f"the link {target} is broken"))
+        cells = line.split("|") if line.startswith("|") else []
+        if not cells:
+            table = False
+        elif cells[1].strip() in TABLES:
+            table = True
+        first = cells[1] if table else ""
+        for word in _WORD.findall(first):
+            want(number, word, STEMS)
+        for word in _WORD.findall(line[len(first):]):
+            if where.is_path(word):
+                # Programs go by the names of their sources.
+                want(number, word, ("", ".cc") if "/" in word else ("",))
+    return findings
+
+
+def check(files, read):
+    where = Tree(files)
+    return [finding for path in files
+            if path.endswith(".md") and path not in SKIPPED
+            for finding in check_file(path, read(path), where)]
+
+
+if __name__ == "__main__":
+    tree.main("docs", check)

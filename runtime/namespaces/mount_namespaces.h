@@ -19,7 +19,7 @@
 
 // The agent's two private mount namespaces. They keep the host's mount table
 // small: a container's mount namespace is a copy of another one, and pays for
-// every mount in it (design.md, 5).
+// every mount in it.
 //
 //   template   tmpfs /            a fresh procfs and sysfs, fully visible:
 //   without

@@ -11,7 +11,11 @@ In every *.md file:
 A path is looked for beside the text and then in each directory above it, so
 that `netlink.h`, `netlink/netlink.h` and `netplugin/netlink/netlink.h` are all
 good in netplugin/netlink/README.md. `{a,b}` means either, `*` any characters.
-Blocks of code are pictures and not looked at. tests/SECURITY.md names tests,
+Blocks of code are pictures and not looked at.
+
+In comments of C++ and of *.proto: a name that ends in .h, .cc, .proto or .md is
+the end of the path of a file of this tree, or a header of the system.
+tests/SECURITY.md names tests,
 which security.py looks for.
 """
 import fnmatch
@@ -22,14 +26,18 @@ import tree
 
 TABLES = ("file", "files", "header", "headers", "script", "directory", "room")
 # No file of this tree: made by a build, read on a node, or part of a package;
-# and what CRI calls a profile.
+# what CRI calls a profile; the specification of CDI.
 ELSEWHERE = re.compile(r"^(build|bin|libexec|share|grpc/health|\.\./shared)/|"
-                       r"\.pb\.(h|cc)$|^runtime/default$")
+                       r"\.pb\.(h|cc)$|^runtime/default$|^SPEC.md$")
 SKIPPED = ("tests/SECURITY.md",)
 ENDINGS = (".h", ".cc", ".py", ".sh", ".md", ".cmake", ".proto", ".textproto",
            ".supp")
 STEMS = ("", ".h", ".cc", ".py", ".sh", ".textproto", "_test.cc")
 
+SYSTEM = re.compile(r"^(linux|sys|asm|net|netinet|sanitizer)/")
+
+_COMMENT = re.compile(r"//(.*)")
+_SOURCE = re.compile(r"(?<![\w./<-])((?:\.\./)*[\w/]+\.(?:h|cc|proto|md))\b")
 _FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 _WORD = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -66,6 +74,8 @@ class Tree:
             while path:
                 path = posixpath.dirname(path)
                 self.paths.add(path)
+        self.ends = {path[at:] for path in files for at in
+                     [0] + [m.end() for m in re.finditer("/", path)]}
         self.top = {path.split("/")[0] for path in files if "/" in path}
 
     def has(self, directory, word, endings=("",)):
@@ -130,11 +140,24 @@ def check_file(path, text, where):
     return findings
 
 
+def check_comments(path, text, where):
+    return [tree.Finding(path, number, f"there is no {name}")
+            for number, line in enumerate(text.split("\n"), 1)
+            for comment in _COMMENT.findall(line)
+            for name in _SOURCE.findall(comment)
+            if not SYSTEM.search(name) and not ELSEWHERE.search(name)
+            and re.sub(r"^(\.\./)+", "", name) not in where.ends]
+
+
 def check(files, read):
     where = Tree(files)
-    return [finding for path in files
-            if path.endswith(".md") and path not in SKIPPED
-            for finding in check_file(path, read(path), where)]
+    findings = []
+    for path in files:
+        if path.endswith(".md") and path not in SKIPPED:
+            findings += check_file(path, read(path), where)
+        elif path.endswith(tree.CPP + (".proto",)):
+            findings += check_comments(path, read(path), where)
+    return findings
 
 
 if __name__ == "__main__":

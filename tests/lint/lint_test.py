@@ -208,6 +208,15 @@ class Docs(unittest.TestCase):
                      "`build/release/x_test.cc`", "`runtime/v1/api.pb.h`"):
             self.good("README.md", text)
 
+    def test_comments(self):
+        where = docs.Tree(self.FILES)
+        for text in ("int x;  // see one.h", "// b/two.cc, ../one.h",
+                     "// linux/bpf.h has it", 'Open("four.h");',
+                     "// <elf.h> has it"):
+            self.assertFalse(docs.check_comments("a/x.h", text, where), text)
+        for text in ("// see three.h", "// a/two.cc", "f();  // b/README.h"):
+            self.assertTrue(docs.check_comments("a/x.h", text, where), text)
+
     def test_tables_of_files(self):
         head = "| files | what |\n|---|---|\n"
         self.good("a/README.md", head + "| `one` `b` | `x` |")

@@ -236,8 +236,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text,
 
 absl::StatusOr<ConfigDocument> ParseConfig(absl::string_view text) {
   ASSIGN_OR_RETURN(const Json document, ParseJsonObject(text));
-  // Keys of a manifest or an index mean that somebody hopes for a reader who
-  // takes one for the other. ("config" and "history" belong here.)
+  // A configuration with keys of a manifest or an index is refused: another
+  // reader could take it for one. ("config" and "history" belong here.)
   for (const char* key : {"manifests", "layers", "fsLayers"}) {
     if (document.contains(key)) {
       return BadManifest(absl::StrCat("configuration has \"", key, "\""));

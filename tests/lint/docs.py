@@ -13,6 +13,9 @@ that `netlink.h`, `netlink/netlink.h` and `netplugin/netlink/netlink.h` are all
 good in netplugin/netlink/README.md. `{a,b}` means either, `*` any characters.
 Blocks of code are pictures and not looked at.
 
+In the README of a room of agent/, runtime/ or netplugin/ the sentence "May be
+used by: ..." names all the rooms that includes.py lets include it.
+
 In comments of C++ and of *.proto: a name that ends in .h, .cc, .proto or .md is
 the end of the path of a file of this tree, or a header of the system.
 tests/SECURITY.md names tests,
@@ -22,6 +25,7 @@ import fnmatch
 import posixpath
 import re
 
+import includes
 import tree
 
 TABLES = ("file", "files", "header", "headers", "script", "directory", "room")
@@ -29,6 +33,7 @@ TABLES = ("file", "files", "header", "headers", "script", "directory", "room")
 # what CRI calls a profile; the specification of CDI.
 ELSEWHERE = re.compile(r"^(build|bin|libexec|share|grpc/health|\.\./shared)/|"
                        r"\.pb\.(h|cc)$|^runtime/default$|^SPEC.md$")
+MODULES = ("agent", "runtime", "netplugin")
 SKIPPED = ("tests/SECURITY.md",)
 ENDINGS = (".h", ".cc", ".py", ".sh", ".md", ".cmake", ".proto", ".textproto",
            ".supp")
@@ -38,6 +43,7 @@ SYSTEM = re.compile(r"^(linux|sys|asm|net|netinet|sanitizer)/")
 
 _COMMENT = re.compile(r"//(.*)")
 _SOURCE = re.compile(r"(?<![\w./<-])((?:\.\./)*[\w/]+\.(?:h|cc|proto|md))\b")
+_USERS = re.compile(r"May\s+be\s+used\s+by: ([^.]*)\.")
 _FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 _WORD = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -149,12 +155,36 @@ def check_comments(path, text, where):
             and re.sub(r"^(\.\./)+", "", name) not in where.ends]
 
 
+def users(room, rooms):
+    """The rooms that may include all of `room`, but for assembly."""
+    return {posixpath.basename(other) for other in rooms - {room}
+            if not includes.check_file(f"{other}/a.cc",
+                                       f'#include "{room}/a.h"\n')}
+
+
+def check_users(path, text, rooms):
+    room = posixpath.dirname(path)
+    match = _USERS.search(text)
+    if room not in rooms or not match:
+        return []
+    named = set(re.findall(r"`([a-z]+)`", match.group(1))) - set(MODULES)
+    peers = {r for r in rooms if r.split("/")[0] == room.split("/")[0]}
+    wrong = named ^ users(room, peers)
+    return [tree.Finding(path, tree.line_of(text, match.start()),
+                         f"by includes.py, {name} may "
+                         + ("not use it" if name in named else "use it, too"))
+            for name in sorted(wrong)]
+
+
 def check(files, read):
+    rooms = {posixpath.dirname(path) for path in files
+             if path.startswith(MODULES) and re.match(r"\w+/\w+/\w+\.h$", path)}
     where = Tree(files)
     findings = []
     for path in files:
         if path.endswith(".md") and path not in SKIPPED:
             findings += check_file(path, read(path), where)
+            findings += check_users(path, read(path), rooms)
         elif path.endswith(tree.CPP + (".proto",)):
             findings += check_comments(path, read(path), where)
     return findings

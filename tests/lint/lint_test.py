@@ -217,6 +217,18 @@ class Docs(unittest.TestCase):
         for text in ("// see three.h", "// a/two.cc", "f();  // b/README.h"):
             self.assertTrue(docs.check_comments("a/x.h", text, where), text)
 
+    def test_users_of_a_room(self):
+        rooms = {"runtime/inspect", "runtime/machine", "runtime/launch",
+                 "agent/cri"}
+
+        def found(text):
+            return [str(f) for f in docs.check_users(
+                "runtime/inspect/README.md", text, rooms)]
+        self.assertEqual(found("May be used by: `machine`.\n"), [])
+        self.assertEqual(found("It is small."), [])
+        self.assertEqual(len(found("May be used\nby: nobody.")), 1)
+        self.assertEqual(len(found("May be used by: `machine`, `launch`.")), 1)
+
     def test_tables_of_files(self):
         head = "| files | what |\n|---|---|\n"
         self.good("a/README.md", head + "| `one` `b` | `x` |")

@@ -120,7 +120,8 @@ def check_file(path, text, where):
 
     def want(number, word, endings=("",)):
         for one in expand(word):
-            if not ELSEWHERE.search(one) and not where.has(directory, one, endings):
+            if not ELSEWHERE.search(one) and \
+                    not where.has(directory, one, endings):
                 findings.append(tree.Finding(path, number,
                                              f"there is no {one}"))
     table = False  # inside one whose first column names files

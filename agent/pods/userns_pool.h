@@ -54,8 +54,8 @@ class UsernsPool {
 
  private:
   struct Slot {
-    int holders = 0;  // pods with any id of it
-    int grants = 0;   // those of them that were granted it
+    int pods = 0;    // with any id of it
+    int grants = 0;  // those of them that were granted it
   };
   struct Holding {
     std::vector<size_t> slots;  // sorted, each once

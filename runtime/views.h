@@ -62,13 +62,15 @@ struct TimeOffsets {
 
 // ---- Inspection: read from the kernel at call time ------------------------
 
+// One namespace of a pod or container, as a process in it or its pin shows it.
+// Inodes are 0 where that cannot be read.
 struct NamespaceView {
   NamespaceKind kind = NamespaceKind::kUser;
   uint64_t inode = 0;  // of nsfs; the namespace's identity until a reboot
   // Inode of the user namespace that owns it, NS_GET_USERNS (ioctl_ns(2)).
   uint64_t owner_user_inode = 0;
-  NamespaceMode mode = NamespaceMode::kHost;
-  bool is_host = false;
+  NamespaceMode mode = NamespaceMode::kHost;  // as asked for
+  bool is_host = false;  // the kernel says that it is the node's
 };
 
 struct ProcessView {
@@ -87,18 +89,22 @@ struct MountView {
   std::string options;  // of the mount, not of the file system
 };
 
+// Namespaces, mounts and hostname are those of the container's first process.
+// Of one that does not run only id and cgroup_path are set.
 struct ContainerView {
   std::string id;
-  std::vector<NamespaceView> namespaces;
-  std::vector<ProcessView> processes;  // all in its cgroup
+  std::vector<NamespaceView> namespaces;  // all that the kernel has
+  std::vector<ProcessView> processes;     // all in its cgroup
   std::vector<MountView> mounts;
   std::string cgroup_path;  // below the hierarchy's root
   std::string hostname;     // as the container sees it
 };
 
 struct SandboxView {
+  // Those that the pod has for its containers, not those that each container
+  // has for itself. A stopped pod has none.
   std::vector<NamespaceView> namespaces;
-  std::vector<IdMapping> uid_mappings;
+  std::vector<IdMapping> uid_mappings;  // empty: the node's user namespace
   std::vector<IdMapping> gid_mappings;
   std::string hostname;
   TimeOffsets time_offsets;

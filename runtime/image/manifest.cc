@@ -51,9 +51,9 @@ absl::Status BadManifest(absl::string_view why) {
   return absl::InvalidArgumentError(why);
 }
 
-// What every manifest and index must hold to, whoever reads it: version 2,
-// the media type it came under, and no key of another kind of document, in
-// any spelling (some readers ignore case).
+// What must be true of every manifest and index, so that all readers see the
+// same: version 2, the media type it came under, and no key of another kind of
+// document, in any spelling (some readers ignore case).
 absl::Status CheckKind(const Json& document, absl::string_view media_type,
                        std::initializer_list<absl::string_view> own,
                        std::initializer_list<absl::string_view> foreign) {

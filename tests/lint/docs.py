@@ -168,7 +168,7 @@ def check_users(path, text, rooms):
     match = _USERS.search(text)
     if room not in rooms or not match:
         return []
-    named = set(re.findall(r"`([a-z]+)`", match.group(1))) - set(MODULES)
+    named = set(re.findall(r"`([a-z]+)/?`", match.group(1))) - set(MODULES)
     peers = {r for r in rooms if r.split("/")[0] == room.split("/")[0]}
     wrong = named ^ users(room, peers)
     return [tree.Finding(path, tree.line_of(text, match.start()),

@@ -72,8 +72,8 @@ absl::StatusOr<cri::ExecSyncResponse> ContainerManager::ExecSync(
   };
   auto result = runtime_->ExecSync(container->id(), exec);
   if (absl::IsCancelled(result.status())) {
-    // Either the caller has gone, or the container, whose exit may not be on
-    // record yet.
+    // Either the caller has gone or the container has ended; its exit may not
+    // be on record yet.
     RETURN_IF_ERROR(StillWanted(call));
     return absl::FailedPreconditionError(
         "the container ended while the command ran");

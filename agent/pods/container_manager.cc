@@ -120,7 +120,7 @@ absl::StatusOr<std::string> ContainerManager::Create(
       RETURN_IF_ERROR(Build(reserved.object, pod));
       return id;
     }
-    // As with pod sandboxes: not before look-ups can find it.
+    // As with pod sandboxes: no id is given out that look-ups do not find.
     const ContainerPtr& other = reserved.object;
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, other->Lock(call));
     if (other->gone()) continue;
@@ -147,7 +147,7 @@ absl::Status ContainerManager::Build(const ContainerPtr& container,
   absl::Status undone = undo.Unwind();
   if (undone.ok()) undone = store_->Erase(container);
   if (undone.ok()) return status;
-  // It stays listed as EXITED until Remove succeeds (REL-7).
+  // Lists show the container as EXITED until Remove succeeds (REL-7).
   store_->Problem(absl::StrCat("record of container ", container->id()),
                   container->Update(Container::Write::kFactEvenUnrecorded,
                                     [&](ContainerState* state) {
@@ -284,7 +284,7 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
       absl::StrCat("record of container ", container->id()),
       container->Update(Container::Write::kFactEvenUnrecorded, apply));
   if (started.ok()) return absl::OkStatus();
-  // Whatever came up of it must not stay.
+  // Processes of the failed start must not stay.
   store_->Problem("kill after a failed start",
                   runtime_->KillContainer(container->id()));
   return started.status();

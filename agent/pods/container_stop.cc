@@ -46,7 +46,7 @@ absl::Status ContainerManager::Stop(const std::string& id,
       const absl::Status sent = runtime_->SignalContainer(
           container->id(), container->Get()->record.stop_signal());
       store_->Problem(absl::StrCat("stop signal to container ", id), sent);
-      // What was never asked to end need not be waited for.
+      // A process that got no signal need not be waited for.
       if (!sent.ok()) container->HastenStop(now);
     }
     guard.Reset();  // others may work on it while it ends

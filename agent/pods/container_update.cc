@@ -83,7 +83,7 @@ absl::Status ContainerManager::UpdateResources(
     const CallContext& call) {
   ASSIGN_OR_RETURN(const ContainerPtr container,
                    store_->FindContainer(request.container_id()));
-  // They can only mean options of an update, of which there are none.
+  // Annotations could only be options of an update, and there are none.
   if (!request.annotations().empty()) {
     return Invalid("annotations", "no option of an update is known");
   }
@@ -140,7 +140,8 @@ absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
     return container->Update(Container::Write::kFactEvenUnrecorded,
                              ClearIntent);
   }
-  // More may be in use by now than the old limits allow: then forward.
+  // More may be in use by now than the old limits allow. Then the update is
+  // completed.
   if (!runtime_->UpdateResources(container->id(), old_limits, limits).ok()) {
     return back;  // the intent stays, for the next agent
   }

@@ -6,8 +6,8 @@
 namespace warren::agent {
 namespace {
 
-// Until the next try at a container whose turn did not come: a long operation
-// on one must not hold up the others.
+// Time until the next try at a container whose lock another call holds: a long
+// operation on one container must not hold up the others.
 constexpr std::chrono::milliseconds kRetry(10);
 
 }  // namespace

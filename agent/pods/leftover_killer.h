@@ -11,16 +11,21 @@
 
 namespace warren::agent {
 
-// Kills what an ended container leaves running. With a pid namespace of its
-// own the kernel does that; in the pod's or the node's the rest of its cgroup
-// lives on. A thread of its own, because exits are reported on the runtime's,
-// which must not wait for an object's turn. Thread-safe.
+// Kills what an ended container leaves running. When the container has a pid
+// namespace of its own, the kernel does that; in the pod's or the node's pid
+// namespace the rest of its cgroup lives on. It has a thread of its own: exits
+// are reported on the runtime's thread, which must not wait for an object's
+// operation lock. Failures go to the store's problem sink. Thread-safe.
 class LeftoverKiller {
  public:
-  // Nothing is owned.
+  // Both are borrowed and must outlive it.
   LeftoverKiller(runtime::Runtime* runtime, const Store* store);
-  ~LeftoverKiller();  // what is still queued is left to Remove
+  // Ends the thread after the kill under way. Containers that are still queued
+  // are left as they are: RemoveContainer kills, too.
+  ~LeftoverKiller();
 
+  // Queues the container and returns at once. One whose lock is held by another
+  // call is tried again every 10 ms and holds up no other.
   void Add(ContainerPtr container);
 
  private:

@@ -104,8 +104,8 @@ absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
   absl::Status undone = undo.Unwind();
   if (undone.ok()) undone = store_->Erase(sandbox);
   if (undone.ok()) return status;
-  // Never invisible residue (REL-7): it stays listed until Remove succeeds, and
-  // whatever is left of it may still use its ids.
+  // What is left must stay visible (REL-7): lists show the pod until Remove
+  // succeeds. Processes that are left may still use its ids.
   RestoreIds(sandbox);
   store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
                   sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,

@@ -31,9 +31,9 @@ absl::Status PodSandboxManager::Remove(const std::string& id,
 
 void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,
                                  record::Phase phase) {
-  // A fact whatever the disk says: with no byte left, stopping must still
-  // work (REL-15), and a record that lags behind is caught up at the next
-  // start.
+  // The phase changes even where the record cannot be written: stopping must
+  // work on a full disk (REL-15). The next start brings an old record up to
+  // date.
   store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
                   sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
                                   [&](PodSandboxState* state) {
@@ -81,7 +81,7 @@ absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
   if (!result.ok()) return result;
   // The last process and the namespace itself are gone. Files that the pod
   // made in its own root carry no id of the node (idmapped), or lie below a
-  // directory that nobody else gets (chowned).
+  // directory that no other pod gets (chowned).
   GiveIdsBack(sandbox);
   return sandbox->Update(PodSandbox::Write::kNotInRecord,
                          [](PodSandboxState* next) {

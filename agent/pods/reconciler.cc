@@ -58,8 +58,8 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
 }
 
 // Gives every object the parts that are not on record: spec, lease, hold. An
-// object whose record makes no sense any more gets a bare spec, with which it
-// can at least be removed.
+// object whose record cannot be converted any more gets a bare spec, with which
+// it can at least be removed.
 void Reconciler::Restore() {
   const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
@@ -145,7 +145,7 @@ void Reconciler::ApplyContainers(const ReconcilePlan& plan) {
 
 void Reconciler::RemoveContainer(const ContainerPtr& container) {
   const std::string name = "remove container " + Short(container->id());
-  // Nobody waits for a first process here: the runtime kills what runs.
+  // No wait for the first process here: the runtime kills what runs.
   const absl::Status removed =
       runtime_->RemoveContainer(*container->Get()->spec);
   Try(name, removed);
@@ -153,7 +153,7 @@ void Reconciler::RemoveContainer(const ContainerPtr& container) {
     Try(name, store_->Erase(container));
     return;
   }
-  // Listed as ended until somebody's Remove succeeds (REL-7).
+  // Lists show the container as ended until a Remove succeeds (REL-7).
   EndContainer(container, removed.message());
 }
 
@@ -244,7 +244,7 @@ void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
         const absl::Status removed =
             sandboxes_->RemoveLocked(*sandbox, CallContext());
         Try("undo " + name, removed);
-        // If that failed it is listed as NOTREADY, for another Remove.
+        // If that fails, lists show the pod as NOTREADY, for another Remove.
         break;
       }
       case ReconcileAction::kKeep:
@@ -264,7 +264,8 @@ void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox) {
     ++report_.sandboxes_adopted;
     return;
   }
-  // NOTREADY, and stopped: a pod without its network or namespaces is none.
+  // The pod becomes NOTREADY and is stopped: without its network or its
+  // namespaces no container can run in it.
   Try("adopt pod sandbox " + Short(sandbox->id()), adopted);
   Try("stop pod sandbox " + Short(sandbox->id()),
       sandboxes_->StopLocked(sandbox, CallContext()));

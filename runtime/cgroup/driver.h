@@ -62,7 +62,7 @@ class CgroupDriver {
   // Brings a leaf from the limits of `from` to those of `to`, all or nothing:
   // writes only what differs, and puts the values of before back when one is
   // refused. A limit that only `from` has goes back to the kernel's default.
-  // Errors as WriteAllOrNone() (cgroup_update.h), nothing was written then.
+  // Errors as WriteAllOrNone() (update.h), nothing was written then.
   virtual absl::Status Update(const std::string& path, const Resources& from,
                               const Resources& to) = 0;
   virtual absl::StatusOr<CgroupPlacement> OpenPlacement(

@@ -325,7 +325,7 @@ TEST_F(LifecycleTest, TornDownLinksGoByThemselves) {
   EXPECT_EQ(CountPodLinks(), 0);
 }
 
-// See MakeVeth in pod_wiring.cc.
+// See MakeVeth in netplugin/bridge/wiring.cc.
 TEST_F(LifecycleTest, EndsOfAPairDifferInIndex) {
   auto network = MakeNetwork();
   NetlinkSocket node = OpenNode();

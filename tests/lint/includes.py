@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Who may include whom: the table of the top README as a check.
+"""Who may include whom: the rooms of the tree, from below to above.
 
 Each row: which files, what of ours they may include, and what of others they
 must not. The first row that fits a path counts.

@@ -193,7 +193,7 @@ class Fields(unittest.TestCase):
 
     def found(self, *lines):
         texts = {fields.PROTO: self.PROTO, "x/a_test.cc": "TEST_F(A,\n B) {}",
-                 fields.README: "\n".join(
+                 fields.FIELDS: "\n".join(
                      (fields.SECTION, "### PodSandboxConfig") + lines)}
         return [str(f) for f in fields.check(list(texts), texts.get)]
 

@@ -343,7 +343,7 @@ run_all() {
 # and nothing left at the end, whatever happens.
 run_isolated() {
   local root
-  root=$(mktemp -d /tmp/warren-quickstart.XXXXXX)
+  root=$(mktemp -d -t warren-quickstart.XXXXXX)
   use_isolated_paths "$root"
   # shellcheck disable=SC2064  # the directory of now
   trap "read_settings; clean_all; rm -rf '$root'" EXIT

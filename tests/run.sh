@@ -1,13 +1,15 @@
 #!/bin/bash
 # Builds everything and runs every test.
 #
-#   sudo tests/run.sh [--quick] [--trees LIST] [LABEL...]
+#   sudo tests/run.sh [--quick] [--trees LIST] [--suite NAME] [LABEL...]
 #
 # Labels: lint unit kernel root e2e; all of them when none is given.
 # Three build trees: release (lint, root, e2e: what ships), asan
 # (AddressSanitizer and UndefinedBehaviorSanitizer: unit, kernel, root, e2e) and
 # tsan (ThreadSanitizer: what has threads of ours). --trees release,asan chooses
 # among them; --quick: the release tree only.
+# --suite NAME runs the tests by suites/NAME.sh: a bigger run, which CI does not
+# do (noise: beside a noisy neighbour, three times, in random order).
 # Says how many seconds each stage took and ends with ctest's summary; fails
 # when a test fails. Leaves the machine as found: tests work in namespaces,
 # cgroups and directories of their own.
@@ -15,8 +17,9 @@ set -euo pipefail
 
 cd "$(dirname "$(readlink -f "$0")")/.."
 readonly TREES=build
-readonly USAGE='usage: tests/run.sh [--quick] [--trees LIST] [LABEL...]'
+readonly USAGE='usage: tests/run.sh [--quick] [--trees LIST] [--suite NAME] [LABEL...]'
 wanted_trees=release,asan,tsan
+suite=""
 labels=()
 
 while (($#)); do
@@ -25,6 +28,14 @@ while (($#)); do
     --trees)
       wanted_trees=${2:?$USAGE}
       shift
+      ;;
+    --suite)
+      suite=${2:?$USAGE}
+      shift
+      if [[ ! -x tests/suites/$suite.sh ]]; then
+        echo "tests/run.sh: no suite $suite in tests/suites" >&2
+        exit 2
+      fi
       ;;
     lint | unit | kernel | root | e2e) labels+=("$1") ;;
     *)
@@ -96,5 +107,6 @@ fi
 tests/merge_trees.py "$TREES/all" "${trees[@]}"
 printf '== %s\n' "${stages[@]}" "all before the tests: $SECONDS s"
 echo "== tests: ${labels[*]}"
+[[ -z $suite ]] || exec "tests/suites/$suite.sh" "$TREES/all"
 exec ctest --test-dir "$TREES/all" --output-on-failure --no-tests=error \
   --parallel "$(nproc)"

@@ -41,7 +41,7 @@ TEST(Process, StartTimeIdentifies) {
 TEST(Process, SpawnWaitReap) {
   auto child = Spawn(Shell("exit 7"));
   ASSERT_TRUE(child.ok()) << child.status();
-  EXPECT_TRUE(*WaitExit(child->pidfd.get(), absl::Seconds(10)));
+  EXPECT_TRUE(*WaitExit(child->pidfd.get(), absl::Seconds(60)));
   // A zombie still has its identity.
   EXPECT_EQ(*StartTime(child->id.pid), child->id.start_time);
   const auto status = Reap(child->pidfd.get());
@@ -143,14 +143,14 @@ TEST(Process, AdoptedOnesAreReapedAndOwnOnesAreNot) {
   ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
   auto child = Spawn(Shell("sleep 0.05 & sleep 1000 & exit 7"));
   ASSERT_TRUE(child.ok()) << child.status();
-  EXPECT_TRUE(*WaitExit(child->pidfd.get(), absl::Seconds(10)));
+  EXPECT_TRUE(*WaitExit(child->pidfd.get(), absl::Seconds(60)));
   // Own zombie, and two adopted ones of which one is alive.
   const auto count = [] {
     const std::string text = Children();
     return std::count(text.begin(), text.end(), ' ');
   };
   EXPECT_EQ(count(), 3);
-  const absl::Time end = absl::Now() + absl::Seconds(10);
+  const absl::Time end = absl::Now() + absl::Seconds(60);
   while (count() > 2 && absl::Now() < end) ReapAdopted();
   EXPECT_EQ(count(), 2);
   const auto status = Reap(child->pidfd.get());

@@ -3,6 +3,7 @@ set(here ${CMAKE_CURRENT_LIST_DIR})
 add_library(netplugin_node STATIC EXCLUDE_FROM_ALL ${here}/netplugin_node.cc
   ${here}/netplugin_traffic.cc)
 target_link_libraries(netplugin_node PUBLIC netplugin_bridge warren_build
+  warren_test_patience
   GTest::gtest)
 
 foreach(test netplugin_kernel_test netplugin_lifecycle_kernel_test

@@ -19,6 +19,7 @@
 #include "runtime/base/status.h"
 #include "tests/kernel/netplugin_node.h"
 #include "tests/kernel/netplugin_traffic.h"
+#include "tests/support/patience.h"
 
 namespace warren::netplugin {
 namespace {
@@ -318,11 +319,7 @@ TEST_F(LifecycleTest, TornDownLinksGoByThemselves) {
   auto network = MakeNetwork();
   const Pod pod = StartPod(*network, "sandbox-1");
   EXPECT_TRUE(network->Teardown(pod.lease).ok());
-  const absl::Time limit = absl::Now() + absl::Seconds(20);
-  while (CountPodLinks() > 0 && absl::Now() < limit) {
-    std::this_thread::yield();
-  }
-  EXPECT_EQ(CountPodLinks(), 0);
+  EXPECT_TRUE(test::Eventually([&] { return CountPodLinks() == 0; }));
 }
 
 // See MakeVeth in netplugin/bridge/wiring.cc.

@@ -22,6 +22,7 @@
 #include "netplugin/nft/rules.h"
 #include "tests/kernel/netplugin_node.h"
 #include "tests/kernel/netplugin_traffic.h"
+#include "tests/support/patience.h"
 
 namespace warren::netplugin {
 namespace {
@@ -79,7 +80,8 @@ class NetworkSecurityTest : public NodeTest {
     EXPECT_EQ(
         bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)),
         0);
-    const timeval timeout = {5, 0};
+    const timeval timeout = {
+        absl::ToInt64Seconds(test::Patience(absl::Seconds(5))), 0};
     setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     return fd;
   }
@@ -167,7 +169,7 @@ TEST_F(NetworkSecurityTest, RouterAdvertWorksOnAnUnprotectedLink) {
               }).ok());
   const int eth0 = FindLink(*inside, "eth0").value()->index;
   ASSERT_TRUE(inside->Execute(netplugin::SetUp(eth0)).ok());
-  const absl::Time limit = absl::Now() + absl::Seconds(20);
+  const absl::Time limit = absl::Now() + test::Patience(absl::Seconds(20));
   bool learnt = false;
   while (!learnt && absl::Now() < limit) {
     ASSERT_TRUE(SendFrame(far.get(), "eth0",

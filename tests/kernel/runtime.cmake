@@ -3,6 +3,7 @@
 set(RUNTIME_DIR ${CMAKE_CURRENT_LIST_DIR})
 add_library(runtime_host STATIC EXCLUDE_FROM_ALL ${RUNTIME_DIR}/runtime_host.cc)
 target_link_libraries(runtime_host PUBLIC runtime_machine warren_build
+  warren_test_patience
   GTest::gtest)
 target_compile_definitions(runtime_host PRIVATE
   WARREN_SHIM_PATH="$<TARGET_FILE:warren-shim>")

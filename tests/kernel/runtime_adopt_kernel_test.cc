@@ -49,7 +49,7 @@ TEST_F(RuntimeAdopt, ExitedMeanwhileIsKnown) {
   // From here on nobody is there to hear of the exit.
   Restart();
   ASSERT_TRUE(base::SendSignal(process->get(), SIGTERM).ok());
-  ASSERT_TRUE(*base::WaitExit(shim->get(), absl::Seconds(20)));
+  ASSERT_TRUE(*base::WaitExit(shim->get(), test::Patience(absl::Seconds(20))));
   auto adopted = runtime().AdoptContainer(spec, facts);
   ASSERT_TRUE(adopted.ok()) << adopted.status();
   EXPECT_EQ(adopted->liveness, ContainerLiveness::kExited);
@@ -85,8 +85,9 @@ TEST_F(RuntimeAdopt, LostShimIsAnExitOf255) {
   EXPECT_EQ(WaitExit(spec).exit_code, 255);
   // Its program cannot be left running unwatched.
   auto process = base::OpenProcess(started.process);
-  EXPECT_TRUE(!process.ok() ||
-              *base::WaitExit(process->get(), absl::Seconds(5)));
+  EXPECT_TRUE(
+      !process.ok() ||
+      *base::WaitExit(process->get(), test::Patience(absl::Seconds(5))));
 }
 
 TEST_F(RuntimeAdopt, LostWhileAwayIsUnknownAndDead) {
@@ -101,11 +102,12 @@ TEST_F(RuntimeAdopt, LostWhileAwayIsUnknownAndDead) {
   ASSERT_TRUE(shim.ok() && process.ok());
   Restart();
   ASSERT_TRUE(base::SendSignal(shim->get(), SIGKILL).ok());
-  ASSERT_TRUE(*base::WaitExit(shim->get(), absl::Seconds(20)));
+  ASSERT_TRUE(*base::WaitExit(shim->get(), test::Patience(absl::Seconds(20))));
   auto adopted = runtime().AdoptContainer(spec, facts);
   ASSERT_TRUE(adopted.ok()) << adopted.status();
   EXPECT_EQ(adopted->liveness, ContainerLiveness::kUnknown);
-  EXPECT_TRUE(*base::WaitExit(process->get(), absl::Seconds(20)));
+  EXPECT_TRUE(
+      *base::WaitExit(process->get(), test::Patience(absl::Seconds(20))));
   base::Reap(shim->get()).IgnoreError();
   base::Reap(process->get()).IgnoreError();
 }

@@ -219,20 +219,24 @@ TEST_F(RuntimeContainer, FS_6_TargetsStayInsideTheRoot) {
   Create(pod);
   ASSERT_EQ(mkdir((dir() + "/volume").c_str(), 0755), 0);
   Touch("volume/mark", "mark\n");
-  ASSERT_EQ(mkdir((dir() + "/canary").c_str(), 0755), 0);
+  const std::string canary = dir() + "/canary";
+  const std::string climbed = dir() + "/climbed";
+  for (const std::string& outside : {canary, climbed}) {
+    ASSERT_EQ(mkdir(outside.c_str(), 0755), 0);
+  }
   // Links that the image brings, to places that only exist outside.
-  ASSERT_EQ(
-      symlink((dir() + "/canary").c_str(), (layer() + "/absolute").c_str()), 0);
-  ASSERT_EQ(symlink("../../../../../../../tmp", (layer() + "/dots").c_str()),
+  ASSERT_EQ(symlink(canary.c_str(), (layer() + "/absolute").c_str()), 0);
+  ASSERT_EQ(symlink(("../../../../../../.." + climbed).c_str(),
+                    (layer() + "/dots").c_str()),
             0);
-  ContainerSpec spec = Shell(
-      pod, "cat /absolute/sub/mark /dots/x/mark && ls " + dir() + "/canary");
+  ContainerSpec spec =
+      Shell(pod, "cat /absolute/sub/mark /dots/x/mark && ls " + canary);
   spec.mounts = {
       {"/absolute/sub", dir() + "/volume", false, MountPropagation::kPrivate},
       {"/dots/x", dir() + "/volume", false, MountPropagation::kPrivate}};
   EXPECT_EQ(Run(spec), "mark\nmark\nsub\n");
-  EXPECT_EQ(access((dir() + "/canary/sub").c_str(), F_OK), -1);
-  EXPECT_EQ(access("/tmp/x", F_OK), -1);
+  EXPECT_EQ(access((canary + "/sub").c_str(), F_OK), -1);
+  EXPECT_EQ(access((climbed + "/x").c_str(), F_OK), -1);
   for (const char* bad : {"/", "//", "/.", "/proc", "/proc/sys/kernel",
                           "/etc/../proc/1", "relative", ""}) {
     ContainerSpec refused = Shell(pod, "true");

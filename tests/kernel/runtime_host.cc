@@ -21,9 +21,15 @@ namespace warren::runtime {
 namespace {
 
 constexpr char kBusybox[] = "/bin/busybox";
-constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr uint64_t kDefaultCapabilities = 0xa80425fb;
 constexpr char kCgroupRoot[] = "/sys/fs/cgroup";  // of all hierarchies
+
+absl::Duration Patience() { return test::Patience(absl::Seconds(30)); }
+
+// Of this program alone: programs of several trees may run at a time.
+std::string CgroupParent() {
+  return absl::StrCat("/warren-test-runtime-", getpid());
+}
 
 class Namespaces : public ::testing::Environment {
  public:
@@ -109,7 +115,7 @@ void RuntimeTest::Restart() {
   options.run_dir = dir_ + "/run";
   options.state_dir = dir_ + "/state";
   options.shim_path = WARREN_SHIM_PATH;
-  options.default_cgroup_parent = kCgroupParent;
+  options.default_cgroup_parent = CgroupParent();
   options.default_pids_limit = default_pids_limit_;
   auto made = MakeLinuxRuntime(options);
   ASSERT_TRUE(made.ok()) << made.status();
@@ -133,10 +139,6 @@ void RuntimeTest::TearDown() {
     EXPECT_EQ(access((dir_ + "/run/pins.mnt").c_str(), F_OK), -1);
     const absl::Status removed = base::RemoveTree(AT_FDCWD, dir_);
     EXPECT_TRUE(removed.ok()) << removed;
-  }
-  // The parent of our parent stays ours to remove.
-  for (const std::string& root : CgroupRoots()) {
-    rmdir((root + "/warren-test").c_str());
   }
 }
 
@@ -205,7 +207,7 @@ ExitRecord RuntimeTest::WaitExit(const ContainerSpec& spec) {
   const auto ended = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return exits_.count(spec.id) != 0;
   };
-  EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&ended), kPatience))
+  EXPECT_TRUE(mutex_.AwaitWithTimeout(absl::Condition(&ended), Patience()))
       << "the container does not end";
   return exits_[spec.id];
 }
@@ -218,7 +220,7 @@ std::string RuntimeTest::Control(const ContainerSpec& spec,
   const std::string hierarchy =
       v2 ? "" : absl::StrCat("/", file.substr(0, file.find('.')));
   auto text = base::ReadFileAt(
-      AT_FDCWD, absl::StrCat(kCgroupRoot, hierarchy, kCgroupParent, "/",
+      AT_FDCWD, absl::StrCat(kCgroupRoot, hierarchy, CgroupParent(), "/",
                              spec.id, "/", file));
   if (!text.ok()) return "missing";
   return text->substr(0, text->find('\n'));
@@ -244,7 +246,7 @@ std::string RuntimeTest::Exec(const ContainerSpec& spec,
                               const std::string& script) {
   ExecRequest request;
   request.args = {"sh", "-c", script};
-  request.timeout = kPatience;
+  request.timeout = Patience();
   request.output_limit_bytes = 1 << 20;
   auto result = runtime_->ExecSync(spec.id, request);
   EXPECT_TRUE(result.ok()) << result.status();
@@ -254,7 +256,7 @@ std::string RuntimeTest::Exec(const ContainerSpec& spec,
 }
 
 void RuntimeTest::WaitLog(const ContainerSpec& spec, const std::string& text) {
-  const absl::Time deadline = absl::Now() + kPatience;
+  const absl::Time deadline = absl::Now() + Patience();
   while (log_text(spec).find(text) == std::string::npos) {
     ASSERT_LT(absl::Now(), deadline) << "log: " << log_text(spec);
     ASSERT_FALSE(HasExited(spec.id)) << "log: " << log_text(spec);
@@ -281,7 +283,7 @@ Ledger Ledger::Read(const std::string& dir) {
     ledger.mounts = absl::StrSplit(*mounts, '\n', absl::SkipEmpty());
   }
   for (const std::string& root : CgroupRoots()) {
-    const std::string own = root + kCgroupParent;
+    const std::string own = root + CgroupParent();
     if (access(own.c_str(), F_OK) == 0) {
       ledger.cgroups.push_back(own);
       std::error_code error;

@@ -12,14 +12,13 @@
 #include <vector>
 
 #include "runtime/runtime.h"
+#include "tests/support/patience.h"
 
 // A Runtime in directories of its own below a temporary one, its cgroups below
-// /warren-test. The test program runs in network and mount namespaces of its
-// own (a gtest environment sees to it before the first thread is started), so
-// that nothing it mounts is seen outside or outlives it.
+// a parent of the program's own. The test program runs in network and mount
+// namespaces of its own (a gtest environment sees to it before the first thread
+// is started), so that nothing it mounts is seen outside or outlives it.
 namespace warren::runtime {
-
-inline constexpr char kCgroupParent[] = "/warren-test/runtime";
 
 class RuntimeTest : public ::testing::Test {
  protected:

@@ -227,7 +227,8 @@ TEST_F(RuntimeSandbox, AdoptionSeesWhatChanged) {
   Restart();
   ASSERT_TRUE(runtime().StopSandbox(pod).ok());
   auto pidfd = base::OpenProcess(facts.pod_init);
-  EXPECT_TRUE(!pidfd.ok() || *base::WaitExit(pidfd->get(), absl::Seconds(5)));
+  EXPECT_TRUE(!pidfd.ok() ||
+              *base::WaitExit(pidfd->get(), test::Patience(absl::Seconds(5))));
   EXPECT_EQ(runtime().AdoptSandbox(pod, facts).code(),
             absl::StatusCode::kFailedPrecondition);
 }

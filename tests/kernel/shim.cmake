@@ -4,6 +4,7 @@ set(SHIM_DIR ${CMAKE_CURRENT_LIST_DIR})
 add_library(shim_host STATIC EXCLUDE_FROM_ALL ${SHIM_DIR}/shim_cgroup.cc
   ${SHIM_DIR}/shim_host.cc ${SHIM_DIR}/shim_mounts.cc)
 target_link_libraries(shim_host PUBLIC warren_shim_client warren_build
+  warren_test_patience
   GTest::gtest)
 target_compile_definitions(shim_host PUBLIC
   WARREN_SHIM_PATH="$<TARGET_FILE:warren-shim>")

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <cstdlib>
 
 #include "tests/kernel/shim_mounts.h"
 
@@ -25,8 +25,7 @@ bool PassOn(const std::string& controller) {
 
 }  // namespace
 
-TestCgroup::TestCgroup(const std::string& controller, const std::string& name)
-    : path_("/" + name) {
+TestCgroup::TestCgroup(const std::string& controller) {
   std::string root = kCgroups;
   v2_ = access((root + "/cgroup.controllers").c_str(), F_OK) == 0;
   if (v2_ && !PassOn(controller)) {
@@ -34,10 +33,11 @@ TestCgroup::TestCgroup(const std::string& controller, const std::string& name)
     return;
   }
   if (!v2_) root += "/" + controller;
-  directory_ = root + path_;
-  if (mkdir(directory_.c_str(), 0755) != 0 && errno != EEXIST) {
+  directory_ = root + "/warren-test-shim-XXXXXX";
+  if (mkdtemp(directory_.data()) == nullptr) {
     missing_ = "no " + controller + " hierarchy to write to";
   }
+  path_ = directory_.substr(root.size());
 }
 
 TestCgroup::~TestCgroup() {

@@ -15,7 +15,7 @@ namespace warren::test {
 // still in it. Thread-compatible.
 class TestCgroup {
  public:
-  TestCgroup(const std::string& controller, const std::string& name);
+  explicit TestCgroup(const std::string& controller);
   ~TestCgroup();
   TestCgroup(const TestCgroup&) = delete;
   TestCgroup& operator=(const TestCgroup&) = delete;
@@ -23,7 +23,7 @@ class TestCgroup {
   // Why there is none, for GTEST_SKIP; "" when it is there.
   const std::string& missing() const { return missing_; }
   bool v2() const { return v2_; }
-  // "/name", as /proc/<pid>/cgroup of the machine shows it.
+  // As /proc/<pid>/cgroup of the machine shows it; of this object alone.
   const std::string& path() const { return path_; }
   // A control file; the test ends the program when it cannot be opened.
   base::UniqueFd Open(const std::string& file, int flags) const;

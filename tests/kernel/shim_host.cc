@@ -205,7 +205,7 @@ void ShimTest::DropPod(Pod* pod) {
     auto pidfd = base::OpenProcess(pod->launched.process);
     ASSERT_TRUE(pidfd.ok());
     ASSERT_TRUE(base::SendSignal(pidfd->get(), SIGKILL).ok());
-    ASSERT_TRUE(*base::WaitExit(pidfd->get(), absl::Seconds(10)));
+    ASSERT_TRUE(*base::WaitExit(pidfd->get(), Patience(absl::Seconds(10))));
   }
   pod->dir.reset();
   const std::string name = pod->request.id();
@@ -277,7 +277,7 @@ runtime::Launched ShimTest::Start(ContainerLaunch* launch) {
 
 void ShimTest::AwaitEnd(const runtime::Launched& launched) {
   const auto gone =
-      base::WaitExit(launched.shim.pidfd.get(), absl::Seconds(20));
+      base::WaitExit(launched.shim.pidfd.get(), Patience(absl::Seconds(20)));
   ASSERT_TRUE(gone.ok() && *gone) << "the shim is still there";
   EXPECT_TRUE(base::Reap(launched.shim.pidfd.get()).ok());
 }
@@ -338,16 +338,6 @@ std::string Slurp(int dirfd, const std::string& name) {
 }
 
 std::string Drain(int fd) { return base::ReadFd(fd, 256 << 20).value_or(""); }
-
-bool Eventually(const std::function<bool()>& done) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(10);
-  while (!done()) {
-    if (absl::Now() > deadline) return false;
-    std::this_thread::yield();
-    poll(nullptr, 0, 1);
-  }
-  return true;
-}
 
 std::string LogText(const std::string& log) {
   std::string text;

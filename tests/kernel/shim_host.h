@@ -10,6 +10,7 @@
 
 #include "runtime/base/unique_fd.h"
 #include "runtime/launch/shim_client.h"
+#include "tests/support/patience.h"
 #include "warren/shim/v1/shim.pb.h"
 
 // A stand-in for the agent's runtime, as small as the shim's protocol allows:
@@ -115,8 +116,6 @@ class ShimTest : public ::testing::Test {
 std::string Slurp(int dirfd, const std::string& name);
 // Everything until end of file.
 std::string Drain(int fd);
-// Polls `done` until it is true; false after ten seconds.
-bool Eventually(const std::function<bool()>& done);
 // Text of a CRI log, pieces joined; fails the test on a malformed line.
 std::string LogText(const std::string& log);
 // Value of "Key:\t…" in /proc/<pid>/status.

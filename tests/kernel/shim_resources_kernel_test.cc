@@ -54,7 +54,7 @@ TEST_F(ShimResources, LimitsAndOomScoreAreSetOrClamped) {
 }
 
 TEST_F(ShimResources, EXE_10_IsInItsCgroupFromTheStart) {
-  const TestCgroup cgroup("pids", "warren-test-shim-c");
+  const TestCgroup cgroup("pids");
   if (!cgroup.missing().empty()) GTEST_SKIP() << cgroup.missing();
   const std::string line =
       (cgroup.v2() ? "0::" : ":pids:") + cgroup.path() + "\n";
@@ -93,8 +93,9 @@ TEST_F(ShimResources, EXE_10_ACgroupThatDoesNotTakeItEndsTheStart) {
 
 TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
   // Beside the hierarchies of v1; where all is v2 the test above does it.
-  const std::string directory = "/sys/fs/cgroup/unified/warren-test-shim-c2";
-  if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
+  const std::string root = "/sys/fs/cgroup/unified";
+  std::string directory = root + "/warren-test-shim-XXXXXX";
+  if (mkdtemp(directory.data()) == nullptr) {
     GTEST_SKIP() << "no v2 hierarchy beside v1's";
   }
   for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
@@ -104,8 +105,9 @@ TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
         launch.fds.Add(base::UniqueFd(
             open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
     const runtime::Launched launched = Start(&launch);
-    EXPECT_NE(CgroupsOf(launched).find("0::/warren-test-shim-c2\n"),
-              std::string::npos)
+    EXPECT_NE(
+        CgroupsOf(launched).find("0::" + directory.substr(root.size()) + "\n"),
+        std::string::npos)
         << CgroupsOf(launched);
     KillAndAwait(launched);
     DropPod(&pod);
@@ -114,7 +116,7 @@ TEST_F(ShimResources, EXE_10_ClonesIntoTheV2Cgroup) {
 }
 
 TEST_F(ShimResources, OomKillIsReported) {
-  const TestCgroup cgroup("memory", "warren-test-shim-o");
+  const TestCgroup cgroup("memory");
   if (!cgroup.missing().empty()) GTEST_SKIP() << cgroup.missing();
   const bool v2 = cgroup.v2();
   const base::UniqueFd limit =

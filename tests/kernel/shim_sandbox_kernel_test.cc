@@ -216,7 +216,7 @@ TEST_F(ShimSandbox, FailureAfterPinsUnmountsThem) {
 }
 
 TEST_F(ShimSandbox, HolderEntersItsCgroup) {
-  const TestCgroup cgroup("pids", "warren-test-shim");
+  const TestCgroup cgroup("pids");
   if (!cgroup.missing().empty()) GTEST_SKIP() << cgroup.missing();
   FdList fds;
   base::UniqueFd dir;

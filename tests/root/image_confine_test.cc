@@ -22,6 +22,7 @@
 #include "runtime/image/limits.h"
 #include "runtime/image/testing/tar_builder.h"
 #include "runtime/image/unpack_protocol.h"
+#include "tests/support/patience.h"
 
 namespace warren::image {
 namespace {
@@ -198,7 +199,8 @@ TEST_F(UnpackWalls, IMG_1_DiesWithItsParent) {
     WaitUntilInside();
   });
   parent.join();
-  const auto exited = base::WaitExit(child_.pidfd.get(), absl::Seconds(20));
+  const auto exited =
+      base::WaitExit(child_.pidfd.get(), test::Patience(absl::Seconds(20)));
   ASSERT_TRUE(exited.ok());
   EXPECT_TRUE(*exited);
   const auto status = base::Reap(child_.pidfd.get());

@@ -17,7 +17,7 @@ namespace warren::test {
 namespace cri = ::runtime::v1;
 namespace node = ::warren::node::v1;
 
-inline constexpr absl::Duration kCallTimeout = absl::Seconds(60);
+inline constexpr absl::Duration kCallTimeout = absl::Minutes(3);
 
 // CRI and NodeService calls with real message types, for any endpoint.
 // Thread-safe.

@@ -10,6 +10,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
+#include "tests/support/patience.h"
 
 namespace warren::test {
 namespace {
@@ -48,7 +49,7 @@ absl::StatusOr<std::string> FetchOnce(const std::string& ip, int port,
 absl::StatusOr<std::string> HttpGet(const std::string& ip, int port,
                                     const std::string& path,
                                     absl::Duration patience) {
-  const absl::Time deadline = absl::Now() + patience;
+  const absl::Time deadline = absl::Now() + Patience(patience);
   for (;;) {
     auto body = FetchOnce(ip, port, path);
     if (body.ok() || absl::Now() > deadline) return body;

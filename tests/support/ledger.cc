@@ -1,20 +1,14 @@
 #include "tests/support/ledger.h"
 
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
-#include <absl/time/clock.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "tests/support/ledger_probes.h"
 
 namespace warren::test {
 namespace {
-
-constexpr absl::Duration kPollEvery = absl::Milliseconds(20);
 
 Ledger Look(const LedgerScope& scope) {
   Ledger ledger;
@@ -77,22 +71,6 @@ std::string SettledDiff(const Ledger& before, const LedgerScope& scope,
       },
       patience);
   return diff;
-}
-
-absl::Duration Patience(absl::Duration patience) {
-  const char* slowness = std::getenv("WARREN_TEST_SLOWNESS");
-  int factor = 1;
-  if (slowness == nullptr || !absl::SimpleAtoi(slowness, &factor)) factor = 1;
-  return patience * std::max(factor, 1);
-}
-
-bool Eventually(const std::function<bool()>& done, absl::Duration patience) {
-  const absl::Time deadline = absl::Now() + Patience(patience);
-  while (!done()) {
-    if (absl::Now() > deadline) return done();
-    absl::SleepFor(kPollEvery);
-  }
-  return true;
 }
 
 }  // namespace warren::test

@@ -4,11 +4,12 @@
 #include <absl/time/time.h>
 #include <sys/types.h>
 
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "tests/support/patience.h"
 
 // The leak check: everything a pod can leave behind, written down before and
 // after, and compared. It sees what the node (node_namespace.h) sees, so run
@@ -42,20 +43,11 @@ Ledger TakeLedger(const LedgerScope& scope);
 // `before` only; empty when both are equal.
 std::string LedgerDiff(const Ledger& before, const Ledger& after);
 
-// Takes ledgers until one equals `before` or `patience` is over, and returns
-// the last difference: the kernel drops links and network namespaces some
-// time after their last user has gone.
+// Takes ledgers until one equals `before` or Patience(patience) is over, and
+// returns the last difference: the kernel drops links and network namespaces
+// some time after their last user has gone.
 std::string SettledDiff(const Ledger& before, const LedgerScope& scope,
                         absl::Duration patience = absl::Seconds(10));
-
-// How long a test waits here for what it waits `patience` for on an ordinary
-// machine: so many times longer as WARREN_TEST_SLOWNESS says (1 when it is not
-// set; tests/vm sets it). Never for a limit that the daemon must keep.
-absl::Duration Patience(absl::Duration patience);
-
-// Polls `done` until it is true or `patience` is over; returns done().
-bool Eventually(const std::function<bool()>& done,
-                absl::Duration patience = absl::Seconds(10));
 
 }  // namespace warren::test
 

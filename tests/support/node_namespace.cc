@@ -1,5 +1,6 @@
 #include "tests/support/node_namespace.h"
 
+#include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
@@ -25,6 +26,7 @@ namespace {
 
 constexpr int kSkipped = 77;
 constexpr int kFailed = 1;
+constexpr char kCgroupRoot[] = "/sys/fs/cgroup";
 
 // Set by the launching process before the node is cloned, read-only after.
 struct Node {
@@ -65,7 +67,9 @@ std::vector<std::string> FindCgroupMounts() {
   if (!text.ok()) return mounts;
   for (const auto& line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
     const std::vector<std::string> words = absl::StrSplit(line, ' ');
-    if (words[2] == "cgroup" || words[2] == "cgroup2") {
+    // Others mount theirs elsewhere, for containers.
+    if (absl::StartsWith(words[1], kCgroupRoot) &&
+        (words[2] == "cgroup" || words[2] == "cgroup2")) {
       mounts.push_back(words[1]);
     }
   }
@@ -78,7 +82,10 @@ bool SetUpLauncher() {
   node.temp_root =
       absl::StrCat(tmpdir != nullptr ? tmpdir : "/tmp", "/warren-node-XXXXXX");
   if (mkdtemp(node.temp_root.data()) == nullptr) return Complain("mkdtemp");
-  node.cgroup_parent = absl::StrCat("/warren-test/", getpid());
+  // Of this run alone, and no common parent that one run would remove while
+  // another is about to use it.
+  node.cgroup_parent = absl::StrCat(
+      "/warren-test-", node.temp_root.substr(node.temp_root.rfind('-') + 1));
   node.cgroup_mounts = FindCgroupMounts();
   if (unshare(CLONE_NEWNET) != 0) return Complain("unshare(CLONE_NEWNET)");
   node.outside_netns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -94,10 +101,32 @@ bool WireOutside(pid_t node_pid) {
          Ip("addr add 2001:db8::1/64 dev up0 nodad") && Ip("link set up0 up");
 }
 
+// Takes the machine's pinned namespaces (ip netns, Docker, CNI) out of the
+// node's mount table, which is private by now: a test may count pins.
+bool DropForeignPins() {
+  const auto text = base::ReadFileAt(AT_FDCWD, "/proc/self/mounts", 16 << 20);
+  if (!text.ok()) return Complain("/proc/self/mounts");
+  for (const auto& line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+    if (words.size() < 3 || words[2] != "nsfs") continue;
+    // Blanks in names are written as octal numbers.
+    std::string path;
+    if (!absl::CUnescape(words[1], &path)) return Complain(words[1].c_str());
+    // One that is not at its place any more is below another mount: the
+    // machine's own programs do not see it either.
+    if (umount2(path.c_str(), MNT_DETACH) != 0 && errno != EINVAL &&
+        errno != ENOENT) {
+      return Complain(path.c_str());
+    }
+  }
+  return true;
+}
+
 bool SetUpNode() {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return Complain("mount --make-rprivate /");
   }
+  if (!DropForeignPins()) return false;
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
             nullptr) != 0) {
     return Complain("mount /proc");
@@ -159,7 +188,6 @@ void CleanUp() {
   const Node& node = TheNode();
   for (const std::string& mount : node.cgroup_mounts) {
     RemoveCgroups(mount + node.cgroup_parent);
-    rmdir((mount + "/warren-test").c_str());  // another run may still use it
   }
   const size_t slash = node.temp_root.rfind('/');
   auto parent = base::OpenAt(AT_FDCWD, node.temp_root.substr(0, slash),

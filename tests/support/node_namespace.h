@@ -34,8 +34,8 @@ bool InNode();
 // writes.
 const std::string& TempRoot();
 
-// "/warren-test/<n>": the parent of every cgroup a test makes, relative to the
-// mount of each controller.
+// "/warren-test-<run>": the parent of every cgroup a test makes, relative to
+// the mount of each controller.
 const std::string& CgroupParent();
 
 // The network namespace at the other end of the node's uplink (borrowed).

@@ -1,13 +1,18 @@
 # tests/support: what tests of every module share. Who uses what: README.md.
 set(S ${CMAKE_CURRENT_SOURCE_DIR}/support)
 
+# How long tests wait: all that root and kernel tests outside a node need.
+add_library(warren_test_patience STATIC ${S}/patience.cc)
+target_link_libraries(warren_test_patience PUBLIC warren_build warren_base
+  absl::strings absl::time)
+
 # A throwaway node for tests that need root, and the leak check.
 add_library(warren_test_support STATIC ${S}/command.cc
   ${S}/host_file.cc ${S}/ledger.cc
   ${S}/ledger_probes.cc ${S}/node_namespace.cc ${S}/require.cc
   ${S}/temp_directory.cc)
-target_link_libraries(warren_test_support PUBLIC warren_build warren_base
-  absl::strings absl::time absl::synchronization Threads::Threads)
+target_link_libraries(warren_test_support PUBLIC warren_test_patience
+  absl::synchronization Threads::Threads)
 
 # main() of such tests: put it into LIBS of warren_test().
 add_library(warren_root_test_main STATIC ${S}/root_test_main.cc)
@@ -30,7 +35,7 @@ if(inside)
 endif()
 add_test(NAME software_images
   COMMAND ${S}/images/build_images.py ${WARREN_TEST_IMAGES})
-set_tests_properties(software_images PROPERTIES LABELS e2e TIMEOUT 600
+set_tests_properties(software_images PROPERTIES LABELS e2e TIMEOUT 2400
   FIXTURES_SETUP software_images)
 
 # The real daemon, odd images, HTTP.
@@ -59,6 +64,6 @@ foreach(probe warren_test_probe warren_escape_probe)
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/testbin)
 endforeach()
 
-set_target_properties(warren_test_support warren_root_test_main
-  warren_cri_client warren_e2e_support
+set_target_properties(warren_test_patience warren_test_support
+  warren_root_test_main warren_cri_client warren_e2e_support
   PROPERTIES WARREN_TEST ON WARREN_CLIENT ON)

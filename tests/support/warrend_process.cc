@@ -89,7 +89,7 @@ void WarrendProcess::WriteConfig() {
   const std::string text =
       absl::StrCat("socket = \"", socket(), "\"\nstate_dir = \"", state_dir(),
                    "\"\nrun_dir = \"", run_dir(), "\"\ncgroup_parent = \"",
-                   InNode() ? CgroupParent() : "/warren-test/lone", "\"\n",
+                   InNode() ? CgroupParent() : "/warren-test-lone", "\"\n",
                    extra_top, "\n[network]\n", extra_network, "\n");
   WriteHostFile(config_file(), text, 0600);
 }
@@ -143,7 +143,7 @@ void WarrendProcess::Kill() {
 absl::StatusOr<int> WarrendProcess::Terminate(absl::Duration patience) {
   RETURN_IF_ERROR(base::SendSignal(child_.pidfd.get(), SIGTERM));
   ASSIGN_OR_RETURN(const bool gone,
-                   base::WaitExit(child_.pidfd.get(), patience));
+                   base::WaitExit(child_.pidfd.get(), Patience(patience)));
   if (!gone) return absl::DeadlineExceededError("still running after SIGTERM");
   ASSIGN_OR_RETURN(const int status, base::Reap(child_.pidfd.get()));
   child_ = {};
@@ -153,7 +153,8 @@ absl::StatusOr<int> WarrendProcess::Terminate(absl::Duration patience) {
 int WarrendProcess::RunToEnd(const std::vector<std::string>& args) {
   auto child = Spawn(args);
   if (!child.ok()) return -1;
-  const auto gone = base::WaitExit(child->pidfd.get(), absl::Seconds(20));
+  const auto gone =
+      base::WaitExit(child->pidfd.get(), Patience(absl::Seconds(20)));
   if (!gone.ok() || !*gone) {
     base::SendSignal(child->pidfd.get(), SIGKILL).IgnoreError();
     base::WaitExit(child->pidfd.get(), absl::InfiniteDuration()).IgnoreError();

@@ -38,13 +38,13 @@ class UnimplementedTest : public CriTest {
     if (method->server_streaming()) {
       return client()
           .channel()
-          .ServerStream(name, "", absl::Seconds(10))
+          .ServerStream(name, "", Patience(absl::Seconds(10)))
           .status()
           .code();
     }
     return client()
         .channel()
-        .Unary(name, "", absl::Seconds(10))
+        .Unary(name, "", Patience(absl::Seconds(10)))
         .status()
         .code();
   }
@@ -69,7 +69,10 @@ TEST_F(UnimplementedTest, UnknownMethodsAndServicesToo) {
   for (const char* name : {"/runtime.v1.RuntimeService/NoSuchThing",
                            "/runtime.v1alpha2.RuntimeService/Version",
                            "/no.such.Service/Version"}) {
-    EXPECT_CODE(client().channel().Unary(name, "", absl::Seconds(10)).status(),
+    EXPECT_CODE(client()
+                    .channel()
+                    .Unary(name, "", Patience(absl::Seconds(10)))
+                    .status(),
                 kUnimplemented)
         << name;
   }

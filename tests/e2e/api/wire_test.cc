@@ -23,7 +23,10 @@ constexpr char kVersion[] = "/runtime.v1.RuntimeService/Version";
 class WireTest : public CriTest {
  protected:
   bool Answers() {
-    return client().channel().Unary(kVersion, "", absl::Seconds(10)).ok();
+    return client()
+        .channel()
+        .Unary(kVersion, "", Patience(absl::Seconds(10)))
+        .ok();
   }
 };
 
@@ -35,11 +38,11 @@ std::string Field1(const std::string& bytes) {
 
 TEST_F(WireTest, InvalidUtf8InARequestIsRefused) {
   // By the message parser, which gRPC reports as INTERNAL.
-  EXPECT_FALSE(
-      client()
-          .channel()
-          .Unary(kStatus, Field1("\xff\xfe\x80 no such pod"), absl::Seconds(10))
-          .ok());
+  EXPECT_FALSE(client()
+                   .channel()
+                   .Unary(kStatus, Field1("\xff\xfe\x80 no such pod"),
+                          Patience(absl::Seconds(10)))
+                   .ok());
   EXPECT_TRUE(Answers());
 }
 
@@ -73,17 +76,18 @@ TEST_F(WireTest, GarbageIsRefused) {
                    .Unary(kRunPod,
                           "\x0a\xff\xff\xff\xff\x0f"
                           "short",
-                          absl::Seconds(10))
+                          Patience(absl::Seconds(10)))
                    .ok());
   EXPECT_TRUE(Answers());
 }
 
 TEST_F(WireTest, UnknownFieldsAreSkipped) {
   // Field 4000, varint 1.
-  EXPECT_TRUE(client()
-                  .channel()
-                  .Unary(kVersion, "\x80\xfa\x01\x01", absl::Seconds(10))
-                  .ok());
+  EXPECT_TRUE(
+      client()
+          .channel()
+          .Unary(kVersion, "\x80\xfa\x01\x01", Patience(absl::Seconds(10)))
+          .ok());
 }
 
 TEST_F(WireTest, MessagesOfAlmost16MebibytesArrive) {

@@ -100,7 +100,7 @@ TEST_F(ExecSyncTest, ATimeOutIsDeadlineExceededAndEverythingOfItIsDead) {
       client().ExecSync(id, {"sh", "-c", "setsid sleep 5151 & sleep 5151"}, 1);
   EXPECT_CODE(reply.status(), kDeadlineExceeded);
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(900));
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
+  EXPECT_LT(absl::Now() - begin, Patience(absl::Seconds(10)));
   EXPECT_TRUE(Gone("sleep 5151"));
   EXPECT_EQ(StatusOf(id).state(), cri::CONTAINER_RUNNING);
   EXPECT_EQ(ShellOutput(id, "echo alive"), "alive\n");
@@ -128,12 +128,11 @@ TEST_F(ExecSyncTest, AFloodOfOutputIsCutAndTheCommandGoesOn) {
 
 TEST_F(ExecSyncTest, AGrandchildThatKeepsStdoutDoesNotKeepTheCall) {
   const std::string id = RunAlone(IdleConfig("main"));
-  const absl::Time begin = absl::Now();
+  // A call that is kept ends with its time-out, and that is an error.
   const auto reply =
       client().ExecSync(id, {"sh", "-c", "sleep 7171 & echo done"}, 30);
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->stdout(), "done\n");
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
 }
 
 TEST_F(ExecSyncTest, ManyAtOnce) {

@@ -10,8 +10,8 @@
 namespace warren::test {
 namespace {
 
-constexpr char kAdoptedImage[] = "example.test/adopted:1";
-constexpr uint32_t kAdoptedStart = 8 * 65536;
+constexpr char kRestartImage[] = "example.test/adopted:1";
+constexpr uint32_t kRestartIds = 8 * 65536;
 
 // All that a session can tell of itself and of the first process.
 constexpr char kPortrait[] =
@@ -36,12 +36,12 @@ class ProcessRestartTest : public CriTest {
         {{.name = "etc", .type = '5'},
          {.name = "etc/passwd", .content = "app:x:1000:1001::/home/app:/\n"},
          {.name = "etc/group", .content = "audio:x:29:app\n"}})};
-    ASSERT_TRUE(client().ImportImage(kAdoptedImage, OciArchive(image)).ok());
+    ASSERT_TRUE(client().ImportImage(kRestartImage, OciArchive(image)).ok());
   }
   static cri::ContainerConfig Config(const std::string& name, bool mapped) {
     cri::ContainerConfig config =
         ShellConfig(name, "trap 'exit 42' USR1; while :; do sleep 0.05; done");
-    config.mutable_image()->set_image(kAdoptedImage);
+    config.mutable_image()->set_image(kRestartImage);
     auto* env = config.add_envs();
     env->set_key("OF_REQUEST");
     env->set_value("2");
@@ -54,12 +54,12 @@ class ProcessRestartTest : public CriTest {
     security->add_masked_paths("/proc/version");
     security->add_readonly_paths("/proc/sys");
     config.mutable_linux()->mutable_resources()->set_oom_score_adj(432);
-    if (mapped) UseUserNamespace(NamespaceOptions(&config), kAdoptedStart);
+    if (mapped) UseUserNamespace(NamespaceOptions(&config), kRestartIds);
     return config;
   }
   void RemoveImage() {
     cri::RemoveImageRequest request;
-    request.mutable_image()->set_image(kAdoptedImage);
+    request.mutable_image()->set_image(kRestartImage);
     EXPECT_TRUE(client().Call<cri::RemoveImageResponse>(request).ok());
   }
 };
@@ -67,7 +67,7 @@ class ProcessRestartTest : public CriTest {
 TEST_F(ProcessRestartTest, REL_1_WhoItIsAndWhatItSeesOutlivesTheAgent) {
   for (const bool mapped : {false, true}) {
     cri::PodSandboxConfig pod = Pod(mapped ? "mapped" : "plain");
-    if (mapped) UseUserNamespace(NamespaceOptions(&pod), kAdoptedStart);
+    if (mapped) UseUserNamespace(NamespaceOptions(&pod), kRestartIds);
     const std::string pod_id = RunPod(pod);
     const std::string running = Run(pod_id, pod, Config("running", mapped));
     const auto created =

@@ -18,7 +18,7 @@
 namespace warren::test {
 namespace {
 
-constexpr char kSignalsImage[] = "example.test/signals:1";
+constexpr char kProgramImage[] = "example.test/signals:1";
 
 class ProgramTest : public CriTest {
  protected:
@@ -27,7 +27,7 @@ class ProgramTest : public CriTest {
     OciImage image;
     image.config_json = config_json;
     image.layers = {BusyboxLayer({"sh", "sleep", "cat", "ls", "pwd"}, files)};
-    return client().ImportImage(kSignalsImage, OciArchive(image)).ok();
+    return client().ImportImage(kProgramImage, OciArchive(image)).ok();
   }
   // Lines of /proc/<pid>/limits that the test looks at.
   static std::string Limits(pid_t pid, const std::string& name) {
@@ -73,7 +73,7 @@ TEST_F(ProgramTest, StopSignalsOfImageAndRequest) {
     cri::ContainerConfig config =
         ShellConfig(absl::StrCat("s", c.number, c.image, c.request), kTeller);
     config.set_log_path("log." + std::to_string(&c - cases));
-    config.mutable_image()->set_image(kSignalsImage);
+    config.mutable_image()->set_image(kProgramImage);
     config.set_stop_signal(c.request);
     const std::string id = Run(pod_id, pod, config);
     if (c.request != cri::SIGNAL_RUNTIME_DEFAULT) {
@@ -109,7 +109,7 @@ TEST_F(ProgramTest, ABadStopSignalOfTheImageIsAnError) {
   for (const char* bad : {"SIGNONSENSE", "0", "65", "-1", "15 ", "RTMIN+31"}) {
     ASSERT_TRUE(Import(absl::StrCat("{\"StopSignal\":\"", bad, "\"}")));
     cri::ContainerConfig config = IdleConfig("main");
-    config.mutable_image()->set_image(kSignalsImage);
+    config.mutable_image()->set_image(kProgramImage);
     EXPECT_CODE(client().CreateContainer(pod_id, config, pod).status(),
                 kFailedPrecondition)
         << bad;
@@ -220,7 +220,7 @@ TEST_F(ProgramTest, EXE_4_AWorkingFolderThroughADescriptorFailsTheStart) {
        {"/proc/self/fd/3", "/proc/self/fd/8", "/proc/1/root", "/proc/self/cwd",
         "/up"}) {
     cri::ContainerConfig config = ShellConfig("main", "ls; pwd");
-    config.mutable_image()->set_image(kSignalsImage);
+    config.mutable_image()->set_image(kProgramImage);
     config.set_working_dir(directory);
     const auto id = client().CreateContainer(pod_id, config, pod);
     ASSERT_TRUE(id.ok()) << id.status();

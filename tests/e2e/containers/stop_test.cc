@@ -1,6 +1,7 @@
 // StopContainer: grace, signals, and who is dead afterwards.
 #include <absl/time/clock.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -54,18 +55,18 @@ TEST_F(StopTest, AfterTheGraceComesSigkill) {
   EXPECT_TRUE(client().StopContainer(id, 2).ok());
   const absl::Duration took = absl::Now() - begin;
   EXPECT_GE(took, absl::Milliseconds(1900));
-  EXPECT_LT(took, absl::Seconds(10));
+  EXPECT_LT(took, Patience(absl::Seconds(10)));
   EXPECT_EQ(StatusOf(id).exit_code(), 137);
 }
 
 TEST_F(StopTest, NoGraceMeansSigkillAtOnce) {
   for (const int64_t timeout : {0, -1}) {
-    const std::string id = RunAlone(ShellConfig(
-        "t" + std::to_string(timeout), "trap 'exit 3' TERM; sleep 1000"));
-    const absl::Time begin = absl::Now();
+    const std::string id =
+        RunAlone(ShellConfig("t" + std::to_string(timeout),
+                             "trap 'exit 3' TERM; echo up; sleep 1000 & wait"));
+    WaitForLog(id, "up");
     EXPECT_TRUE(client().StopContainer(id, timeout).ok());
-    EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
-    EXPECT_EQ(StatusOf(id).exit_code(), 137);
+    EXPECT_EQ(StatusOf(id).exit_code(), 137) << "3: SIGTERM came first";
   }
 }
 
@@ -138,12 +139,15 @@ TEST_F(StopTest, AStopOfOnePodDoesNotWaitForAnother) {
       "stubborn", "trap '' TERM; echo up; while :; do sleep 100 & wait; done"));
   const std::string quick = RunAlone(IdleConfig("quick"));
   WaitForLog(stubborn, "up");
+  std::atomic<bool> stopped = false;
   std::thread slow([&] {
-    EXPECT_TRUE(CriClient(daemon().socket()).StopContainer(stubborn, 4).ok());
+    EXPECT_TRUE(CriClient(daemon().socket()).StopContainer(stubborn, 50).ok());
+    stopped = true;
   });
-  const absl::Time begin = absl::Now();
   EXPECT_TRUE(client().StopContainer(quick, 0).ok());
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
+  EXPECT_FALSE(stopped);
+  // An earlier end of the grace is the end of both stops.
+  EXPECT_TRUE(client().StopContainer(stubborn, 0).ok());
   slow.join();
 }
 

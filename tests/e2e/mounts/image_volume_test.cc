@@ -19,7 +19,7 @@ using testing::StartsWith;
 
 constexpr char kModel[] = "example.test/model:1";
 constexpr char kApp[] = "example.test/app:1";
-constexpr uint32_t kVolumeStart = 7 * 65536;
+constexpr uint32_t kVolumeIds = 7 * 65536;
 
 class ImageVolumeTest : public CriTest {
  protected:
@@ -136,15 +136,15 @@ TEST_F(ImageVolumeTest, FS_1_SubPathsStayInTheImage) {
 TEST_F(ImageVolumeTest, ItBelongsToThePodsUsers) {
   ImportModel();
   cri::PodSandboxConfig pod = Pod("pod");
-  UseUserNamespace(NamespaceOptions(&pod), kVolumeStart);
+  UseUserNamespace(NamespaceOptions(&pod), kVolumeIds);
   const std::string pod_id = RunPod(pod);
   cri::ContainerConfig config = IdleConfig("main");
-  UseUserNamespace(NamespaceOptions(&config), kVolumeStart);
+  UseUserNamespace(NamespaceOptions(&config), kVolumeIds);
   AddImage(&config, kModel, "/plain");
   cri::Mount* mapped = AddImage(&config, kModel, "/mapped", "data");
   for (cri::IDMapping* m :
        {mapped->add_uidmappings(), mapped->add_gidmappings()}) {
-    m->set_host_id(kVolumeStart);
+    m->set_host_id(kVolumeIds);
     m->set_length(65536);
   }
   const std::string id = Run(pod_id, pod, config);
@@ -257,8 +257,8 @@ TEST_F(DeclaredVolumeTest, AMountTakesItsPlace) {
 TEST_F(DeclaredVolumeTest, ItBelongsToThePodsUsers) {
   cri::ContainerConfig config = App(R"("/data":{},"/empty":{})");
   cri::PodSandboxConfig pod = Pod("pod");
-  UseUserNamespace(NamespaceOptions(&pod), kVolumeStart);
-  UseUserNamespace(NamespaceOptions(&config), kVolumeStart);
+  UseUserNamespace(NamespaceOptions(&pod), kVolumeIds);
+  UseUserNamespace(NamespaceOptions(&config), kVolumeIds);
   const std::string id = Run(RunPod(pod), pod, config);
   EXPECT_EQ(ShellOutput(id,
                         "stat -c %u:%g /data /data/file /empty; "
@@ -286,7 +286,8 @@ TEST_F(DeclaredVolumeTest, ItIsThereAfterARestart) {
 
 TEST_F(DeclaredVolumeTest, FS_8_LinksOfTheImageLeadNowhere) {
   const std::string canary = daemon().directory() + "/canary";
-  ASSERT_EQ(RunCommand({"mkdir", "-p", canary}).exit_code, 0);
+  const std::string empty = daemon().directory() + "/empty";
+  ASSERT_EQ(RunCommand({"mkdir", "-p", canary, empty}).exit_code, 0);
   ASSERT_TRUE(WriteHostFile(canary + "/secret", "secret"));
   const std::string climb = "../../../../../../../..";
   cri::ContainerConfig config =
@@ -294,13 +295,13 @@ TEST_F(DeclaredVolumeTest, FS_8_LinksOfTheImageLeadNowhere) {
           {{.name = "up", .type = '2', .link = climb + canary},
            {.name = "abs", .type = '2', .link = canary},
            {.name = "in", .type = '2', .link = "/data/sub"},
-           {.name = "parent", .type = '2', .link = climb + "/tmp"}});
+           {.name = "parent", .type = '2', .link = climb + empty}});
   const std::string id = RunAlone(config);
   EXPECT_EQ(ShellOutput(id,
                         "ls /up/ /abs/ /parent/below; cat /in/in; "
                         "touch /up/x /abs/x /parent/below/x /in/x"),
             "/abs/:\n\n/parent/below:\n\n/up/:\nin");
-  EXPECT_FALSE(HostFileExists("/tmp/below"));
+  EXPECT_FALSE(HostFileExists(empty + "/below"));
   EXPECT_EQ(RunCommand({"ls", canary}).out, "secret\n");
   EXPECT_EQ(ReadHostFile(canary + "/secret"), "secret");
 }

@@ -11,7 +11,7 @@
 namespace warren::test {
 namespace {
 
-constexpr uint32_t kGridStart = 7 * 65536;
+constexpr uint32_t kGridIds = 7 * 65536;
 
 struct Combination {
   cri::NamespaceMode network, ipc, pid;
@@ -27,7 +27,7 @@ struct Combination {
     options->set_network(network);
     options->set_ipc(ipc);
     options->set_pid(pid);
-    if (users) UseUserNamespace(options, kGridStart);
+    if (users) UseUserNamespace(options, kGridIds);
   }
 };
 
@@ -121,7 +121,7 @@ TEST_F(NamespaceGridTest, AContainerCannotLeaveItsPodsNamespaces) {
       << "the pod has none";
   EXPECT_CODE(code([](Options* o) { o->set_target_id("0123456789ab"); }),
               kInvalidArgument);
-  EXPECT_CODE(code([](Options* o) { UseUserNamespace(o, kGridStart); }),
+  EXPECT_CODE(code([](Options* o) { UseUserNamespace(o, kGridIds); }),
               kInvalidArgument);
   EXPECT_TRUE(client().ListContainers()->empty());
 }

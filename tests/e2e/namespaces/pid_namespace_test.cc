@@ -107,10 +107,10 @@ TEST_F(PidNamespaceTest, WhatAnExecLeftBehindEndsWithTheContainer) {
     const std::string until_told = "while ! test -e /go; do usleep 9999; done";
     RunIn(mode, {ShellConfig("a", until_told), ShellConfig("b", until_told)});
     for (const std::string& id : ids_) {
-      ShellOutput(id, "exec >/dev/null 2>&1; (setsid sleep 51.75 &)");
+      ShellOutput(id, "exec >/dev/null 2>&1; (setsid sleep 5175 &)");
     }
     const auto left = [] {
-      return RunCommand({"pgrep", "-c", "-f", "^sleep 51.75"}).out;
+      return RunCommand({"pgrep", "-c", "-f", "^sleep 5175"}).out;
     };
     EXPECT_TRUE(Eventually([&] { return left() == "2\n"; }))
         << "in pid mode " << mode;

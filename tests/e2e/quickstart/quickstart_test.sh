@@ -12,22 +12,33 @@ if ((EUID != 0)); then
   echo "skipped: needs root"
   exit 77
 fi
+# In namespaces where nobody else makes links and mounts, and in a directory
+# where nobody else makes files.
+if [[ ${WARREN_QUICKSTART_TEST:-} != yes ]]; then
+  "$SOURCE/deploy/install-packages.sh"  # with a network
+  WARREN_QUICKSTART_TEST=yes exec unshare --net --mount --propagation private \
+    "$0" "$@"
+fi
+TMPDIR=$(mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 
 fail() {
   echo "FAILED: $*" >&2
   exit 1
 }
 
-# What a run could leave on the node.
+# What a run could leave on the node; its cgroups have the name of its directory.
 leftovers() {
-  ls -d /tmp/warren-quickstart.* 2>/dev/null || true
-  find /sys/fs/cgroup -maxdepth 3 -type d -name 'quickstart-*' 2>/dev/null
+  ls -A "$TMPDIR"
+  find /sys/fs/cgroup -maxdepth 3 -type d -name "quickstart-${1##*.}" 2>/dev/null
   grep -c warren-quickstart /proc/self/mountinfo || true
   ip -o link show | grep -c warren0 || true
 }
 
-before=$(leftovers)
+# shellcheck disable=SC2016  # for the inner shell
 output=$("$SOURCE/deploy/quickstart.sh" --isolated --build-dir "$BUILD" -- \
+  bash -c 'ls "$TMPDIR" && exec "$@"' steps \
   "$SOURCE/tests/e2e/quickstart/warrenctl_steps.sh" \
   "$BUILD/share/warren/default-image.tar" 2>&1) || fail "exit code $?: $output"
 echo "$output"
@@ -48,5 +59,7 @@ expect 'uid 0\.\.65535 inside = 131072\.\.196607 on the node'
 expect 'boot time \+10d, monotonic \+10d'
 expect 'pid    1     uid 0    httpd -f -p 80'
 expect '^warrenctl steps pass'
-[[ $(leftovers) == "$before" ]] || fail "left behind: $(leftovers)"
+expect '^warren-quickstart\.'
+left=$(leftovers "$(grep '^warren-quickstart\.' <<<"$output")")
+[[ $left == $'0\n0' ]] || fail "left behind: $left"
 echo "quickstart works and leaves nothing"

@@ -99,8 +99,8 @@ TEST_F(OomTest, REL_1_WhatHappensWhileTheAgentIsAwayIsKnown) {
   ASSERT_TRUE(
       Eventually([&] { return LogOf(id).find("up") != std::string::npos; }));
   const pid_t pid = HostPid(pod_id_, id);
-  ShellOutput(id, "(usleep 300000; touch /go) >/dev/null 2>&1 &");
   KillDaemon();
+  ASSERT_TRUE(WriteHostFile(absl::StrCat("/proc/", pid, "/root/go"), ""));
   EXPECT_TRUE(Eventually([&] { return kill(pid, 0) != 0; }));
   StartDaemon();
   const cri::ContainerStatus status = WaitExited(id);

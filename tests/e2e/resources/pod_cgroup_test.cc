@@ -69,7 +69,7 @@ TEST_F(PodCgroupTest, NeitherWrittenToNorDeleted) {
 }
 
 TEST_F(PodCgroupTest, SystemdSpellingsAreExpanded) {
-  // "/warren-test/123": a slice of the run, in the root as systemd has it.
+  // "/warren-test-abc": a slice of the run, in the root as systemd has it.
   std::string stem = "warrentest" + CgroupParent();
   stem.erase(std::remove_if(stem.begin(), stem.end(),
                             [](char c) { return c == '/' || c == '-'; }),

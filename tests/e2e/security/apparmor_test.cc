@@ -40,7 +40,7 @@ std::string MissingAppArmor() {
 
 // All but what a test looks for. No include: nothing of /etc/apparmor.d is
 // needed. Descriptors from outside have no name inside.
-std::string Profile(const std::string& name) {
+std::string ProfileText(const std::string& name) {
   return absl::StrCat("profile \"", name,
                       "\" flags=(attach_disconnected,mediate_deleted) {\n"
                       "  file,\n  capability,\n  network,\n  signal,\n"
@@ -102,7 +102,7 @@ class AppArmorTest : public CriTest {
  private:
   void Parser(const std::string& verb, const std::string& name) {
     const std::string file = directory_.path() + "/profile";
-    ASSERT_TRUE(WriteHostFile(file, Profile(name)));
+    ASSERT_TRUE(WriteHostFile(file, ProfileText(name)));
     const CommandResult result =
         RunCommand({"apparmor_parser", "--quiet", "--skip-cache", verb, file});
     ASSERT_EQ(result.exit_code, 0) << result.out << result.err;

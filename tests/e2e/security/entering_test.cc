@@ -29,7 +29,9 @@ int Execs() {
 }
 
 constexpr int kThreads = 4;
-constexpr uint32_t kStart = 8 * 65536;
+// So many times the exec sessions of a test at the most.
+constexpr int kMostRounds = 10;
+constexpr uint32_t kEnteringIds = 8 * 65536;
 
 class EnteringTest : public CriTest {
  protected:
@@ -46,16 +48,15 @@ class EnteringTest : public CriTest {
     Ground ground;
     ground.pod = Pod("pod-" + verb);
     NamespaceOptions(&ground.pod)->set_pid(pid);
-    if (users) UseUserNamespace(NamespaceOptions(&ground.pod), kStart);
+    if (users) UseUserNamespace(NamespaceOptions(&ground.pod), kEnteringIds);
     ground.pod_id = RunPod(ground.pod);
-    cri::ContainerConfig config =
-        ContainerConfig("hunter", {"/escape", verb, "100"});
+    cri::ContainerConfig config = ContainerConfig("hunter", {"/escape", verb});
     // Not the first process of its pid namespace, which it leaves alone.
     if (pid == cri::CONTAINER) {
-      config = ShellConfig("hunter", "/escape " + verb + " 100; true");
+      config = ShellConfig("hunter", "/escape " + verb + "; true");
     }
     NamespaceOptions(&config)->set_pid(pid);
-    if (users) UseUserNamespace(NamespaceOptions(&config), kStart);
+    if (users) UseUserNamespace(NamespaceOptions(&config), kEnteringIds);
     for (const std::string& name : capabilities) {
       config.mutable_linux()
           ->mutable_security_context()
@@ -84,6 +85,16 @@ class EnteringTest : public CriTest {
     }
     for (std::thread& thread : threads) thread.join();
   }
+  // At least `count` exec sessions, and so many more as it takes until the
+  // hunter has had `looks` looks at processes: it has fewer processors on a
+  // busy machine than what it preys on.
+  void ExecUntilSeen(const Ground& ground, int count, long looks) {
+    ExecMany(ground.id, count);
+    for (int more = 0; more < kMostRounds && !HasFailure(); ++more) {
+      if (Number(LastCount(ReadHostFile(ground.log)), "seen") >= looks) return;
+      ExecMany(ground.id, count);
+    }
+  }
   // Containers of the same pod, seen by the hunter if the pod shares a pid
   // namespace.
   void StartMany(const Ground& ground, cri::NamespaceMode pid, int count) {
@@ -96,8 +107,9 @@ class EnteringTest : public CriTest {
   }
   // Ends the hunt; its log.
   std::string LogOfEnded(const Ground& ground) {
-    // The hunter may take the session along when it is quick to end.
-    client().ExecSync(ground.id, {"touch", "/stop"}).IgnoreError();
+    // The hunter may take the session along when it is quick to end. A
+    // directory is made without a descriptor, which the hunter would see.
+    client().ExecSync(ground.id, {"mkdir", "/stop"}).IgnoreError();
     WaitExited(ground.id);
     return ReadHostFile(ground.log);
   }
@@ -105,6 +117,10 @@ class EnteringTest : public CriTest {
   std::string Bag(const Ground& ground) {
     const std::string log = LogOfEnded(ground);
     EXPECT_FALSE(absl::StrContains(log, "HIT")) << log;
+    return LastCount(log);
+  }
+  // The last line with numbers.
+  static std::string LastCount(const std::string& log) {
     const size_t at = log.rfind("seen=");
     return at == std::string::npos ? "" : log.substr(at);
   }
@@ -122,38 +138,40 @@ class EnteringTest : public CriTest {
 TEST_F(EnteringTest, EXE_1_TheShimCannotBeWrittenToFromInside) {
   const std::string before = ShimSum();
   const Ground ground = MakeGround("hunt", cri::POD);
-  ExecMany(ground.id, Execs());
+  const int looks = Execs() / 10;
+  ExecUntilSeen(ground, Execs(), looks);
   StartMany(ground, cri::POD, 50);
   const std::string bag = Bag(ground);
   EXPECT_EQ(Number(bag, "hits"), 0);
-  EXPECT_GT(Number(bag, "seen"), Execs() / 10) << bag;
+  EXPECT_GE(Number(bag, "seen"), looks) << bag;
   EXPECT_EQ(Number(bag, "foreign"), 0) << "not even by name";
   EXPECT_EQ(ShimSum(), before);
 }
 
 // With the node's processes in sight, and the right to look into them, shims
-// and their programs can be opened, and yet not be written to.
+// and their programs can be opened, and yet not be written to. Descriptors of
+// other processes, the test's own among them, are in sight as well: the hunter
+// leaves them alone.
 TEST_F(EnteringTest, EXE_1_TheShimIsSealedForAContainerThatSeesTheNode) {
   const std::string before = ShimSum();
-  const Ground ground = MakeGround("hunt", cri::NODE, {"SYS_PTRACE"});
+  const Ground ground = MakeGround("hunt-programs", cri::NODE, {"SYS_PTRACE"});
   ExecMany(ground.id, Execs() / 4);
   StartMany(ground, cri::NODE, 20);
-  // Descriptors of other processes are in sight as well: no hits to count.
-  const std::string log = LogOfEnded(ground);
-  EXPECT_FALSE(absl::StrContains(log, "written")) << log;
-  EXPECT_FALSE(absl::StrContains(log, "truncated")) << log;
-  EXPECT_GT(Number(log, "foreign"), 0) << "the hunt has found something";
+  const std::string bag = Bag(ground);
+  EXPECT_EQ(Number(bag, "hits"), 0);
+  EXPECT_GT(Number(bag, "foreign"), 0) << "the hunt has found something";
   EXPECT_EQ(ShimSum(), before);
 }
 
 TEST_F(EnteringTest, EXE_2_WhatEntersCannotBeTraced) {
   for (const cri::NamespaceMode pid : {cri::CONTAINER, cri::POD}) {
     const Ground ground = MakeGround("trace", pid);
-    ExecMany(ground.id, Execs() / 2);
+    const int looks = Execs() / 20;
+    ExecUntilSeen(ground, Execs() / 2, looks);
     if (pid == cri::POD) StartMany(ground, pid, 25);
     const std::string bag = Bag(ground);
     EXPECT_EQ(Number(bag, "hits"), 0);
-    EXPECT_GT(Number(bag, "seen"), Execs() / 20) << bag;
+    EXPECT_GE(Number(bag, "seen"), looks) << bag;
     RemoveAllPods();
   }
 }
@@ -163,10 +181,11 @@ TEST_F(EnteringTest, EXE_2_WhatEntersCannotBeTraced) {
 TEST_F(EnteringTest, EXE_2_WhatEntersAUserNamespaceCannotBeTraced) {
   const Ground ground =
       MakeGround("trace", cri::CONTAINER, {"ALL"}, /*users=*/true);
-  ExecMany(ground.id, Execs() / 4);
+  const int looks = Execs() / 40;
+  ExecUntilSeen(ground, Execs() / 4, looks);
   const std::string bag = Bag(ground);
   EXPECT_EQ(Number(bag, "hits"), 0);
-  EXPECT_GT(Number(bag, "seen"), Execs() / 40) << bag;
+  EXPECT_GE(Number(bag, "seen"), looks) << bag;
 }
 
 // 0, 1 and 2 of the first process and of an exec session.
@@ -177,8 +196,8 @@ TEST_F(EnteringTest, EXE_3_OnlyTheStandardStreamsAreOpen) {
     config.set_tty(kind == 't');
     config.set_stdin(kind == 't');
     if (kind == 'u') {
-      UseUserNamespace(NamespaceOptions(&pod), kStart);
-      UseUserNamespace(NamespaceOptions(&config), kStart);
+      UseUserNamespace(NamespaceOptions(&pod), kEnteringIds);
+      UseUserNamespace(NamespaceOptions(&config), kEnteringIds);
     } else if (kind == 'n') {
       NamespaceOptions(&pod)->set_network(cri::NODE);
       NamespaceOptions(&config)->set_network(cri::NODE);
@@ -268,12 +287,10 @@ TEST_F(EnteringTest, EXE_9_NamespacesAreItsOwnAndPinnedOutOfSight) {
         << kind;
   }
   EXPECT_EQ(ShellOutput(a, "grep -c nsfs /proc/1/mountinfo || true"), "0\n");
-  // On the node: the one pin, in a directory that is root's alone.
-  std::string pins;
-  for (const std::string& line :
-       {RunCommand({"grep", "nsfs", "/proc/self/mountinfo"}).out}) {
-    pins += line;
-  }
+  // On the node, whose table has nothing of the machine's own pins: the one
+  // pin, in a directory that is root's alone.
+  const std::string pins =
+      RunCommand({"grep", "nsfs", "/proc/self/mountinfo"}).out;
   EXPECT_EQ(std::count(pins.begin(), pins.end(), '\n'), 1) << pins;
   EXPECT_TRUE(absl::StrContains(pins, daemon().run_dir() + "/pins.mnt"));
 }

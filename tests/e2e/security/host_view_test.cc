@@ -20,7 +20,7 @@
 namespace warren::test {
 namespace {
 
-constexpr uint32_t kViewStart = 9 * 65536;
+constexpr uint32_t kHostViewIds = 9 * 65536;
 
 class HostViewTest : public CriTest {
  protected:
@@ -52,7 +52,7 @@ class HostViewTest : public CriTest {
 TEST_F(HostViewTest, FS_3_MountsOverTheContainersProcMisleadNobody) {
   const std::string before = Sysctls();
   cri::PodSandboxConfig pod = Pod("pod");
-  UseUserNamespace(NamespaceOptions(&pod), kViewStart);
+  UseUserNamespace(NamespaceOptions(&pod), kHostViewIds);
   (*pod.mutable_linux()->mutable_sysctls())["kernel.shm_rmid_forced"] = "1";
   const std::string pod_id = RunPod(pod);
   cri::ContainerConfig config = ShellConfig(
@@ -68,7 +68,7 @@ TEST_F(HostViewTest, FS_3_MountsOverTheContainersProcMisleadNobody) {
       "umount -l /proc/1; umount -l /proc/sys; done 2>/dev/null; cat "
       "/decoy/self/* /decoy/self/attr/* /decoy/1/attr/* /decoy/sys/kernel/* | "
       "sort | uniq -c");
-  UseUserNamespace(NamespaceOptions(&config), kViewStart);
+  UseUserNamespace(NamespaceOptions(&config), kHostViewIds);
   auto* security = config.mutable_linux()->mutable_security_context();
   security->mutable_capabilities()->add_add_capabilities("ALL");
   config.mutable_linux()->mutable_resources()->set_oom_score_adj(321);
@@ -156,8 +156,8 @@ TEST_F(HostViewTest, FS_7_OnlyTheKnownMountsAreThere) {
     cri::PodSandboxConfig pod = Pod(std::string("pod-") + kind);
     cri::ContainerConfig config = IdleConfig("main");
     if (kind == 'u') {
-      UseUserNamespace(NamespaceOptions(&pod), kViewStart);
-      UseUserNamespace(NamespaceOptions(&config), kViewStart);
+      UseUserNamespace(NamespaceOptions(&pod), kHostViewIds);
+      UseUserNamespace(NamespaceOptions(&config), kHostViewIds);
     }
     const std::string id = Run(RunPod(pod), pod, config);
     int seen = 0;
@@ -200,7 +200,7 @@ TEST_F(HostViewTest, FS_10_WhatARequestNamesIsLeftAsItIs) {
   const std::string before = Picture(canary);
   const std::string mounts = ReadHostFile("/proc/self/mountinfo");
   cri::PodSandboxConfig pod = Pod("pod");
-  UseUserNamespace(NamespaceOptions(&pod), kViewStart);
+  UseUserNamespace(NamespaceOptions(&pod), kHostViewIds);
   const std::string pod_id = RunPod(pod);
   // Every request of a container brings the pod's configuration along: one
   // that has been forged since must have no say.
@@ -208,7 +208,7 @@ TEST_F(HostViewTest, FS_10_WhatARequestNamesIsLeftAsItIs) {
   forged.set_log_directory(canary + "/logs");
   forged.set_hostname("forged");
   cri::ContainerConfig config = IdleConfig("main");
-  UseUserNamespace(NamespaceOptions(&config), kViewStart);
+  UseUserNamespace(NamespaceOptions(&config), kHostViewIds);
   AddMount(&config, canary, "/volume", true);
   AddMount(&config, canary + "/file", "/single", true);
   AddMount(&config, canary + "/mounted", "/mounted", true);
@@ -254,8 +254,8 @@ TEST_F(HostViewTest, LOG_2_AContainerCannotFillTheNodeThroughItsPodsFiles) {
     cri::PodSandboxConfig pod = Pod(user ? "pod-user" : "pod");
     cri::ContainerConfig config = IdleConfig("main");
     if (user) {
-      UseUserNamespace(NamespaceOptions(&pod), kViewStart);
-      UseUserNamespace(NamespaceOptions(&config), kViewStart);
+      UseUserNamespace(NamespaceOptions(&pod), kHostViewIds);
+      UseUserNamespace(NamespaceOptions(&config), kHostViewIds);
     }
     const std::string id = Run(RunPod(pod), pod, config);
     for (const char* file :

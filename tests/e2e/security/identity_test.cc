@@ -16,7 +16,7 @@
 namespace warren::test {
 namespace {
 
-constexpr char kUsersImage[] = "example.test/users:1";
+constexpr char kIdentityImage[] = "example.test/users:1";
 constexpr char kPasswd[] =
     "root:x:0:0:root:/root:/bin/sh\n"
     "www:x:33:34:www-data:/var/www:/bin/false\n"
@@ -42,12 +42,12 @@ class IdentityTest : public CriTest {
     pod_ = Pod("pod");
     pod_id_ = RunPod(pod_);
   }
-  // Busybox with these files and this USER, imported as kUsersImage.
+  // Busybox with these files and this USER, imported as kIdentityImage.
   bool Import(const std::string& user, const std::vector<TarMember>& files) {
     OciImage image;
     image.config_json = absl::StrCat("{\"User\":\"", user, "\"}");
     image.layers = {BusyboxLayer({"sh", "sleep", "grep", "id", "tr"}, files)};
-    return client().ImportImage(kUsersImage, OciArchive(image)).ok();
+    return client().ImportImage(kIdentityImage, OciArchive(image)).ok();
   }
   static std::vector<TarMember> Files(const std::string& passwd,
                                       const std::string& group) {
@@ -57,7 +57,7 @@ class IdentityTest : public CriTest {
   }
   static cri::ContainerConfig OfImage(const std::string& name) {
     cri::ContainerConfig config = ContainerConfig(name, {"sleep", "1000"});
-    config.mutable_image()->set_image(kUsersImage);
+    config.mutable_image()->set_image(kIdentityImage);
     return config;
   }
   static cri::LinuxContainerSecurityContext* Security(
@@ -269,7 +269,7 @@ uint64_t Hex(const std::string& text) {
 constexpr uint64_t kDefaults = 0xa80425fb;
 constexpr uint64_t kNetBindService = 1 << 10;
 
-struct CapabilityProfile {
+struct Profile {
   const char* name;
   int64_t uid;
   std::vector<const char*> add;
@@ -278,8 +278,8 @@ struct CapabilityProfile {
   uint64_t bounding;  // of what the node can give
 };
 
-const std::vector<CapabilityProfile>& CapabilityProfiles() {
-  static const auto* profiles = new std::vector<CapabilityProfile>{
+const std::vector<Profile>& Profiles() {
+  static const auto* profiles = new std::vector<Profile>{
       {"root", 0, {}, {}, false, kDefaults},
       {"none", 0, {}, {"ALL"}, true, 0},
       {"user", 1000, {}, {}, false, kDefaults},
@@ -301,7 +301,7 @@ TEST_F(IdentityTest, EXE_6_CapabilitiesOfProgramAndExecSession) {
                   << std::stoi(ReadHostFile("/proc/sys/kernel/cap_last_cap"))) -
                      1
                : Hex(ProcessStatus(daemon().pid(), "CapEff"));
-    for (const CapabilityProfile& p : CapabilityProfiles()) {
+    for (const Profile& p : Profiles()) {
       SCOPED_TRACE(absl::StrCat(p.name, mapped ? ", mapped" : ""));
       cri::ContainerConfig config = IdleConfig(p.name);
       if (mapped) UseUserNamespace(NamespaceOptions(&config), 3 * 65536);

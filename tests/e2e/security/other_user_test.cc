@@ -24,7 +24,7 @@
 namespace warren::test {
 namespace {
 
-constexpr uint32_t kOtherStart = 10 * 65536;
+constexpr uint32_t kOtherUserIds = 10 * 65536;
 constexpr uid_t kStranger = 1000;
 
 class OtherUserTest : public CriTest {
@@ -98,9 +98,9 @@ TEST_F(OtherUserTest, FS_9_NothingOfOursIsReached) {
   cri::PodSandboxConfig pod = Pod("pod");
   Run(RunPod(pod), pod, IdleConfig("main"));
   cri::PodSandboxConfig mapped = Pod("mapped");
-  UseUserNamespace(NamespaceOptions(&mapped), kOtherStart);
+  UseUserNamespace(NamespaceOptions(&mapped), kOtherUserIds);
   cri::ContainerConfig config = IdleConfig("main");
-  UseUserNamespace(NamespaceOptions(&config), kOtherStart);
+  UseUserNamespace(NamespaceOptions(&config), kOtherUserIds);
   Run(RunPod(mapped), mapped, config);
   const std::string strays =
       RunCommand({"find", "/tmp", "/var/tmp", "/dev/shm", "-maxdepth", "1",

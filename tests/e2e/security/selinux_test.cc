@@ -22,7 +22,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr char kLabelledImage[] = "example.test/labelled:1";
+constexpr char kSelinuxImage[] = "example.test/labelled:1";
 constexpr char kLabel[] = "system_u:system_r:container_t:s0:c1,c2";
 constexpr char kFiles[] = "system_u:object_r:container_file_t:s0:c1,c2";
 constexpr char kOther[] = "system_u:object_r:container_file_t:s0:c3";
@@ -71,13 +71,13 @@ class SelinuxTest : public CriTest {
                                  {{.name = "data", .type = '5'},
                                   {.name = "data/seed", .content = "seed"},
                                   {.name = "etc", .type = '5'}})};
-    ASSERT_TRUE(client().ImportImage(kLabelledImage, OciArchive(image)).ok());
+    ASSERT_TRUE(client().ImportImage(kSelinuxImage, OciArchive(image)).ok());
   }
   void TearDown() override {
     if (IsSkipped()) return;
     RemoveAllPods();
     cri::RemoveImageRequest request;
-    request.mutable_image()->set_image(kLabelledImage);
+    request.mutable_image()->set_image(kSelinuxImage);
     EXPECT_TRUE(client().Call<cri::RemoveImageResponse>(request).ok());
     CriTest::TearDown();
   }
@@ -92,11 +92,11 @@ class SelinuxTest : public CriTest {
         ->mutable_security_context()
         ->mutable_selinux_options();
   }
-  // Of kLabelledImage, with a level.
+  // Of kSelinuxImage, with a level.
   static cri::ContainerConfig Confined(const std::string& name,
                                        const std::string& level = "s0:c1,c2") {
     cri::ContainerConfig config = ContainerConfig(name, {"sleep", "1000"});
-    config.mutable_image()->set_image(kLabelledImage);
+    config.mutable_image()->set_image(kSelinuxImage);
     if (!level.empty()) Options(&config)->set_level(level);
     return config;
   }
@@ -225,7 +225,7 @@ TEST_F(SelinuxTest, EXE_8_AConfinedContainerCanUseWhatIsItsOwn) {
     security->add_masked_paths("/proc/irq");
     auto* image = config.add_mounts();
     image->set_container_path("/img");
-    image->mutable_image()->set_image(kLabelledImage);
+    image->mutable_image()->set_image(kSelinuxImage);
     const std::string id = Run(RunPod(pod), pod, config);
     ASSERT_TRUE(Eventually([&] {
       return ExitCodeOf(id, {"sh", "-c", "[ -s /code ]"}) == 0;

@@ -100,10 +100,9 @@ void SoftwareTest::WaitForLog(const std::string& container,
 }
 
 void SoftwareTest::StopsCleanly(const std::string& container, int exit_code) {
-  const absl::Time begin = absl::Now();
+  // One that does not end by itself is killed, and its exit code tells.
   const absl::Status stopped = client().StopContainer(container, kGrace);
   EXPECT_TRUE(stopped.ok()) << stopped;
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(kGrace - 5));
   const cri::ContainerStatus status = StatusOf(container);
   EXPECT_EQ(status.state(), cri::CONTAINER_EXITED);
   EXPECT_EQ(status.exit_code(), exit_code) << LogOf(container);

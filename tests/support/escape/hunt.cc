@@ -17,7 +17,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 
 namespace warren::escape {
 namespace {
@@ -33,6 +32,10 @@ struct Bag {
   int count = 0;
 };
 
+void Print(const Bag& bag) {
+  printf("seen=%ld foreign=%ld hits=%ld\n", bag.seen, bag.foreign, bag.hits);
+}
+
 void Hit(Bag* bag, pid_t pid, const char* what, const char* detail) {
   ++bag->hits;
   printf("HIT %d %s %s\n", pid, what, detail);
@@ -42,26 +45,33 @@ void PathOf(pid_t pid, const char* name, char (&path)[300]) {
   snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 }
 
-// Is this program of no file system of the container? "" or its name.
-bool IsForeign(pid_t pid, char (&link)[300]) {
-  char path[300];
-  PathOf(pid, "exe", path);
-  const ssize_t n = readlink(path, link, sizeof(link) - 1);
+// Does this link of procfs lead to a program of Warren, which no file system
+// of the container has? `name` becomes what it leads to.
+bool IsForeign(const char* path, char (&name)[300]) {
+  const ssize_t n = readlink(path, name, sizeof(name) - 1);
   if (n <= 0) return false;
-  link[n] = 0;
-  return strstr(link, "memfd:") != nullptr ||
-         strstr(link, "warren-shim") != nullptr;
+  name[n] = 0;
+  return strstr(name, "memfd:") != nullptr ||
+         strstr(name, "warren-shim") != nullptr;
 }
 
 // Keeps the program open for as long as there is room: it may be written to
 // once nobody runs it any more.
 void CatchProgram(Bag* bag, pid_t pid) {
-  char link[300];
+  char name[300];
   char path[300];
-  if (!IsForeign(pid, link)) return;
   PathOf(pid, "exe", path);
+  if (!IsForeign(path, name)) return;
   const int fd = open(path, O_PATH | O_CLOEXEC);
   if (fd < 0) return;
+  // Between the two calls the process may have executed a program of the
+  // container, which the container may well write to: what counts is the file
+  // that was opened, and that cannot change any more.
+  snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+  if (!IsForeign(path, name)) {
+    close(fd);
+    return;
+  }
   ++bag->foreign;
   int& place = bag->caught[bag->count++ % kMaxCaught];
   if (place > 0) close(place);
@@ -72,10 +82,12 @@ void WriteToCaught(Bag* bag) {
   for (int i = 0; i < kMaxCaught && i < bag->count; ++i) {
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", bag->caught[i]);
+    char name[300];
+    if (!IsForeign(path, name)) continue;  // for its name: it was one before
     const int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) continue;
-    if (write(fd, "#", 1) == 1) Hit(bag, 0, "written", path);
-    if (ftruncate(fd, 0) == 0) Hit(bag, 0, "truncated", path);
+    if (write(fd, "#", 1) == 1) Hit(bag, 0, "written", name);
+    if (ftruncate(fd, 0) == 0) Hit(bag, 0, "truncated", name);
     close(fd);
   }
 }
@@ -84,10 +96,12 @@ void WriteToCaught(Bag* bag) {
 void Trace(Bag* bag, pid_t pid) {
   if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0) return;
   int status = 0;
-  char link[300];
+  char name[300];
+  char path[300];
+  PathOf(pid, "exe", path);
   if (ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) == 0 &&
       waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
-    if (IsForeign(pid, link)) Hit(bag, pid, "traced", link);
+    if (IsForeign(path, name)) Hit(bag, pid, "traced", name);
     ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
   }
 }
@@ -111,42 +125,54 @@ void LookAtDescriptors(Bag* bag, pid_t pid) {
   closedir(directory);
 }
 
-void Look(Bag* bag, pid_t pid, bool trace) {
+void LookAtEnvironment(Bag* bag, pid_t pid) {
   char path[300];
-  ++bag->seen;
-  CatchProgram(bag, pid);
-  LookAtDescriptors(bag, pid);
   PathOf(pid, "environ", path);
   char text[4096];
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    const ssize_t n = read(fd, text, sizeof(text));
-    close(fd);
-    if (n > 0 && memmem(text, n, "NOTIFY_SOCKET", 13) != nullptr) {
-      Hit(bag, pid, "environ", "NOTIFY_SOCKET");
-    }
+  if (fd < 0) return;
+  const ssize_t n = read(fd, text, sizeof(text));
+  close(fd);
+  if (n > 0 && memmem(text, n, "NOTIFY_SOCKET", 13) != nullptr) {
+    Hit(bag, pid, "environ", "NOTIFY_SOCKET");
   }
-  if (trace) Trace(bag, pid);
+}
+
+void Look(Bag* bag, pid_t pid, Prey prey) {
+  ++bag->seen;
+  CatchProgram(bag, pid);
+  if (prey == Prey::kPrograms) return;
+  LookAtDescriptors(bag, pid);
+  LookAtEnvironment(bag, pid);
+  if (prey == Prey::kAllAndTrace) Trace(bag, pid);
 }
 
 }  // namespace
 
-int Hunt(int seconds, bool trace) {
+int Hunt(Prey prey) {
   static Bag bag;
-  const time_t end = time(nullptr) + seconds;
+  // Said whenever it has doubled: few lines, and whoever reads the log may
+  // wait for a number.
+  long told = 0;
+  long told_foreign = 0;
   printf("ready\n");
-  while (time(nullptr) < end && access("/stop", F_OK) != 0) {
+  while (access("/stop", F_OK) != 0) {
     DIR* proc = opendir("/proc");
     if (proc == nullptr) return 1;
     while (const dirent* entry = readdir(proc)) {
       const pid_t pid = atoi(entry->d_name);
       // The container's own first process is a shell, and this is us.
-      if (pid > 1 && pid != getpid()) Look(&bag, pid, trace);
+      if (pid > 1 && pid != getpid()) Look(&bag, pid, prey);
     }
     closedir(proc);
     WriteToCaught(&bag);
+    if (bag.seen >= 2 * told + 1 || bag.foreign >= 2 * told_foreign + 1) {
+      told = bag.seen;
+      told_foreign = bag.foreign;
+      Print(bag);
+    }
   }
-  printf("seen=%ld foreign=%ld hits=%ld\n", bag.seen, bag.foreign, bag.hits);
+  Print(bag);
   return 0;
 }
 

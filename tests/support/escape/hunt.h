@@ -5,13 +5,25 @@ namespace warren::escape {
 
 // Verbs of warren_escape_probe beside the attempts; exit codes.
 
+// What a hunt is after.
+enum class Prey {
+  // Programs that are not the container's own: they are opened, and written to
+  // later. For a hunter that sees processes of the node, whose descriptors are
+  // nobody's secret: those of the test's own runner are among them.
+  kPrograms,
+  kAll,          // also descriptors and environments
+  kAllAndTrace,  // also stops each process by ptrace(2)
+};
+
 // Prints "ready", then looks at every process but the first and itself until
-// /stop exists or the time is over: opens programs that are not the
-// container's own and writes to them later, looks at descriptors and
-// environments, and with `trace` stops each by ptrace(2). Prints
-// "HIT pid what detail" for what must not work, and at last
-// "seen=N foreign=N hits=N".
-int Hunt(int seconds, bool trace);
+// /stop exists, however long that takes. Prints "HIT pid what detail" for what
+// must not work, and "seen=N foreign=N hits=N" whenever one of the first two
+// has doubled and at last: looks at a process, programs of Warren that could
+// be opened, hits.
+//
+// What ends the hunt must make a directory of /stop: a process that makes a
+// file of it has it open, and a descriptor of a file is a hit.
+int Hunt(Prey prey);
 
 // "added" or the errno: a key into the session keyring.
 int AddSessionKey(const char* name);

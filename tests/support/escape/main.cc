@@ -2,7 +2,8 @@
 // [abstract=NAME]: tries every known way out of a container and prints a line
 // for each: its name and "OK" (it worked), the name of an errno, or the signal
 // that ended it.
-// warren_escape_probe hunt|trace SECONDS, key-add NAME, key-find NAME: hunt.h.
+// warren_escape_probe hunt-programs|hunt|trace, key-add NAME, key-find NAME:
+// hunt.h.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,9 +87,12 @@ void Run(const Attempt& attempt, const Target& target) {
 
 int Main(int argc, char** argv) {
   setvbuf(stdout, nullptr, _IONBF, 0);
+  if (argc == 2) {
+    if (strcmp(argv[1], "hunt-programs") == 0) return Hunt(Prey::kPrograms);
+    if (strcmp(argv[1], "hunt") == 0) return Hunt(Prey::kAll);
+    if (strcmp(argv[1], "trace") == 0) return Hunt(Prey::kAllAndTrace);
+  }
   if (argc == 3) {
-    if (strcmp(argv[1], "hunt") == 0) return Hunt(atoi(argv[2]), false);
-    if (strcmp(argv[1], "trace") == 0) return Hunt(atoi(argv[2]), true);
     if (strcmp(argv[1], "key-add") == 0) return AddSessionKey(argv[2]);
     if (strcmp(argv[1], "key-find") == 0) return FindKey(argv[2]);
   }

@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "agent/store/change_feed.h"
 #include "tests/fakes/core_node.h"
 
@@ -95,6 +98,26 @@ TEST_F(ChangesTest, TheStoreShowsWhatItTells) {
   // has anyway.
   EXPECT_EQ(std::get<StateChange<ContainerState>>(last.what).after,
             (*container)->Get());
+}
+
+TEST_F(ChangesTest, REL_15_WhatHappenedIsToldWhateverTheDiskSays) {
+  const std::string pod = node_.MustRunPod("web");
+  Changes();
+  // No write can succeed any more: a file stands where the directory was.
+  const std::string directory = state_.path() + "/sandboxes/" + pod;
+  std::filesystem::remove_all(directory);
+  std::ofstream(directory) << "x";
+  const PodSandboxPtr sandbox = *node_.store->FindSandbox(pod);
+  const auto set = [](PodSandboxState* state) {
+    state->record.set_phase(record::EXITED);
+    return absl::OkStatus();
+  };
+  EXPECT_FALSE(
+      sandbox->Update(PodSandbox::Write::kRecordedOrNothing, set).ok());
+  EXPECT_THAT(Changes(), IsEmpty());
+  EXPECT_FALSE(
+      sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded, set).ok());
+  EXPECT_THAT(Changes(), ElementsAre("pod RUNNING>EXITED"));
 }
 
 TEST_F(ChangesTest, AReaderWhoNeverReadsKeepsNoImage) {

@@ -15,15 +15,15 @@ using ServingStatus = HealthCheckResponse::ServingStatus;
 }  // namespace
 
 // One Watch call: at most one write under way, always the newest status.
-// Guarded by the service's mutex as a whole.
 class HealthService::Watcher
     : public ::grpc::ServerWriteReactor<HealthCheckResponse> {
  public:
   Watcher(HealthService* service, bool known)
       : service_(service), known_(known) {}
 
-  // The status has changed, or the service ends.
-  void NotifyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(service_->mutex_) {
+  // The status has changed, or the service ends. The service's mutex is held.
+  void NotifyLocked() {
+    service_->mutex_.AssertHeld();
     if (writing_ || finished_) return;
     if (service_->shutdown_) {
       finished_ = true;
@@ -74,11 +74,11 @@ class HealthService::Watcher
 
   HealthService* const service_;
   const bool known_;
-  HealthCheckResponse reply_;
-  std::optional<ServingStatus> sent_;
-  bool writing_ = false;
-  bool cancelled_ = false;
-  bool finished_ = false;
+  HealthCheckResponse reply_ ABSL_GUARDED_BY(service_->mutex_);
+  std::optional<ServingStatus> sent_ ABSL_GUARDED_BY(service_->mutex_);
+  bool writing_ ABSL_GUARDED_BY(service_->mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(service_->mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(service_->mutex_) = false;
 };
 
 HealthService::HealthService(std::set<std::string> services)

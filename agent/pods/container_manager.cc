@@ -198,14 +198,13 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   RETURN_IF_ERROR(container->Update(
       Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         state->spec = spec;
-        state->hold = *std::move(hold);
         Put(volume_holds, &state->record);
-        state->volume_holds = std::move(volume_holds);
         Put(image, config.image().image(), &state->record);
         Put(converted, &state->record);
         Put(cdi, &state->record);
         return absl::OkStatus();
       }));
+  container->HoldImages({*std::move(hold), std::move(volume_holds)});
   timer.Done("intent");
   ASSIGN_OR_RETURN(const runtime::ContainerFacts facts,
                    runtime_->CreateContainer(*spec));

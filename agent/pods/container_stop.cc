@@ -131,11 +131,8 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
                      "remove the container");
   RETURN_IF_ERROR(store_->Erase(container));
   // Somebody may still look at the object; the layers are free already.
-  return container->Update(Container::Write::kNotInRecord,
-                           [](ContainerState* state) {
-                             state->hold.reset();
-                             return absl::OkStatus();
-                           });
+  container->HoldImages({});
+  return absl::OkStatus();
 }
 
 absl::Status ContainerManager::KillAll(const std::string& sandbox_id,

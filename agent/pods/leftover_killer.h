@@ -1,12 +1,14 @@
 #ifndef WARREN_AGENT_PODS_LEFTOVER_KILLER_H_
 #define WARREN_AGENT_PODS_LEFTOVER_KILLER_H_
 
-#include <condition_variable>
+#include <absl/base/thread_annotations.h>
+
+#include <cstddef>
 #include <deque>
-#include <mutex>
 #include <thread>
 
 #include "agent/store/store.h"
+#include "runtime/base/mutex.h"
 #include "runtime/runtime.h"
 
 namespace warren::agent {
@@ -30,14 +32,18 @@ class LeftoverKiller {
 
  private:
   void Work();
+  // The next container to try; null once the end has come. Waits until there
+  // is one, and a moment before any of those is tried again whose turn did not
+  // come: `passed_over` in a row.
+  ContainerPtr Next(size_t* passed_over) ABSL_LOCKS_EXCLUDED(mutex_);
 
   runtime::Runtime* const runtime_;
   const Store* const store_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<ContainerPtr> queue_;  // guarded by mutex_
-  bool stop_ = false;               // guarded by mutex_
-  std::thread thread_;              // last: it uses the rest
+  base::Mutex mutex_;
+  base::Condition changed_;
+  std::deque<ContainerPtr> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: it uses the rest
 };
 
 }  // namespace warren::agent

@@ -100,24 +100,24 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
     }
     if (whole.ok()) spec = *std::move(whole);
   }
-  std::shared_ptr<image::ImageHold> hold;
+  ContainerImages images;
   if (state->record.layer_dirs_size() > 0) {
     auto held = images_->Rehold(
         state->record.image_id(),
         {state->record.layer_dirs().begin(), state->record.layer_dirs().end()});
     Try("hold the image of container " + Short(container->id()), held.status());
-    if (held.ok()) hold = *std::move(held);
+    if (held.ok()) images.root = *std::move(held);
   }
   auto volumes = ReholdVolumeImages(images_, state->record);
   Try("hold the volumes of container " + Short(container->id()),
       volumes.status());
+  if (volumes.ok()) images.volumes = *std::move(volumes);
+  container->HoldImages(std::move(images));
   Try("restore",
       container->Update(
           Container::Write::kNotInRecord, [&](ContainerState* next) {
-            if (volumes.ok()) next->volume_holds = *std::move(volumes);
             next->spec =
                 std::make_shared<const runtime::ContainerSpec>(std::move(spec));
-            next->hold = std::move(hold);
             return absl::OkStatus();
           }));
 }

@@ -1,13 +1,13 @@
 #include "agent/store/operation_lock.h"
 
-#include <chrono>
+#include "runtime/base/deadline.h"
 
 namespace warren::agent {
 namespace {
 
 // Cancellation has no wake-up of its own (gRPC's synchronous calls can only be
 // asked), so waits look up this often.
-constexpr std::chrono::milliseconds kPoll(25);
+constexpr absl::Duration kPoll = absl::Milliseconds(25);
 
 }  // namespace
 
@@ -23,29 +23,33 @@ absl::Status StillWanted(const CallContext& call) {
 
 absl::StatusOr<OperationLock::Guard> OperationLock::Acquire(
     const CallContext& call) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (busy_) {
-    lock.unlock();
+  for (;;) {
+    {
+      const base::MutexLock lock(&mutex_);
+      if (!busy_) {
+        busy_ = true;
+        return Guard(this);
+      }
+    }
+    // Without the mutex: it calls out.
     if (absl::Status wanted = StillWanted(call); !wanted.ok()) return wanted;
-    lock.lock();
-    freed_.wait_for(lock, kPoll, [this] { return !busy_; });
+    const base::MutexLock lock(&mutex_);
+    if (busy_) freed_.Wait(&mutex_, base::Deadline::After(kPoll));
   }
-  busy_ = true;
-  return Guard(this);
 }
 
 OperationLock::Guard OperationLock::TryAcquire() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const base::MutexLock lock(&mutex_);
   if (std::exchange(busy_, true)) return Guard();
   return Guard(this);
 }
 
 void OperationLock::Release() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const base::MutexLock lock(&mutex_);
     busy_ = false;
   }
-  freed_.notify_one();
+  freed_.NotifyOne();
 }
 
 }  // namespace warren::agent

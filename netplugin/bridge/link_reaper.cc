@@ -9,6 +9,7 @@
 
 #include "netplugin/netlink/link.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {
@@ -62,17 +63,19 @@ LinkReaper::LinkReaper(absl::Duration grace, Gone gone)
 LinkReaper::~LinkReaper() {
   std::thread thread;
   {
-    absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     stop_ = true;
     thread = std::move(thread_);
   }
+  changed_.NotifyAll();
   if (thread.joinable()) thread.join();
   // What cannot be deleted now is an orphan for the next start.
   Drain().IgnoreError();
 }
 
 void LinkReaper::Park(int index, const std::string& name, const Lease& lease) {
-  absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
+  if (parked_.empty()) changed_.NotifyAll();
   parked_.try_emplace(
       lease.sandbox_id,
       Parked{index, name, lease, base::SystemClock().MonotonicNow()});
@@ -80,27 +83,24 @@ void LinkReaper::Park(int index, const std::string& name, const Lease& lease) {
 }
 
 bool LinkReaper::IsParked(const std::string& sandbox_id) const {
-  absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   return parked_.contains(sandbox_id);
 }
 
 absl::Status LinkReaper::Drain() { return Sweep(absl::ZeroDuration()); }
 
+bool LinkReaper::AwaitWork() {
+  const base::MutexLock lock(&mutex_);
+  while (!stop_ && parked_.empty()) {
+    changed_.Wait(&mutex_, base::Deadline::Never());
+  }
+  const base::Deadline next_look = base::Deadline::After(kPoll);
+  while (!stop_ && next_look.Check().ok()) changed_.Wait(&mutex_, next_look);
+  return !stop_;
+}
+
 void LinkReaper::Run() {
-  const auto has_work = [this] {
-    mutex_.AssertReaderHeld();
-    return stop_ || !parked_.empty();
-  };
-  const auto stopped = [this] {
-    mutex_.AssertReaderHeld();
-    return stop_;
-  };
-  while (true) {
-    {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&has_work));
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopped), kPoll)) return;
-    }
+  while (AwaitWork()) {
     // An error (no descriptors, no memory) leaves the links parked: the next
     // round tries again.
     Sweep(grace_).IgnoreError();
@@ -108,10 +108,10 @@ void LinkReaper::Run() {
 }
 
 absl::Status LinkReaper::Sweep(absl::Duration grace) {
-  absl::MutexLock sweep(&sweep_mutex_);
+  const base::MutexLock sweep(&sweep_mutex_);
   std::vector<Parked> parked;
   {
-    absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     for (const auto& [id, one] : parked_) parked.push_back(one);
   }
   if (parked.empty()) return absl::OkStatus();
@@ -120,7 +120,7 @@ absl::Status LinkReaper::Sweep(absl::Duration grace) {
   const absl::Status status = DeleteOld(socket, grace, parked, &gone);
   for (const Parked& one : gone) {
     {
-      absl::MutexLock lock(&mutex_);
+      const base::MutexLock lock(&mutex_);
       parked_.erase(one.lease.sandbox_id);
     }
     gone_(one.lease);

@@ -4,7 +4,6 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
-#include <absl/synchronization/mutex.h>
 #include <absl/time/time.h>
 
 #include <cstdint>
@@ -15,6 +14,7 @@
 
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/pod_network.h"
+#include "runtime/base/mutex.h"
 
 namespace warren::netplugin {
 
@@ -60,6 +60,9 @@ class LinkReaper {
   };
 
   void Run();
+  // Returns a moment after something was parked, or at once with false when
+  // the end has come.
+  bool AwaitWork() ABSL_LOCKS_EXCLUDED(mutex_);
   // Releases links that are gone and deletes those parked longer than `grace`.
   absl::Status Sweep(absl::Duration grace) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status DeleteOld(NetlinkSocket& socket, absl::Duration grace,
@@ -68,8 +71,9 @@ class LinkReaper {
 
   const absl::Duration grace_;
   const Gone gone_;
-  absl::Mutex sweep_mutex_;  // one sweep at a time
-  mutable absl::Mutex mutex_;
+  base::Mutex sweep_mutex_;  // one sweep at a time; before mutex_
+  mutable base::Mutex mutex_;
+  base::Condition changed_;  // stop_ or parked_
   absl::flat_hash_map<std::string, Parked> parked_ ABSL_GUARDED_BY(mutex_);
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_ ABSL_GUARDED_BY(mutex_);

@@ -40,6 +40,17 @@ struct CgroupMount {
   bool operator==(const CgroupMount&) const = default;
 };
 
+// Where the figures of a leaf are read.
+struct LeafDirectories {
+  base::UniqueFd unified;  // v2; then the others are invalid
+  // v1: in the hierarchy of the controller of that name; invalid where none is
+  // mounted.
+  base::UniqueFd cpuacct;
+  base::UniqueFd memory;
+  base::UniqueFd pids;
+  base::UniqueFd blkio;
+};
+
 // Thread-safe; calls on one leaf are serialised by the caller.
 class CgroupDriver {
  public:
@@ -76,6 +87,9 @@ class CgroupDriver {
   // v2 memory.events, v1 memory.oom_control; an invalid descriptor when there
   // is no memory controller.
   virtual absl::StatusOr<base::UniqueFd> OpenOomFile(
+      const std::string& path) = 0;
+  // For LeafSampler::Open(). errno ENOENT when the leaf is not there.
+  virtual absl::StatusOr<LeafDirectories> OpenDirectories(
       const std::string& path) = 0;
   // cgroup.procs of the leaf, read only.
   virtual absl::StatusOr<base::UniqueFd> OpenProcsFile(

@@ -112,6 +112,7 @@ absl::Status LocalImageStore::Prepare() {
 }
 
 absl::Status LocalImageStore::Load() {
+  const absl::MutexLock lock(&change_mutex_);
   auto text = base::ReadFileAt(root_.get(), kRefs, kMaxRefsBytes);
   if (!text.ok()) {
     return base::GetErrno(text.status()) == ENOENT ? absl::OkStatus()

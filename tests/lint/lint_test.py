@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Each lint rule finds its bad sample and lets a good one through."""
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -13,6 +14,7 @@ import layout
 import security
 import shell
 import test_names
+import thread_safety
 import tree
 import unit_file
 
@@ -102,7 +104,7 @@ class Calls(unittest.TestCase):
     def test_each_ban_has_a_bad_sample(self):
         samples = {
             "fork": "pid = fork();", "shell": 'system("ls");',
-            "thread": "std::thread t;", "kill": "kill(pid, 9);",
+            "thread": "std::thread t;", "mutex": "std::mutex m;", "kill": "kill(pid, 9);",
             "mount": 'mount(a, b, "x", 0, 0);', "path": "realpath(a, b);",
             "fopen": 'f = fopen("a", "r");',
             "filesystem": "std::filesystem::remove_all(x);",
@@ -130,6 +132,17 @@ class Calls(unittest.TestCase):
         self.good("flags = A | OPEN_TREE_CLOEXEC; open_tree(d, p, flags);")
         self.good("store.open(path);")
         self.good("UniqueFd socket(kNumber);")
+
+    def test_rel_23_locks_are_those_that_are_checked(self):
+        for code in ("std::condition_variable c;", "std::shared_mutex m;",
+                     "const std::lock_guard<std::mutex> lock(m);",
+                     "std::unique_lock lock(m);", "#include <mutex>",
+                     "absl::CondVar c;", "m.AwaitWithTimeout(c, d);"):
+            self.bad(code)
+            self.bad(code, "runtime/launch/a.h")
+            self.good(code, "runtime/base/mutex.h")
+            self.good(code, "tests/fakes/a.cc")
+        self.good("base::Mutex m; absl::Mutex n; m.Await(c);")
 
     def test_cpp_3_nothing_allocates_in_the_init(self):
         for code in ("std::string s;", "std::vector<int> v;", "throw 1;",
@@ -260,6 +273,64 @@ class Security(unittest.TestCase):
         found = test_names.names(text, text.get)
         for name in ("A.B", "c_test.test_d", "b_test.cc"):
             self.assertIn(name, found)
+
+
+class ThreadSafety(unittest.TestCase):
+    FILES = {"agent/a/a.cc": '#include "agent/a/a.h"\n',
+             "agent/a/a.h": '#include "agent/a/b.h"\n',
+             "agent/a/b.h": '#include "agent/a/a.h"\n'
+                            '#include "runtime/base/mutex.h"\n',
+             "agent/a/c.cc": "#include <string>\n"}
+
+    def includes(self):
+        return thread_safety.Includes(self.FILES.__getitem__)
+
+    def entry(self, target, path):
+        return {"file": os.path.join(tree.ROOT, path), "command":
+                "c++ -std=c++20 -Wall -isystem x -DA=1 -o "
+                f"CMakeFiles/{target}.dir/y.o -c {path}"}
+
+    @unittest.skipUnless(thread_safety.clang(), "clang++ is not installed")
+    def test_a_missing_lock_is_refused(self):
+        held = "const MutexLock lock(&mutex);"
+        wait = "changed.Wait(&mutex, Deadline::Never());"
+        bodies = ((held, True), (held + wait, True), ("", False),
+                  (f"{{ {held} }}", False), (wait, False))
+        lines = ['#include "runtime/base/mutex.h"',
+                 "namespace warren::base { struct Counter { Mutex mutex;",
+                 "Condition changed; int count ABSL_GUARDED_BY(mutex) = 0;"]
+        first = len(lines) + 1
+        lines += [f"int Get{number}() {{ {body} return count; }}"
+                  for number, (body, _) in enumerate(bodies)]
+        lines.append("}; }")
+        with tempfile.TemporaryDirectory() as directory:
+            path = f"{directory}/a.cc"
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("\n".join(lines))
+            said = thread_safety.check_unit(
+                ["-std=c++20", f"-I{tree.ROOT}"], [path])
+        for number, (body, good) in enumerate(bodies, first):
+            refused = re.search(rf"a\.cc:{number}:.*-Wthread-safety", said)
+            self.assertEqual(not refused, good, body + said)
+
+    def test_what_is_looked_at(self):
+        for path in ("agent/a/a.cc", "netplugin/x.cc", "runtime/a/b.cc"):
+            self.assertTrue(thread_safety.is_product(path))
+        for path in ("agent/a/a_test.cc", "tests/fakes/a.cc", "agent/a/a.h",
+                     "runtime/image/testing/a.cc",
+                     "agent/a/server_test_daemon.cc"):
+            self.assertFalse(thread_safety.is_product(path))
+        self.assertTrue(self.includes().locks("agent/a/a.cc"))
+        self.assertFalse(self.includes().locks("agent/a/c.cc"))
+
+    def test_each_source_once_with_the_builds_flags(self):
+        entries = [self.entry("one", "agent/a/a.cc"),
+                   self.entry("one", "agent/a/c.cc"),
+                   self.entry("two", "agent/a/a.cc")]
+        self.assertEqual(
+            list(thread_safety.wanted_units(entries, self.includes())),
+            [("one.dir", ["-std=c++20", "-isystem", "x", "-DA=1"],
+              ["agent/a/a.cc"])])
 
 
 class Tools(unittest.TestCase):

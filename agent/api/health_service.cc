@@ -1,9 +1,13 @@
 #include "agent/api/health_service.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <optional>
 #include <utility>
 
 #include "agent/api/rpc.h"
+#include "agent/caller/access.h"
+#include "agent/transport/caller_acceptors.h"
 
 namespace warren::agent {
 namespace {
@@ -11,6 +15,13 @@ namespace {
 using ::grpc::health::v1::HealthCheckRequest;
 using ::grpc::health::v1::HealthCheckResponse;
 using ServingStatus = HealthCheckResponse::ServingStatus;
+
+// A Watch that ends before it has begun.
+class Refusal : public ::grpc::ServerWriteReactor<HealthCheckResponse> {
+ public:
+  explicit Refusal(const ::grpc::Status& why) { Finish(why); }
+  void OnDone() override { delete this; }
+};
 
 }  // namespace
 
@@ -105,7 +116,9 @@ void HealthService::Shutdown() {
 ::grpc::Status HealthService::Check(::grpc::ServerContext* context,
                                     const HealthCheckRequest* request,
                                     HealthCheckResponse* reply) {
-  RpcCall call{.name = "Check", .object = request->service()};
+  RpcCall call{.service = ::grpc::health::v1::Health::service_full_name(),
+               .name = "Check",
+               .object = request->service()};
   return RunRpc(context, &call, reply, [&](const CallContext&) -> absl::Status {
     if (!Known(request->service())) {
       return absl::NotFoundError("no such service");
@@ -118,7 +131,11 @@ void HealthService::Shutdown() {
 }
 
 ::grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
-    ::grpc::CallbackServerContext*, const HealthCheckRequest* request) {
+    ::grpc::CallbackServerContext* context, const HealthCheckRequest* request) {
+  const absl::Status may = MayCall(
+      CallerOf(*context),
+      absl::StrCat(::grpc::health::v1::Health::service_full_name(), "/Watch"));
+  if (!may.ok()) return new Refusal(ToGrpcStatus(may));
   auto* watcher = new Watcher(this, Known(request->service()));
   absl::MutexLock lock(&mutex_);
   watchers_.insert(watcher);

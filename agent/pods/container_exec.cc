@@ -68,13 +68,13 @@ absl::StatusOr<cri::ExecSyncResponse> ContainerManager::ExecSync(
   if (request.timeout() > 0) exec.timeout = absl::Seconds(request.timeout());
   exec.output_limit_bytes = kMaxOutput;
   exec.cancelled = [&] {
-    return !StillWanted(call).ok() || !CheckRunning(*container).ok();
+    return !call.deadline.Check().ok() || !CheckRunning(*container).ok();
   };
   auto result = runtime_->ExecSync(container->id(), exec);
   if (absl::IsCancelled(result.status())) {
-    // Either the caller has gone or the container has ended; its exit may not
-    // be on record yet.
-    RETURN_IF_ERROR(StillWanted(call));
+    // Either the caller has gone, or the container, whose exit may not be on
+    // record yet.
+    RETURN_IF_ERROR(call.deadline.Check());
     return absl::FailedPreconditionError(
         "the container ended while the command ran");
   }

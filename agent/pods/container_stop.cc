@@ -67,7 +67,7 @@ absl::Status ContainerManager::WaitForGrace(const Container& container,
         clock_->MonotonicNow() >= container.kill_at()) {
       return absl::OkStatus();
     }
-    RETURN_IF_ERROR(StillWanted(call));
+    RETURN_IF_ERROR(call.deadline.Check());
     container.WaitForChange(seen, kPoll);
   }
 }
@@ -89,7 +89,7 @@ absl::Status ContainerManager::KillAndWait(const ContainerPtr& container,
                          "kill the container");
       next_shot = now + kKillAgain;
     }
-    RETURN_IF_ERROR(StillWanted(call));
+    RETURN_IF_ERROR(call.deadline.Check());
     container->WaitForChange(seen, kPoll);
   }
   // Its first process may have ended by itself and left others behind.
@@ -117,7 +117,7 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
   for (;;) {
     const uint64_t seen = container->version();
     if (container->exec_sessions.load() == 0) break;
-    RETURN_IF_ERROR(StillWanted(call));
+    RETURN_IF_ERROR(call.deadline.Check());
     container->WaitForChange(seen, kPoll);
   }
   // As with a sandbox, a full disk must not keep it from going (REL-15).

@@ -74,7 +74,7 @@ class StoredObject {
 
   // Waits for the turn of a life-cycle operation.
   absl::StatusOr<OperationLock::Guard> Lock(const CallContext& call) {
-    return operation_.Acquire(call);
+    return operation_.Acquire(call.deadline);
   }
   OperationLock::Guard TryLock() { return operation_.TryAcquire(); }
 

@@ -11,6 +11,7 @@ import fields
 import format  # pylint: disable=redefined-builtin
 import includes
 import layout
+import options
 import security
 import shell
 import test_names
@@ -187,6 +188,49 @@ class Layout(unittest.TestCase):
     def test_readme(self):
         self.assertTrue(layout.check_readmes(["README.md", "a/b.cc"]))
         self.assertFalse(layout.check_readmes(["README.md", "a/README.md"]))
+
+
+class Options(unittest.TestCase):
+    CODE = """Setters() {
+      {"socket", Into(Path, &Options::socket)},
+      {"limit",
+       [](const OptionValue& value) {}},
+      {"net.ranges",
+       Into(Ranges, &Options::ranges)},"""
+    HEADER = 'string socket = "/s";\nint limit = 5;\nx ranges = {"a", "b"};'
+    SHIPPED = ('# words\n#socket = "/s"\n#limit = 5\n[net]\n'
+               '#ranges = ["a", "b"]')
+    TABLE = ('| key | default | what |\n|---|---|---|\n'
+             '| `socket` | `"/s"` | where |\n| `limit` | `5` | how many |\n'
+             '| `net.ranges` | `["a", "b"]` | which |')
+
+    def found(self, change=("", ""), where="TABLE"):
+        texts = [getattr(self, name).replace(*change) if name == where
+                 else getattr(self, name)
+                 for name in ("CODE", "HEADER", "SHIPPED", "TABLE")]
+        return [str(f) for f in options.check_texts(*texts)]
+
+    def test_all_there(self):
+        self.assertEqual(self.found(("key", "key")), [])
+
+    def test_each_difference_is_found(self):
+        for where, old, new, count in (
+                ("TABLE", "| `limit` | `5` | how many |\n", "", 1),
+                ("TABLE", "`5`", "`6`", 1),
+                ("TABLE", "`5`", "5", 2),
+                ("TABLE", "how many", "", 2),
+                ("TABLE", "`net.ranges`", "`socket`", 2),
+                ("TABLE", "`limit`", "`limits`", 2),
+                ("SHIPPED", "#limit = 5\n", "", 1),
+                ("SHIPPED", "= 5", "= 6", 2),
+                ("SHIPPED", "[net]", "[nets]", 2),
+                ("HEADER", "limit = 5", "limit = 6", 1),
+                ("HEADER", '"b"}', '"c"}', 1),
+                ("CODE", '"limit"', '"limits"', 4),
+                ("CODE", "Setters", "setters", 7)):
+            self.assertEqual(len(self.found((old, new), where)), count,
+                             (where, old, new,
+                              self.found((old, new), where)))
 
 
 class Fields(unittest.TestCase):

@@ -1,9 +1,7 @@
-#include "agent/transport/listener.h"
+#include "agent/transport/unix_listener.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -98,32 +96,32 @@ absl::Status RemoveStale(const std::string& path, const sockaddr_un& address) {
   return absl::OkStatus();
 }
 
-// Is `uid` a member of the group, as its primary one or by the group file?
-bool InGroup(uid_t uid, gid_t group) {
-  std::vector<char> buffer(64 * 1024);
-  passwd entry = {};
-  passwd* found = nullptr;
-  if (getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 ||
-      found == nullptr) {
-    return false;
+// Was the process that called connect(2) a member of the group then, as its
+// primary group or as a supplementary one?
+bool InGroup(int connection, const ucred& process, gid_t group) {
+  if (process.gid == group) return true;
+  std::vector<gid_t> groups(64);
+  socklen_t size = groups.size() * sizeof(gid_t);
+  int got =
+      getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
+  if (got != 0 && errno == ERANGE) {  // `size` is how much there is
+    groups.resize(size / sizeof(gid_t));
+    got =
+        getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
   }
-  std::array<gid_t, 1024> groups;
-  int count = groups.size();
-  if (getgrouplist(found->pw_name, found->pw_gid, groups.data(), &count) < 0) {
-    return false;
-  }
-  return std::find(groups.begin(), groups.begin() + count, group) !=
-         groups.begin() + count;
+  if (got != 0) return false;
+  groups.resize(size / sizeof(gid_t));
+  return std::find(groups.begin(), groups.end(), group) != groups.end();
 }
 
 // Who called connect(2).
-std::optional<ucred> Peer(int connection) {
-  ucred peer = {};
-  socklen_t size = sizeof(peer);
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+std::optional<ucred> OtherEnd(int connection) {
+  ucred process = {};
+  socklen_t size = sizeof(process);
+  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &process, &size) != 0) {
     return std::nullopt;
   }
-  return peer;
+  return process;
 }
 
 UniqueFd OpenSpare() {
@@ -137,37 +135,38 @@ bool OutOfDescriptors(int error) {
 
 }  // namespace
 
-Listener::Listener(const ListenerOptions& options, Sink sink)
-    : options_(options), sink_(std::move(sink)) {}
+UnixListener::UnixListener(const UnixEndpoint& endpoint, Sink sink)
+    : endpoint_(endpoint), sink_(std::move(sink)) {}
 
-absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
-    const ListenerOptions& options, Sink sink) {
-  std::unique_ptr<Listener> listener(new Listener(options, std::move(sink)));
+absl::StatusOr<std::unique_ptr<UnixListener>> UnixListener::Start(
+    const UnixEndpoint& endpoint, Sink sink) {
+  std::unique_ptr<UnixListener> listener(
+      new UnixListener(endpoint, std::move(sink)));
   RETURN_IF_ERROR_IN(listener->Open(), "open the API socket");
   listener->thread_ = std::thread([raw = listener.get()] { raw->Loop(); });
   return listener;
 }
 
-Listener::~Listener() { Stop(); }
+UnixListener::~UnixListener() { Stop(); }
 
-absl::Status Listener::Open() {
+absl::Status UnixListener::Open() {
   const std::string directory =
-      options_.socket.substr(0, options_.socket.rfind('/'));
-  RETURN_IF_ERROR(PrepareDirectory(directory, options_.group));
-  ASSIGN_OR_RETURN(const sockaddr_un address, Address(options_.socket));
-  RETURN_IF_ERROR(RemoveStale(options_.socket, address));
+      endpoint_.socket.substr(0, endpoint_.socket.rfind('/'));
+  RETURN_IF_ERROR(PrepareDirectory(directory, endpoint_.group));
+  ASSIGN_OR_RETURN(const sockaddr_un address, Address(endpoint_.socket));
+  RETURN_IF_ERROR(RemoveStale(endpoint_.socket, address));
   ASSIGN_OR_RETURN(UniqueFd socket, UnixSocket());
   // The directory keeps everybody out until the mode is right.
   if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
            sizeof(address)) != 0) {
-    return ErrnoError(errno, absl::StrCat("bind ", options_.socket));
+    return ErrnoError(errno, absl::StrCat("bind ", endpoint_.socket));
   }
-  if (options_.group.has_value() &&
-      chown(options_.socket.c_str(), -1, *options_.group) != 0) {
-    return ErrnoError(errno, absl::StrCat("chown ", options_.socket));
+  if (endpoint_.group.has_value() &&
+      chown(endpoint_.socket.c_str(), -1, *endpoint_.group) != 0) {
+    return ErrnoError(errno, absl::StrCat("chown ", endpoint_.socket));
   }
-  if (chmod(options_.socket.c_str(), options_.group ? 0660 : 0600) != 0) {
-    return ErrnoError(errno, absl::StrCat("chmod ", options_.socket));
+  if (chmod(endpoint_.socket.c_str(), endpoint_.group ? 0660 : 0600) != 0) {
+    return ErrnoError(errno, absl::StrCat("chmod ", endpoint_.socket));
   }
   spare_ = OpenSpare();
   stop_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -186,26 +185,26 @@ absl::Status Listener::Open() {
   return absl::OkStatus();
 }
 
-void Listener::Stop() {
+void UnixListener::Stop() {
   if (!thread_.joinable()) return;
   const uint64_t one = 1;
   if (write(stop_event_.get(), &one, sizeof(one)) < 0) abort();
   thread_.join();
   // The name goes first: who still finds it gets an answer.
-  unlink(options_.socket.c_str());
+  unlink(endpoint_.socket.c_str());
   socket_.reset();
 }
 
-void Listener::HangUp() {
+void UnixListener::HangUp() {
   for (const auto& [number, connection] : open_) shutdown(number, SHUT_RD);
 }
 
-Listener::Counters Listener::counters() const {
+UnixListener::Counters UnixListener::counters() const {
   absl::MutexLock lock(&mutex_);
   return counters_;
 }
 
-void Listener::Loop() {
+void UnixListener::Loop() {
   std::array<epoll_event, 64> events;
   while (true) {
     const int count = epoll_wait(epoll_.get(), events.data(), events.size(),
@@ -225,7 +224,7 @@ void Listener::Loop() {
 
 // A connection was shut down. It leaves the set by hand: closing our duplicate
 // does not do it while the other one is still open.
-void Listener::Forget(int duplicate) {
+void UnixListener::Forget(int duplicate) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, duplicate, nullptr);
   if (open_.erase(duplicate) == 0) return;
   absl::MutexLock lock(&mutex_);
@@ -233,14 +232,14 @@ void Listener::Forget(int duplicate) {
 }
 
 // Takes the listening socket out of the set or puts it back.
-void Listener::Pause(bool pause) {
+void UnixListener::Pause(bool pause) {
   epoll_event event = {.events = pause ? 0u : EPOLLIN,
                        .data = {.fd = socket_.get()}};
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket_.get(), &event);
   paused_ = pause;
 }
 
-void Listener::Accept() {
+void UnixListener::Accept() {
   while (!paused_) {
     UniqueFd connection(
         accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -255,8 +254,8 @@ void Listener::Accept() {
 }
 
 // Takes one connection off the queue with the descriptor kept for this and
-// closes it, so that its peer learns. False when not even that worked.
-bool Listener::AcceptWithSpare() {
+// closes it, so that its client learns. False when not even that worked.
+bool UnixListener::AcceptWithSpare() {
   spare_.reset();
   UniqueFd connection(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   const bool taken = connection.valid();
@@ -269,20 +268,29 @@ bool Listener::AcceptWithSpare() {
   return taken && spare_.valid();
 }
 
-bool Listener::Allowed(const ucred& peer) const {
-  if (peer.uid == 0 || peer.uid == geteuid()) return true;
-  return options_.group.has_value() &&
-         (peer.gid == *options_.group || InGroup(peer.uid, *options_.group));
+// Whom a connection is from; nothing when he may not connect.
+std::optional<Caller> UnixListener::Identify(int connection,
+                                             const ucred& process) const {
+  if (process.uid == 0 || process.uid == geteuid()) {
+    return Caller::UnixUser(process.uid);
+  }
+  if (!endpoint_.group.has_value() ||
+      !InGroup(connection, process, *endpoint_.group)) {
+    return std::nullopt;
+  }
+  return Caller::UnixUser(process.uid, /*in_group=*/true);
 }
 
-void Listener::Admit(UniqueFd connection) {
-  const std::optional<ucred> peer = Peer(connection.get());
-  if (!peer.has_value() || !Allowed(*peer)) {
+void UnixListener::Admit(UniqueFd connection) {
+  const std::optional<ucred> process = OtherEnd(connection.get());
+  const std::optional<Caller> caller =
+      process.has_value() ? Identify(connection.get(), *process) : std::nullopt;
+  if (!caller.has_value()) {
     absl::MutexLock lock(&mutex_);
-    ++counters_.refused_peer;
+    ++counters_.refused_caller;
     return;
   }
-  if (open_.size() >= static_cast<size_t>(options_.max_connections)) {
+  if (open_.size() >= static_cast<size_t>(endpoint_.max_connections)) {
     absl::MutexLock lock(&mutex_);
     ++counters_.refused_limit;
     return;
@@ -297,12 +305,12 @@ void Listener::Admit(UniqueFd connection) {
     ++counters_.accepted;
     ++counters_.open;
   }
-  sink_(std::move(connection), *peer);
+  sink_(std::move(connection), *caller, *process);
 }
 
 // Watches a duplicate: the original is closed by somebody else, and a closed
 // descriptor leaves an epoll set without an event.
-bool Listener::Track(int connection) {
+bool UnixListener::Track(int connection) {
   absl::StatusOr<UniqueFd> copy = base::DupFd(connection);
   if (!copy.ok()) return false;
   // EPOLLHUP is always reported: both directions are shut down.

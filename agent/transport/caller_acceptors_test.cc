@@ -1,4 +1,4 @@
-#include "agent/transport/peer_acceptors.h"
+#include "agent/transport/caller_acceptors.h"
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@ class WhoAmI final : public api::NodeService::Service {
   grpc::Status InspectPodSandbox(
       grpc::ServerContext* context, const api::InspectPodSandboxRequest*,
       api::InspectPodSandboxResponse* reply) override {
-    reply->mutable_pod()->set_name(PeerOf(*context));
+    reply->mutable_pod()->set_name(CallerOf(*context).Name());
     return grpc::Status::OK;
   }
 };
@@ -43,14 +43,12 @@ class PeerAcceptorsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
-    char directory[] = "/tmp/warren-peers-XXXXXX";
+    char directory[] = "/tmp/warren-callers-XXXXXX";
     ASSERT_NE(mkdtemp(directory), nullptr);
     directory_ = directory;
     chmod(directory, 0711);
-    ListenerOptions options;
-    options.socket = directory_ + "/run/w.sock";
-    options.group = kGroup;
-    auto server = Server::Start(options, {&service_});
+    auto server = Server::Start(
+        {{.socket = directory_ + "/run/w.sock", .group = kGroup}}, {&service_});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -80,14 +78,14 @@ class PeerAcceptorsTest : public ::testing::Test {
           0);
     }).join();
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    channels_.push_back(grpc::CreateInsecureChannelFromFd("peer", fd));
+    channels_.push_back(grpc::CreateInsecureChannelFromFd("server", fd));
   }
 
   // Whom the server takes the caller for, or the error.
   static std::string Ask(const std::shared_ptr<grpc::Channel>& channel) {
     grpc::ClientContext context;
     // Nothing that a client says has any influence.
-    context.AddMetadata("warren_peer_uid", "4711");
+    context.AddMetadata("warren_caller_uid", "4711");
     api::InspectPodSandboxResponse reply;
     const grpc::Status status =
         api::NodeService::NewStub(channel)->InspectPodSandbox(&context, {},
@@ -125,12 +123,12 @@ TEST_F(PeerAcceptorsTest, API_9_CallsSayWhichUserMadeThem) {
 // More users than there are acceptors: no name, rather than that of another.
 TEST_F(PeerAcceptorsTest,
        API_9_UsersBeyondTheBoundAreUnnamedAndWorkAllTheSame) {
-  constexpr int kUsers = PeerAcceptors::kCount + 2;
+  constexpr int kUsers = CallerAcceptors::kCount + 2;
   for (int i = 1; i <= kUsers; ++i) Connect(1000 + i);
   Connect(1001);
   Connect(0);
   for (int i = 1; i <= kUsers; ++i) {
-    EXPECT_EQ(Ask(channels_[i - 1]), i <= PeerAcceptors::kCount - 2
+    EXPECT_EQ(Ask(channels_[i - 1]), i <= CallerAcceptors::kCount - 2
                                          ? absl::StrCat("uid:", 1000 + i)
                                          : "unix:");
   }

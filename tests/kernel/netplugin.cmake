@@ -5,8 +5,10 @@ add_library(netplugin_node STATIC ${here}/netplugin_node.cc
 target_link_libraries(netplugin_node PUBLIC netplugin_bridge warren_build
   GTest::gtest)
 
-foreach(test netplugin_kernel_test netplugin_lifecycle_kernel_test
-        netplugin_security_kernel_test)
+foreach(test netplugin_kernel_test netplugin_security_kernel_test)
   warren_test(NAME ${test} LABEL kernel LIBS netplugin_node
     SOURCES ${here}/${test}.cc)
 endforeach()
+warren_test(NAME netplugin_lifecycle_kernel_test LABEL kernel LIBS netplugin_node
+  SOURCES ${here}/netplugin_check_kernel_test.cc
+    ${here}/netplugin_lifecycle_kernel_test.cc)

@@ -70,8 +70,8 @@ class ImportingStore : public test::FakeImageStore {
 class RangedNetwork : public test::FakePodNetwork {
  public:
   using FakePodNetwork::FakePodNetwork;
-  absl::Status SetPodRanges(
-      const std::vector<netplugin::IpPrefix>& ranges) override {
+  absl::Status SetPodRanges(const std::vector<netplugin::IpPrefix>& ranges,
+                            const base::Deadline&) override {
     ranges_.clear();
     for (const auto& range : ranges) ranges_.push_back(range.ToString());
     return absl::OkStatus();

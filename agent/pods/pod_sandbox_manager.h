@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <memory>
 #include <string>
@@ -75,6 +76,11 @@ class PodSandboxManager {
  private:
   friend class Reconciler;
 
+  // How long each call of the network may wait for anything but the kernel. Not
+  // the caller's deadline: who gave up finds the pod by a retry, and taking one
+  // down goes on in any case.
+  static constexpr absl::Duration kNetworkPatience = absl::Minutes(1);
+
   // Makes a reserved sandbox; its operation lock is held. On failure all is
   // undone, name and record included.
   absl::Status Build(const PodSandboxPtr& sandbox);
@@ -88,7 +94,7 @@ class PodSandboxManager {
   void RestoreIds(const PodSandboxPtr& sandbox);
   // Only once no process of the pod is left and its namespace is gone.
   void GiveIdsBack(const PodSandboxPtr& sandbox);
-  // Gives links and lease back, whatever there is of them.
+  // Gives the pod's network back, whatever there is of it.
   absl::Status TearDownNetwork(const PodSandboxPtr& sandbox);
   void SetPhase(const PodSandboxPtr& sandbox, record::Phase phase);
   absl::Status StopLocked(const PodSandboxPtr& sandbox,

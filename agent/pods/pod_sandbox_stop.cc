@@ -3,6 +3,8 @@
 #include "agent/pods/container_manager.h"
 #include "agent/pods/pod_sandbox_manager.h"
 #include "agent/store/lifecycle.h"
+#include "agent/store/record_convert.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 
 // The way down of a pod sandbox. Every step may be repeated and works on
@@ -43,21 +45,17 @@ void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,
 
 absl::Status PodSandboxManager::TearDownNetwork(const PodSandboxPtr& sandbox) {
   const auto state = sandbox->Get();
-  if (state->lease.addresses.empty()) return absl::OkStatus();
-  if (state->record.network_ready()) {
-    RETURN_IF_ERROR_IN(network_->Teardown(state->lease),
-                       "disconnect the pod from the network");
-  } else {
-    network_->Release(state->lease);  // nothing was wired yet
-  }
+  if (!state->network.has_value()) return absl::OkStatus();
+  RETURN_IF_ERROR_IN(network_->Detach(*state->network,
+                                      base::Deadline::After(kNetworkPatience)),
+                     "disconnect the pod from the network");
   const auto forget = [](PodSandboxState* next) {
-    next->lease.addresses.clear();
-    next->record.clear_lease_addresses();
-    next->record.set_network_ready(false);
+    next->network.reset();
+    Put(next->network, &next->record);
     return absl::OkStatus();
   };
   // A record that was never written stays unwritten.
-  const bool recorded = state->record.lease_addresses_size() > 0;
+  const bool recorded = HasNetwork(state->record);
   store_->Problem(
       absl::StrCat("record of pod sandbox ", sandbox->id()),
       sandbox->Update(recorded ? PodSandbox::Write::kFactEvenUnrecorded

@@ -7,6 +7,7 @@
 #include "agent/host/facts.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -57,17 +58,17 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
   return std::move(report_);
 }
 
-// Gives every object the parts that are not on record: spec, lease, hold. An
-// object whose record cannot be converted any more gets a bare spec, with which
-// it can at least be removed.
+// Gives every object the parts that are not on record: spec, network, hold. An
+// object whose record makes no sense any more gets a bare spec, with which it
+// can at least be removed.
 void Reconciler::Restore() {
   const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
     const auto state = sandbox->Get();
     auto spec = RestoreSpec(state->record, host);
     Try("restore pod sandbox " + Short(sandbox->id()), spec.status());
-    auto lease = GetLease(state->record);
-    Try("restore the lease of " + Short(sandbox->id()), lease.status());
+    auto network = GetNetwork(state->record);
+    Try("restore the network of " + Short(sandbox->id()), network.status());
     runtime::SandboxSpec bare;
     bare.id = sandbox->id();
     Try("restore",
@@ -75,7 +76,7 @@ void Reconciler::Restore() {
             PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {
               next->spec = std::make_shared<const runtime::SandboxSpec>(
                   spec.ok() ? *std::move(spec) : std::move(bare));
-              if (lease.ok()) next->lease = *std::move(lease);
+              if (network.ok()) next->network = *std::move(network);
               return absl::OkStatus();
             }));
     sandboxes_->RestoreIds(sandbox);
@@ -235,7 +236,7 @@ void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
         break;
       case ReconcileAction::kEnd:
       case ReconcileAction::kFinishStop:
-        if ((*sandbox)->Get()->record.network_ready()) ++report_.undone;
+        if (HasNetwork((*sandbox)->Get()->record)) ++report_.undone;
         Try("finish the stop of " + name,
             sandboxes_->StopLocked(*sandbox, CallContext()));
         break;
@@ -257,8 +258,8 @@ void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox) {
   const auto state = sandbox->Get();
   absl::Status adopted =
       runtime_->AdoptSandbox(*state->spec, GetFacts(state->record));
-  if (adopted.ok() && !state->lease.addresses.empty()) {
-    adopted = network_->Adopt(state->lease);
+  if (adopted.ok() && state->network.has_value()) {
+    adopted = CheckNetwork(sandbox);
   }
   if (adopted.ok()) {
     ++report_.sandboxes_adopted;
@@ -269,6 +270,34 @@ void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox) {
   Try("adopt pod sandbox " + Short(sandbox->id()), adopted);
   Try("stop pod sandbox " + Short(sandbox->id()),
       sandboxes_->StopLocked(sandbox, CallContext()));
+}
+
+absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox) {
+  const netplugin::NetworkState before = *sandbox->Get()->network;
+  const std::string what = "check the network of " + Short(sandbox->id());
+  const auto netns = runtime_->OpenSandboxNetns(sandbox->id());
+  Try(what, netns.status());
+  const auto check = network_->Check(
+      before, netns.ok() ? netns->get() : -1,
+      base::Deadline::After(PodSandboxManager::kNetworkPatience));
+  // Unknown is not gone: the pod goes on.
+  Try(what, check.status());
+  if (!check.ok()) return absl::OkStatus();
+  if (check->verdict == netplugin::PodCheck::Verdict::kLost) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("it has lost its network: ", check->problem));
+  }
+  if (check->verdict == netplugin::PodCheck::Verdict::kAltered) {
+    Try(what, absl::InternalError(check->problem));
+  }
+  if (check->state == before) return absl::OkStatus();
+  Try(what, sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
+                            [&](PodSandboxState* next) {
+                              next->network = check->state;
+                              Put(next->network, &next->record);
+                              return absl::OkStatus();
+                            }));
+  return absl::OkStatus();
 }
 
 void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
@@ -288,11 +317,11 @@ void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
   }
   std::vector<std::string> wired;
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
-    if (sandbox->Get()->record.network_ready()) {
-      wired.push_back(sandbox->id());
-    }
+    // One that cannot be read is not gone either.
+    if (HasNetwork(sandbox->Get()->record)) wired.push_back(sandbox->id());
   }
-  const auto removed = network_->RemoveOrphans(wired);
+  const auto removed = network_->RemoveOrphans(
+      wired, base::Deadline::After(PodSandboxManager::kNetworkPatience));
   Try("remove links without a pod", removed.status());
   if (removed.ok()) report_.orphans_removed += *removed;
 }

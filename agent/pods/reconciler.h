@@ -57,6 +57,8 @@ class Reconciler {
   void EndContainer(const ContainerPtr& container, absl::string_view message);
   void RemoveContainer(const ContainerPtr& container);
   void AdoptSandbox(const PodSandboxPtr& sandbox);
+  // An error only when the pod's network is known to be lost.
+  absl::Status CheckNetwork(const PodSandboxPtr& sandbox);
   void RemoveOrphans(const ReconcilePlan& plan);
   // Puts a failure into the report.
   void Try(const std::string& what, const absl::Status& status);

@@ -41,8 +41,9 @@ struct PodSandboxState {
   record::PodSandboxRecord record;
   // Derived from the record; set before the object can be seen.
   std::shared_ptr<const runtime::SandboxSpec> spec;
-  netplugin::Lease lease;  // no addresses: host network, or given back
-  bool stopped = false;    // nothing is left for Stop to do; not recorded
+  // As the record has it; none: the node's network, or given back.
+  std::optional<netplugin::NetworkState> network;
+  bool stopped = false;  // nothing is left for Stop to do; not recorded
 };
 
 struct ContainerState {

@@ -6,10 +6,11 @@ target_link_libraries(netplugin_node PUBLIC netplugin_bridge warren_build
   warren_test_patience
   GTest::gtest)
 
-foreach(test netplugin_kernel_test netplugin_lifecycle_kernel_test
-        netplugin_security_kernel_test)
+foreach(test netplugin_kernel_test netplugin_security_kernel_test)
   warren_test(NAME ${test} LABEL kernel LIBS netplugin_node
     SOURCES ${here}/${test}.cc)
 endforeach()
-set_tests_properties(netplugin_lifecycle_kernel_test PROPERTIES
-  LABELS "kernel;threads")
+warren_test(NAME netplugin_lifecycle_kernel_test LABEL kernel THREADS
+  LIBS netplugin_node
+  SOURCES ${here}/netplugin_check_kernel_test.cc
+    ${here}/netplugin_lifecycle_kernel_test.cc)

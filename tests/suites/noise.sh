@@ -62,11 +62,15 @@ processes() {
   done
 }
 
-# "ip netns" leaves the directory behind as a mount.
+# "ip netns" leaves the directory behind as a mount, and umount(8) one of its
+# own.
 leave_netns_root() {
   mountpoint -q "$NETNS_ROOT" || return 0
   [[ -z $(ls -A "$NETNS_ROOT") ]] || return 0
-  umount -n "$NETNS_ROOT" && rmdir "$NETNS_ROOT"
+  local directories=("$NETNS_ROOT")
+  [[ -d /run/mount ]] || directories+=(/run/mount)
+  umount "$NETNS_ROOT"
+  rmdir --ignore-fail-on-non-empty "${directories[@]}"
 }
 
 network() {

@@ -40,7 +40,8 @@ using Ledger = std::map<std::string, std::set<std::string>>;
 Ledger TakeLedger(const LedgerScope& scope);
 
 // "+ link: vethab12 …" for every line in `after` only, "- …" for those in
-// `before` only; empty when both are equal.
+// `before` only; empty when both are equal. A mount whose place is gone does
+// not count: the machine may have removed the directory.
 std::string LedgerDiff(const Ledger& before, const Ledger& after);
 
 // Takes ledgers until one equals `before` or Patience(patience) is over, and

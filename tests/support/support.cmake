@@ -14,6 +14,9 @@ add_library(warren_test_support STATIC ${S}/command.cc
 target_link_libraries(warren_test_support PUBLIC warren_test_patience
   absl::synchronization Threads::Threads)
 
+warren_test(NAME test_support_test LABEL unit LIBS warren_test_support
+  SOURCES ${S}/ledger_test.cc)
+
 # main() of such tests: put it into LIBS of warren_test().
 add_library(warren_root_test_main STATIC ${S}/root_test_main.cc)
 target_link_libraries(warren_root_test_main PUBLIC warren_test_support

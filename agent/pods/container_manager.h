@@ -15,6 +15,7 @@
 #include "agent/cdi/registry.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
+#include "agent/pods/output_collector.h"
 #include "agent/store/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"
@@ -128,6 +129,7 @@ class ContainerManager {
   const bool devices_belong_to_user_;
   CdiRegistry cdi_;
   std::unique_ptr<LeftoverKiller> leftovers_;
+  OutputBudget output_budget_;  // of all ExecSync calls
   // Through which exits come in; closed before the manager goes.
   struct ExitDoor {
     absl::Mutex mutex;

@@ -50,8 +50,9 @@ void LeftoverKiller::Work() {
     lock.unlock();
     OperationLock::Guard turn = container->TryLock();
     if (turn.held() && !container->gone()) {
-      store_->Problem("kill what container " + container->id() + " left",
-                      runtime_->KillContainer(container->id()));
+      store_->Problem(
+          "kill what container " + container->id() + " left",
+          runtime_->KillContainer(container->id(), base::Deadline::Never()));
     }
     const bool done = turn.held();
     turn.Reset();

@@ -2,7 +2,7 @@
 # namespaces of its own, containers of busybox.
 set(RUNTIME_DIR ${CMAKE_CURRENT_LIST_DIR})
 add_library(runtime_host STATIC ${RUNTIME_DIR}/runtime_host.cc)
-target_link_libraries(runtime_host PUBLIC runtime_machine warren_build
+target_link_libraries(runtime_host PUBLIC runtime_machine agent_exec_sync warren_build
   GTest::gtest)
 target_compile_definitions(runtime_host PRIVATE
   WARREN_SHIM_PATH="$<TARGET_FILE:warren-shim>")

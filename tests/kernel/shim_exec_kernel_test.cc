@@ -53,7 +53,7 @@ class ShimExec : public ShimTest {
     if (!session.ok()) return result;
     result.out = Drain(pipes.out.get());
     result.err = Drain(pipes.err.get());
-    auto exited = session->Wait(absl::Seconds(10));
+    auto exited = session->Wait(InTenSeconds());
     EXPECT_TRUE(exited.ok()) << exited.status();
     if (exited.ok()) result.exited = *exited;
     return result;
@@ -141,7 +141,7 @@ TEST_F(ShimExec, EndsShortlyAfterItsProgramWhateverHoldsThePipes) {
   auto session = launcher().LaunchExec(request, fds.Numbers());
   ASSERT_TRUE(session.ok()) << session.status();
   const absl::Time before = absl::Now();
-  EXPECT_EQ(session->Wait(absl::Seconds(10))->exit_code(), 0);
+  EXPECT_EQ(session->Wait(InTenSeconds())->exit_code(), 0);
   EXPECT_LT(absl::Now() - before, absl::Seconds(2));
   EXPECT_EQ(Find("1001").size(), 1u);  // background work is left alone
   EndTarget();
@@ -169,14 +169,16 @@ TEST_F(ShimExec, STR_3_KillEndsAllThatWasForked) {
     exec->set_cgroup_procs_fd(fds.Add(cgroup.Open("cgroup.procs", O_RDONLY)));
     auto session = launcher().LaunchExec(request, fds.Numbers());
     ASSERT_TRUE(session.ok()) << session.status();
-    EXPECT_EQ(session->Wait(absl::ZeroDuration()).status().code(),
+    EXPECT_EQ(session->Wait(base::Deadline::After(absl::ZeroDuration()))
+                  .status()
+                  .code(),
               absl::StatusCode::kDeadlineExceeded);
     ASSERT_TRUE(Eventually([&] { return Find("1002").size() >= 4; }));
     if (by_closing) {
       const runtime::ExecSession closed = *std::move(session);
     } else {
       ASSERT_TRUE(session->Kill().ok());
-      auto exited = session->Wait(absl::Seconds(10));
+      auto exited = session->Wait(InTenSeconds());
       ASSERT_TRUE(exited.ok()) << exited.status();
       EXPECT_EQ(exited->signal(), SIGKILL);
       EXPECT_EQ(exited->exit_code(), 137);
@@ -203,8 +205,8 @@ TEST_F(ShimExec, SignalReachesTheProgramOnly) {
   char up[3];
   ASSERT_EQ(read(pipes.out.get(), up, 3), 3);
   ASSERT_TRUE(session->Signal(SIGUSR1).ok());
-  EXPECT_EQ(session->Wait(absl::Seconds(10))->exit_code(), 6);
-  EXPECT_EQ(session->Wait(absl::Seconds(10))->exit_code(), 6);
+  EXPECT_EQ(session->Wait(InTenSeconds())->exit_code(), 6);
+  EXPECT_EQ(session->Wait(InTenSeconds())->exit_code(), 6);
   EndTarget();
 }
 
@@ -216,7 +218,7 @@ TEST_F(ShimExec, ContainerDeathEndsTheSession) {
   auto session = launcher().LaunchExec(request, fds.Numbers());
   ASSERT_TRUE(session.ok());
   EndTarget();
-  EXPECT_EQ(session->Wait(absl::Seconds(10))->exit_code(), 137);
+  EXPECT_EQ(session->Wait(InTenSeconds())->exit_code(), 137);
 }
 
 TEST_F(ShimExec, StdinOfTheCallerIsUsed) {
@@ -230,7 +232,7 @@ TEST_F(ShimExec, StdinOfTheCallerIsUsed) {
   ASSERT_TRUE(session.ok());
   ASSERT_TRUE(base::WriteFd(in.write.get(), "typed").ok());
   in.write.reset();
-  EXPECT_EQ(session->Wait(absl::Seconds(10))->exit_code(), 0);
+  EXPECT_EQ(session->Wait(InTenSeconds())->exit_code(), 0);
   char got[6] = {};
   EXPECT_EQ(read(pipes.out.get(), got, 5), 5);
   EXPECT_STREQ(got, "typed");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/launch/shim_client.h"
 #include "warren/shim/v1/shim.pb.h"
@@ -115,6 +116,10 @@ class ShimTest : public ::testing::Test {
 std::string Slurp(int dirfd, const std::string& name);
 // Everything until end of file.
 std::string Drain(int fd);
+// How long a wait that must succeed may take.
+inline base::Deadline InTenSeconds() {
+  return base::Deadline::After(absl::Seconds(10));
+}
 // Polls `done` until it is true; false after ten seconds.
 bool Eventually(const std::function<bool()>& done);
 // Text of a CRI log, pieces joined; fails the test on a malformed line.

@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "agent/cri/validate.h"
+#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
+#include "agent/pods/exec_sync.h"
 #include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
@@ -63,14 +65,15 @@ absl::StatusOr<cri::ExecSyncResponse> ContainerManager::ExecSync(
                    store_->FindContainer(request.container_id()));
   const Session session(container);
   RETURN_IF_ERROR(CheckRunning(*container));
-  runtime::ExecRequest exec;
-  exec.args = {request.cmd().begin(), request.cmd().end()};
-  if (request.timeout() > 0) exec.timeout = absl::Seconds(request.timeout());
-  exec.output_limit_bytes = kMaxOutput;
-  exec.cancelled = [&] {
+  ExecSyncCommand command;
+  command.args = {request.cmd().begin(), request.cmd().end()};
+  if (request.timeout() > 0) command.timeout = absl::Seconds(request.timeout());
+  command.output_limit_bytes = kMaxOutput;
+  const auto given_up = [&] {
     return !call.deadline.Check().ok() || !CheckRunning(*container).ok();
   };
-  auto result = runtime_->ExecSync(container->id(), exec);
+  auto result = RunExecSync(runtime_, container->id(), command, &output_budget_,
+                            base::Deadline::Never().CancelledBy(given_up));
   if (absl::IsCancelled(result.status())) {
     // Either the caller has gone, or the container, whose exit may not be on
     // record yet.
@@ -94,7 +97,7 @@ absl::Status ContainerManager::ReopenLog(const std::string& id,
     return absl::NotFoundError("the container was removed meanwhile");
   }
   RETURN_IF_ERROR(CheckRunning(*container));
-  return base::Annotate(runtime_->ReopenLog(container->id()),
+  return base::Annotate(runtime_->ReopenLog(container->id(), DeadlineOf(call)),
                         "reopen the container's log");
 }
 

@@ -208,8 +208,9 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   timer.Done("intent");
   ASSIGN_OR_RETURN(const runtime::ContainerFacts facts,
                    runtime_->CreateContainer(*spec));
-  undo->Push("remove the container",
-             [this, spec] { return runtime_->RemoveContainer(*spec); });
+  undo->Push("remove the container", [this, spec] {
+    return runtime_->RemoveContainer(*spec, base::Deadline::Never());
+  });
   timer.Done("rootfs");
   RETURN_IF_ERROR(container->Update(
       Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
@@ -267,7 +268,10 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
         return Advance(&next->record, record::STARTING);
       }));
   timer.Done("start intent");
-  const auto started = runtime_->StartContainer(container->id());
+  // Begun, it is brought to its end, whoever waits: a start that was given up
+  // would leave the container EXITED.
+  const auto started =
+      runtime_->StartContainer(container->id(), base::Deadline::Never());
   timer.Done("start");
   const auto apply = [&](ContainerState* next) -> absl::Status {
     const int64_t now = clock_->RealNow();
@@ -284,8 +288,9 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
       container->Update(Container::Write::kFactEvenUnrecorded, apply));
   if (started.ok()) return absl::OkStatus();
   // Processes of the failed start must not stay.
-  store_->Problem("kill after a failed start",
-                  runtime_->KillContainer(container->id()));
+  store_->Problem(
+      "kill after a failed start",
+      runtime_->KillContainer(container->id(), base::Deadline::Never()));
   return started.status();
 }
 

@@ -15,6 +15,7 @@
 #include "agent/cdi/registry.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
+#include "agent/pods/output_collector.h"
 #include "agent/store/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"
@@ -132,6 +133,7 @@ class ContainerManager {
   const bool devices_belong_to_user_;
   CdiRegistry cdi_;
   std::unique_ptr<LeftoverKiller> leftovers_;
+  OutputBudget output_budget_;  // of all ExecSync calls
   // Exits come in through it, on the runtime's thread; the destructor closes
   // it.
   struct ExitDoor {

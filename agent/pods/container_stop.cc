@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
@@ -85,8 +86,9 @@ absl::Status ContainerManager::KillAndWait(const ContainerPtr& container,
           "a process of the container does not die; try again");
     }
     if (now >= next_shot) {
-      RETURN_IF_ERROR_IN(runtime_->KillContainer(container->id()),
-                         "kill the container");
+      RETURN_IF_ERROR_IN(
+          runtime_->KillContainer(container->id(), DeadlineOf(call)),
+          "kill the container");
       next_shot = now + kKillAgain;
     }
     RETURN_IF_ERROR(call.deadline.Check());
@@ -96,8 +98,9 @@ absl::Status ContainerManager::KillAndWait(const ContainerPtr& container,
   if (container->Get()->spec->pid == runtime::NamespaceMode::kContainer) {
     return absl::OkStatus();
   }
-  return base::Annotate(runtime_->KillContainer(container->id()),
-                        "kill what the container left");
+  return base::Annotate(
+      runtime_->KillContainer(container->id(), DeadlineOf(call)),
+      "kill what the container left");
 }
 
 absl::Status ContainerManager::Remove(const std::string& id,
@@ -127,8 +130,9 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
                                       return Advance(&state->record,
                                                      record::REMOVING);
                                     }));
-  RETURN_IF_ERROR_IN(runtime_->RemoveContainer(*container->Get()->spec),
-                     "remove the container");
+  RETURN_IF_ERROR_IN(
+      runtime_->RemoveContainer(*container->Get()->spec, DeadlineOf(call)),
+      "remove the container");
   RETURN_IF_ERROR(store_->Erase(container));
   // Somebody may still look at the object; the layers are free already.
   container->HoldImages({});
@@ -147,7 +151,8 @@ absl::Status ContainerManager::KillAll(const std::string& sandbox_id,
     if (!guard.ok() || container->gone()) continue;
     // The end of the others was seen, and what they left was killed then.
     if (!IsRunning(*container)) continue;
-    base::Update(&result, runtime_->KillContainer(container->id()));
+    base::Update(&result,
+                 runtime_->KillContainer(container->id(), DeadlineOf(call)));
     held.emplace_back(std::move(container), *std::move(guard));
   }
   for (auto& [container, guard] : held) {

@@ -5,6 +5,7 @@
 
 #include "agent/convert/convert.h"
 #include "agent/cri/validate.h"
+#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
@@ -104,8 +105,8 @@ absl::Status ContainerManager::UpdateResources(
         return absl::OkStatus();
       }));
   const runtime::Resources& old_limits = before->spec->resources;
-  absl::Status status =
-      runtime_->UpdateResources(container->id(), old_limits, limits);
+  absl::Status status = runtime_->UpdateResources(container->id(), old_limits,
+                                                  limits, DeadlineOf(call));
   if (status.ok()) {
     status = container->Update(
         Container::Write::kRecordedOrNothing,
@@ -113,7 +114,8 @@ absl::Status ContainerManager::UpdateResources(
     if (status.ok()) return status;
     store_->Problem(
         absl::StrCat("take an update of container ", container->id(), " back"),
-        runtime_->UpdateResources(container->id(), limits, old_limits));
+        runtime_->UpdateResources(container->id(), limits, old_limits,
+                                  base::Deadline::Never()));
   }
   store_->Problem(
       absl::StrCat("record of container ", container->id()),
@@ -134,15 +136,18 @@ absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
                    ConvertResources("linux", pending));
   const runtime::Resources& old_limits = state->spec->resources;
   limits.oom_score_adj = old_limits.oom_score_adj;
-  const absl::Status back =
-      runtime_->UpdateResources(container->id(), limits, old_limits);
+  const absl::Status back = runtime_->UpdateResources(
+      container->id(), limits, old_limits, base::Deadline::Never());
   if (back.ok()) {
     return container->Update(Container::Write::kFactEvenUnrecorded,
                              ClearIntent);
   }
   // More may be in use by now than the old limits allow. Then the update is
   // completed.
-  if (!runtime_->UpdateResources(container->id(), old_limits, limits).ok()) {
+  if (!runtime_
+           ->UpdateResources(container->id(), old_limits, limits,
+                             base::Deadline::Never())
+           .ok()) {
     return back;  // the intent stays, for the next agent
   }
   return container->Update(

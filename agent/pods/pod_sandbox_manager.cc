@@ -157,8 +157,9 @@ absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
   ASSIGN_OR_RETURN_IN(const runtime::SandboxFacts facts,
                       runtime_->CreateSandbox(*spec),
                       "make the namespaces of the pod");
-  undo->Push("remove the pod's namespaces",
-             [this, spec] { return runtime_->RemoveSandbox(*spec); });
+  undo->Push("remove the pod's namespaces", [this, spec] {
+    return runtime_->RemoveSandbox(*spec, base::Deadline::Never());
+  });
   timer.Done("namespaces");
   netplugin::Attachment attachment;
   if (network.has_value()) {

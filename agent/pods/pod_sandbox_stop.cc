@@ -1,5 +1,6 @@
 #include <absl/strings/str_cat.h>
 
+#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
 #include "agent/pods/pod_sandbox_manager.h"
 #include "agent/store/lifecycle.h"
@@ -74,7 +75,8 @@ absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
   }
   absl::Status result = containers_->KillAll(sandbox->id(), call);
   base::Update(&result, TearDownNetwork(sandbox));
-  base::Update(&result, base::Annotate(runtime_->StopSandbox(*state->spec),
+  base::Update(&result, base::Annotate(runtime_->StopSandbox(*state->spec,
+                                                             DeadlineOf(call)),
                                        "drop the namespaces of the pod"));
   if (!result.ok()) return result;
   // The last process and the namespace itself are gone. Files that the pod
@@ -93,8 +95,9 @@ absl::Status PodSandboxManager::RemoveLocked(const PodSandboxPtr& sandbox,
   RETURN_IF_ERROR(StopLocked(sandbox, call));
   RETURN_IF_ERROR(containers_->RemoveAll(sandbox->id(), call));
   SetPhase(sandbox, record::REMOVING);
-  RETURN_IF_ERROR_IN(runtime_->RemoveSandbox(*sandbox->Get()->spec),
-                     "remove the pod sandbox");
+  RETURN_IF_ERROR_IN(
+      runtime_->RemoveSandbox(*sandbox->Get()->spec, DeadlineOf(call)),
+      "remove the pod sandbox");
   return store_->Erase(sandbox);
 }
 

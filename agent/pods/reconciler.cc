@@ -147,8 +147,8 @@ void Reconciler::ApplyContainers(const ReconcilePlan& plan) {
 void Reconciler::RemoveContainer(const ContainerPtr& container) {
   const std::string name = "remove container " + Short(container->id());
   // No wait for the first process here: the runtime kills what runs.
-  const absl::Status removed =
-      runtime_->RemoveContainer(*container->Get()->spec);
+  const absl::Status removed = runtime_->RemoveContainer(
+      *container->Get()->spec, base::Deadline::Never());
   Try(name, removed);
   if (removed.ok()) {
     Try(name, store_->Erase(container));
@@ -176,7 +176,8 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
       runtime_->AdoptContainer(*state->spec, GetFacts(state->record));
   if (!adopted.ok()) {
     Try("adopt " + name, adopted.status());
-    Try("kill " + name, runtime_->KillContainer(container->id()));
+    Try("kill " + name,
+        runtime_->KillContainer(container->id(), base::Deadline::Never()));
     EndContainer(container, adopted.status().message());
     return;
   }
@@ -222,7 +223,8 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
     EndContainer(container, "its end was not seen");
   }
   // Its processes may have outlived the first, in a shared pid namespace.
-  Try("kill what " + name + " left", runtime_->KillContainer(container->id()));
+  Try("kill what " + name + " left",
+      runtime_->KillContainer(container->id(), base::Deadline::Never()));
 }
 
 void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
@@ -306,14 +308,14 @@ void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
     spec.id = id;
     ++report_.orphans_removed;
     Try("remove the unknown container " + Short(id),
-        runtime_->RemoveContainer(spec));
+        runtime_->RemoveContainer(spec, base::Deadline::Never()));
   }
   for (const std::string& id : plan.orphan_sandboxes) {
     runtime::SandboxSpec spec;
     spec.id = id;
     ++report_.orphans_removed;
     Try("remove the unknown pod sandbox " + Short(id),
-        runtime_->RemoveSandbox(spec));
+        runtime_->RemoveSandbox(spec, base::Deadline::Never()));
   }
   std::vector<std::string> wired;
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {

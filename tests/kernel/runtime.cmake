@@ -2,7 +2,8 @@
 # namespaces of its own, containers of busybox.
 set(RUNTIME_DIR ${CMAKE_CURRENT_LIST_DIR})
 add_library(runtime_host STATIC EXCLUDE_FROM_ALL ${RUNTIME_DIR}/runtime_host.cc)
-target_link_libraries(runtime_host PUBLIC runtime_machine warren_build
+target_link_libraries(runtime_host PUBLIC runtime_machine agent_exec_sync
+  warren_build
   warren_test_patience
   GTest::gtest)
 target_compile_definitions(runtime_host PRIVATE

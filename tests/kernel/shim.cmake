@@ -10,7 +10,7 @@ target_compile_definitions(shim_host PUBLIC
   WARREN_SHIM_PATH="$<TARGET_FILE:warren-shim>")
 add_dependencies(shim_host warren-shim)
 
-foreach(part sandbox container log exec security paths
+foreach(part sandbox container log exec stream security paths
     resources)
   warren_test(NAME shim_${part}_kernel_test LABEL kernel LIBS shim_host
     SOURCES ${SHIM_DIR}/shim_${part}_kernel_test.cc)

@@ -1,4 +1,4 @@
-#include "runtime/launch/output_collector.h"
+#include "agent/pods/output_collector.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 
 #include "runtime/base/status.h"
 
-namespace warren::runtime {
+namespace warren::agent {
 namespace {
 
 absl::Status MakeNonBlocking(int fd) {
@@ -82,4 +82,4 @@ absl::Status OutputCollector::ReadFrom(base::UniqueFd* pipe,
   return absl::OkStatus();
 }
 
-}  // namespace warren::runtime
+}  // namespace warren::agent

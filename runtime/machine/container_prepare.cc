@@ -1,21 +1,25 @@
+#include "runtime/machine/container_prepare.h"
+
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
 
+#include <functional>
 #include <list>
+#include <string>
 #include <utility>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/devices/devices.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/machine/linux_runtime_impl.h"
+#include "runtime/launch/request.h"
 #include "runtime/mounts/label.h"
 #include "runtime/mounts/plan.h"
 #include "runtime/namespaces/table.h"
 #include "runtime/rootfs/rootfs.h"
 
-// What a container is made of before it runs: rootfs and mounts.
 namespace warren::runtime {
+namespace {
 
 // User namespaces that only lend their mappings to mounts; each of a
 // container's is made once.
@@ -45,12 +49,12 @@ class MountUserNamespaces {
   std::list<Made> made_;
 };
 
-absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
-    const ContainerSpec& spec, const std::vector<IdMapping>& uids,
+absl::StatusOr<base::UniqueFd> OpenMountUserNamespace(
+    Parts* parts, const ContainerSpec& spec, const std::vector<IdMapping>& uids,
     const std::vector<IdMapping>& gids) {
   const SandboxSpec& pod = spec.sandbox;
   if (uids == pod.uid_mappings && gids == pod.gid_mappings) {
-    return mount_namespaces_->OpenPin(pod.id, NamespaceKind::kUser);
+    return parts->mount_namespaces->OpenPin(pod.id, NamespaceKind::kUser);
   }
   // Only a process can make one: the shim does, as for a pod that owns
   // nothing else, and pins it for as long as it takes to open it.
@@ -59,46 +63,49 @@ absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenMountUserNamespace(
   lender.network = lender.ipc = lender.pid = NamespaceMode::kHost;
   lender.uid_mappings = uids;
   lender.gid_mappings = gids;
-  SandboxLaunchParts parts;
-  parts.spec = &lender;
-  parts.clone_flags = InfoOf(NamespaceKind::kUser).clone_flag;
+  SandboxLaunchParts launch;
+  launch.spec = &lender;
+  launch.clone_flags = InfoOf(NamespaceKind::kUser).clone_flag;
   ASSIGN_OR_RETURN(const base::UniqueFd directory,
-                   mount_namespaces_->AddPod(lender.id, -1));
-  parts.pins_ns_fd = mount_namespaces_->pins();
-  parts.pin_dir_fd = directory.get();
-  const LaunchRequest request = BuildSandboxLaunch(std::move(parts));
-  const auto launched = launcher_.LaunchSandbox(request.message, request.fds());
+                   parts->mount_namespaces->AddPod(lender.id, -1));
+  launch.pins_ns_fd = parts->mount_namespaces->pins();
+  launch.pin_dir_fd = directory.get();
+  const LaunchRequest request = BuildSandboxLaunch(std::move(launch));
+  const auto launched =
+      parts->launcher.LaunchSandbox(request.message, request.fds());
   absl::StatusOr<base::UniqueFd> result =
       launched.ok()
-          ? mount_namespaces_->OpenPin(lender.id, NamespaceKind::kUser)
+          ? parts->mount_namespaces->OpenPin(lender.id, NamespaceKind::kUser)
           : launched.status();
-  RETURN_IF_ERROR(mount_namespaces_->RemovePod(lender.id));
+  RETURN_IF_ERROR(parts->mount_namespaces->RemovePod(lender.id));
   return result;
 }
 
-absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
-    const ContainerSpec& spec, const std::vector<DeviceNode>& devices,
-    Preparation preparation) {
+}  // namespace
+
+absl::StatusOr<PreparedContainer> PrepareContainer(
+    Parts* parts, const ContainerSpec& spec,
+    const std::vector<DeviceNode>& devices, Preparation preparation) {
   std::vector<DeviceNode> nodes;
   if (spec.privileged) {
     ASSIGN_OR_RETURN(nodes, ListHostDevices());
   }
-  ASSIGN_OR_RETURN(
-      MountPlan plan,
-      PlanMounts(spec, mount_host_, MergeDevices(std::move(nodes), devices)));
+  ASSIGN_OR_RETURN(MountPlan plan,
+                   PlanMounts(spec, parts->mount_host,
+                              MergeDevices(std::move(nodes), devices)));
   PreparedContainer prepared;
   prepared.rootfs_propagation = plan.rootfs_propagation;
   RootfsOptions options;
-  options.layer_dirs = {MountPointsDir()};
+  options.layer_dirs = {parts->MountPointsDir()};
   options.layer_dirs.insert(options.layer_dirs.end(), spec.layer_dirs.begin(),
                             spec.layer_dirs.end());
-  options.dir = RootfsDir(spec.id);
+  options.dir = parts->RootfsDir(spec.id);
   options.attributes = plan.rootfs_attributes;
   options.label = FileLabel(spec.selinux_label);
   base::UniqueFd user_ns;
   if (HasUserNamespace(spec.sandbox)) {
-    ASSIGN_OR_RETURN(user_ns, mount_namespaces_->OpenPin(spec.sandbox.id,
-                                                         NamespaceKind::kUser));
+    ASSIGN_OR_RETURN(user_ns, parts->mount_namespaces->OpenPin(
+                                  spec.sandbox.id, NamespaceKind::kUser));
     options.user_ns_fd = user_ns.get();
     options.root_uid = ToHostId(spec.sandbox.uid_mappings, 0).value_or(0);
     options.root_gid = ToHostId(spec.sandbox.gid_mappings, 0).value_or(0);
@@ -107,12 +114,12 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   prepared.rootfs = std::move(rootfs.mount);
   prepared.shift_owners = rootfs.shift_owners;
   MountUserNamespaces user_namespaces([&](const auto& uids, const auto& gids) {
-    return OpenMountUserNamespace(spec, uids, gids);
+    return OpenMountUserNamespace(parts, spec, uids, gids);
   });
   MountPlaces places;
-  places.mount_namespaces = mount_namespaces_.get();
+  places.mount_namespaces = parts->mount_namespaces.get();
   places.sandbox_id = spec.sandbox.id;
-  places.cgroups = &mount_host_.cgroups;
+  places.cgroups = &parts->mount_host.cgroups;
   places.user_namespace = [&](const auto& uids, const auto& gids) {
     return user_namespaces.Get(uids, gids);
   };
@@ -123,7 +130,7 @@ absl::StatusOr<PreparedContainer> LinuxRuntime::Prepare(
   places.shift_owners = prepared.shift_owners;
   places.sandbox = &spec.sandbox;
   places.label_host_paths = preparation == Preparation::kFirst;
-  places.own_directories = {options_.state_dir, options_.run_dir};
+  places.own_directories = {parts->options.state_dir, parts->options.run_dir};
   ASSIGN_OR_RETURN(prepared.mounts, OpenMountSources(plan.mounts, places));
   return prepared;
 }

@@ -1,3 +1,5 @@
+#include "runtime/machine/inspection.h"
+
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -6,7 +8,6 @@
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/inspect/proc_reader.h"
-#include "runtime/machine/linux_runtime_impl.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {
@@ -16,8 +17,8 @@ constexpr char kOwn[] = "/proc/self/ns/";
 
 }  // namespace
 
-NamespaceView LinuxRuntime::ViewOf(NamespaceKind kind, int ns_fd,
-                                   NamespaceMode mode) const {
+NamespaceView Inspection::ViewOf(NamespaceKind kind, int ns_fd,
+                                 NamespaceMode mode) const {
   NamespaceView view;
   view.kind = kind;
   view.mode = mode;
@@ -26,19 +27,19 @@ NamespaceView LinuxRuntime::ViewOf(NamespaceKind kind, int ns_fd,
     view.inode = ids->inode;
     view.owner_user_inode = ids->owner;
   }
-  view.is_host = view.inode == host_inodes_[static_cast<size_t>(kind)];
+  view.is_host = view.inode == parts_.host_inodes[static_cast<size_t>(kind)];
   return view;
 }
 
-void LinuxRuntime::ViewNamespaces(const SandboxSpec& spec,
-                                  SandboxView* view) const {
+void Inspection::ViewNamespaces(const SandboxSpec& spec,
+                                SandboxView* view) const {
   for (const NamespaceInfo& info : NamespaceTable()) {
-    const NamespaceMode mode = ModeOf(info.kind, spec, time_namespaces_);
+    const NamespaceMode mode = ModeOf(info.kind, spec, parts_.time_namespaces);
     if (mode == NamespaceMode::kContainer) continue;
     auto fd =
         mode == NamespaceMode::kHost
             ? base::OpenAt(AT_FDCWD, absl::StrCat(kOwn, info.name), O_RDONLY)
-            : mount_namespaces_->OpenPin(spec.id, info.kind);
+            : parts_.mount_namespaces->OpenPin(spec.id, info.kind);
     // A stopped pod has none any more; an old kernel never had some.
     if (!fd.ok()) continue;
     view->namespaces.push_back(ViewOf(info.kind, fd->get(), mode));
@@ -48,35 +49,26 @@ void LinuxRuntime::ViewNamespaces(const SandboxSpec& spec,
   }
 }
 
-std::vector<pid_t> LinuxRuntime::ProcessesOfPod(const std::string& sandbox_id) {
-  std::vector<ContainerPtr> members;
-  {
-    absl::MutexLock lock(&mutex_);
-    for (const auto& [id, container] : containers_) {
-      if (container->spec.sandbox.id == sandbox_id) {
-        members.push_back(container);
-      }
-    }
-  }
+std::vector<pid_t> Inspection::ProcessesOfPod(
+    const std::string& sandbox_id) const {
   std::vector<pid_t> pids;
-  for (const ContainerPtr& member : members) {
-    absl::MutexLock lock(&member->mutex);
+  for (const LiveContainerPtr& member : parts_.containers.OfPod(sandbox_id)) {
+    const base::MutexLock lock(&member->mutex);
     if (member->running) pids.push_back(member->process.pid);
   }
   return pids;
 }
 
-absl::StatusOr<SandboxView> LinuxRuntime::InspectSandbox(
-    const SandboxSpec& spec) {
+absl::StatusOr<SandboxView> Inspection::Sandbox(const SandboxSpec& spec) const {
   SandboxView view;
   ViewNamespaces(spec, &view);
-  ASSIGN_OR_RETURN(
-      view.cgroup_parent,
-      CgroupParentPath(spec.cgroup_parent, options_.default_cgroup_parent));
+  ASSIGN_OR_RETURN(view.cgroup_parent,
+                   CgroupParentPath(spec.cgroup_parent,
+                                    parts_.options.default_cgroup_parent));
   std::vector<pid_t> witnesses;
   if (spec.pid == NamespaceMode::kPod) {
-    ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec, spec.id));
-    ASSIGN_OR_RETURN(witnesses, cgroups_->Processes(leaf));
+    ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
+    ASSIGN_OR_RETURN(witnesses, parts_.cgroups->Processes(leaf));
     for (const pid_t pid : witnesses) {
       auto process = ReadProcess(pid);
       if (process.ok()) view.pod_init.push_back(*std::move(process));
@@ -105,15 +97,16 @@ absl::StatusOr<SandboxView> LinuxRuntime::InspectSandbox(
   return view;
 }
 
-absl::StatusOr<ContainerView> LinuxRuntime::InspectContainer(
-    const std::string& container_id) {
-  ASSIGN_OR_RETURN(const ContainerPtr container, Find(container_id));
+absl::StatusOr<ContainerView> Inspection::Container(
+    const std::string& id) const {
+  ASSIGN_OR_RETURN(const LiveContainerPtr container,
+                   parts_.containers.Find(id));
   ContainerView view;
-  view.id = container_id;
+  view.id = id;
   view.cgroup_path = container->cgroup;
   base::ProcessId process;
   {
-    absl::MutexLock lock(&container->mutex);
+    const base::MutexLock lock(&container->mutex);
     if (container->running) process = container->process;
   }
   if (process.pid == 0) return view;
@@ -123,7 +116,7 @@ absl::StatusOr<ContainerView> LinuxRuntime::InspectContainer(
     if (!fd.ok()) continue;
     view.namespaces.push_back(
         ViewOf(info.kind, fd->get(),
-               ModeOf(info.kind, container->spec, time_namespaces_)));
+               ModeOf(info.kind, container->spec, parts_.time_namespaces)));
     if (info.kind == NamespaceKind::kUts) uts = *std::move(fd);
   }
   if (uts.valid()) {
@@ -132,7 +125,8 @@ absl::StatusOr<ContainerView> LinuxRuntime::InspectContainer(
   }
   auto mounts = ReadMounts(process.pid);
   if (mounts.ok()) view.mounts = *std::move(mounts);
-  ASSIGN_OR_RETURN(const auto pids, cgroups_->Processes(container->cgroup));
+  ASSIGN_OR_RETURN(const auto pids,
+                   parts_.cgroups->Processes(container->cgroup));
   for (const pid_t pid : pids) {
     auto view_of = ReadProcess(pid);
     if (view_of.ok()) view.processes.push_back(*std::move(view_of));

@@ -1,11 +1,11 @@
-#include "runtime/launch/output_collector.h"
+#include "agent/pods/output_collector.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
 
-namespace warren::runtime {
+namespace warren::agent {
 namespace {
 
 // A collector with the write ends of its pipes.
@@ -71,4 +71,4 @@ TEST(OutputCollector, STR_3_EachSessionHasItsLimit) {
 }
 
 }  // namespace
-}  // namespace warren::runtime
+}  // namespace warren::agent

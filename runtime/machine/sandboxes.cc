@@ -1,26 +1,33 @@
+#include "runtime/machine/sandboxes.h"
+
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
 #include "runtime/identity/id_map.h"
-#include "runtime/machine/linux_runtime_impl.h"
+#include "runtime/launch/request.h"
+#include "runtime/launch/seccomp_filter.h"
 #include "runtime/mounts/pod_files.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {
 namespace {
 
-constexpr absl::Duration kKillTimeout = absl::Seconds(10);
+// For what was sent SIGKILL; Runtime::StopSandbox names it.
+constexpr absl::Duration kPodInitPatience = absl::Seconds(10);
 
-absl::Status Check(const SandboxSpec& spec, bool time_namespaces) {
+absl::Status CheckSandboxSpec(const SandboxSpec& spec, bool time_namespaces) {
   if (spec.id.empty() || spec.id.find('/') != std::string::npos) {
     return absl::InvalidArgumentError("id: not the id of a sandbox");
   }
@@ -56,38 +63,38 @@ absl::Status NameSysctl(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<base::ProcessId> LinuxRuntime::LaunchNamespaces(
-    const SandboxSpec& spec, const std::string& leaf, int pin_dir_fd) {
-  SandboxLaunchParts parts;
-  parts.spec = &spec;
-  parts.clone_flags = SandboxCloneFlags(spec, time_namespaces_);
+absl::StatusOr<base::ProcessId> Sandboxes::LaunchNamespaces(
+    const SandboxSpec& spec, const std::string& leaf, int pin_dir_fd) const {
+  SandboxLaunchParts launch;
+  launch.spec = &spec;
+  launch.clone_flags = SandboxCloneFlags(spec, parts_.time_namespaces);
   // Nothing to make or pin: everything is the host's.
-  if (parts.clone_flags == 0) return base::ProcessId();
+  if (launch.clone_flags == 0) return base::ProcessId();
   if (spec.pid == NamespaceMode::kPod) {
-    ASSIGN_OR_RETURN(parts.placement, cgroups_->OpenPlacement(leaf));
+    ASSIGN_OR_RETURN(launch.placement, parts_.cgroups->OpenPlacement(leaf));
   }
-  parts.pins_ns_fd = mount_namespaces_->pins();
-  parts.pin_dir_fd = pin_dir_fd;
-  const LaunchRequest request = BuildSandboxLaunch(std::move(parts));
-  auto launched = launcher_.LaunchSandbox(request.message, request.fds());
+  launch.pins_ns_fd = parts_.mount_namespaces->pins();
+  launch.pin_dir_fd = pin_dir_fd;
+  const LaunchRequest request = BuildSandboxLaunch(std::move(launch));
+  auto launched = parts_.launcher.LaunchSandbox(request.message, request.fds());
   if (!launched.ok()) return NameSysctl(launched.status());
   return launched->process;
 }
 
-absl::StatusOr<SandboxFacts> LinuxRuntime::ReadFacts(
+absl::StatusOr<SandboxFacts> Sandboxes::ReadFacts(
     const SandboxSpec& spec) const {
   SandboxFacts facts;
   for (const NamespaceInfo& info : NamespaceTable()) {
     if (!info.of_pod) continue;
-    const NamespaceMode mode = ModeOf(info.kind, spec, time_namespaces_);
+    const NamespaceMode mode = ModeOf(info.kind, spec, parts_.time_namespaces);
     if (mode == NamespaceMode::kContainer) continue;
     NamespaceFact fact;
     fact.kind = info.kind;
     fact.is_host = mode == NamespaceMode::kHost;
-    fact.inode = host_inodes_[static_cast<size_t>(info.kind)];
+    fact.inode = parts_.host_inodes[static_cast<size_t>(info.kind)];
     if (!fact.is_host) {
       ASSIGN_OR_RETURN(const base::UniqueFd pin,
-                       mount_namespaces_->OpenPin(spec.id, info.kind));
+                       parts_.mount_namespaces->OpenPin(spec.id, info.kind));
       struct stat st;
       if (fstat(pin.get(), &st) != 0) return base::ErrnoError(errno, info.name);
       fact.inode = st.st_ino;
@@ -97,21 +104,20 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::ReadFacts(
   return facts;
 }
 
-void LinuxRuntime::KeepPodInit(const std::string& id,
-                               const base::ProcessId& pod_init) {
+void Sandboxes::KeepPodInit(const std::string& id,
+                            const base::ProcessId& pod_init) {
   if (pod_init.pid == 0) return;
   auto pidfd = base::OpenProcess(pod_init);
   if (!pidfd.ok()) return;
-  absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   pod_inits_[id] = *std::move(pidfd);
 }
 
-absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
-    const SandboxSpec& spec) {
-  RETURN_IF_ERROR(Check(spec, time_namespaces_));
-  RETURN_IF_ERROR(MakeFilter(spec.seccomp, 0, &filters_).status());
-  ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec, spec.id));
-  const std::string dir = SandboxDir(spec.id);
+absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
+  RETURN_IF_ERROR(CheckSandboxSpec(spec, parts_.time_namespaces));
+  RETURN_IF_ERROR(MakeFilter(spec.seccomp, 0, &parts_.filters).status());
+  ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
+  const std::string dir = parts_.SandboxDir(spec.id);
   base::UndoStack undo;
   if (mkdir(dir.c_str(), 0700) != 0) {
     return base::ErrnoError(errno, absl::StrCat("mkdir ", dir));
@@ -121,17 +127,19 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
   ASSIGN_OR_RETURN_IN(const base::UniqueFd files, MakePodFiles(spec),
                       "write pod files");
   ASSIGN_OR_RETURN(const base::UniqueFd directory,
-                   mount_namespaces_->AddPod(spec.id, files.get()));
-  undo.Push("drop pins", [&] { return mount_namespaces_->RemovePod(spec.id); });
+                   parts_.mount_namespaces->AddPod(spec.id, files.get()));
+  undo.Push("drop pins",
+            [&] { return parts_.mount_namespaces->RemovePod(spec.id); });
   if (spec.pid == NamespaceMode::kPod) {
     RETURN_IF_ERROR_IN(
-        cgroups_->Create(leaf, Resources(), StandardDeviceRules()),
+        parts_.cgroups->Create(leaf, Resources(), StandardDeviceRules()),
         "make the pod init's cgroup");
-    undo.Push("remove cgroup", [&] { return cgroups_->Delete(leaf); });
+    undo.Push("remove cgroup", [&] { return parts_.cgroups->Delete(leaf); });
   }
   ASSIGN_OR_RETURN(const base::ProcessId pod_init,
                    LaunchNamespaces(spec, leaf, directory.get()));
-  undo.Push("end the pod init", [&] { return EndPodInit(spec); });
+  undo.Push("end the pod init",
+            [&] { return EndPodInit(spec, base::Deadline::Never()); });
   KeepPodInit(spec.id, pod_init);
   ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
   facts.pod_init = pod_init;
@@ -139,8 +147,8 @@ absl::StatusOr<SandboxFacts> LinuxRuntime::CreateSandbox(
   return facts;
 }
 
-absl::Status LinuxRuntime::AdoptSandbox(const SandboxSpec& spec,
-                                        const SandboxFacts& facts) {
+absl::Status Sandboxes::Adopt(const SandboxSpec& spec,
+                              const SandboxFacts& facts) {
   ASSIGN_OR_RETURN(const SandboxFacts now, ReadFacts(spec));
   for (const NamespaceFact& fact : facts.namespaces) {
     if (fact.is_host) continue;
@@ -160,63 +168,78 @@ absl::Status LinuxRuntime::AdoptSandbox(const SandboxSpec& spec,
       *base::WaitExit(pod_init->get(), absl::ZeroDuration())) {
     return absl::FailedPreconditionError("the pod init has ended");
   }
-  absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   pod_inits_[spec.id] = *std::move(pod_init);
   return absl::OkStatus();
 }
 
-absl::StatusOr<base::UniqueFd> LinuxRuntime::OpenSandboxNetns(
-    const std::string& sandbox_id) {
-  return mount_namespaces_->OpenPin(sandbox_id, NamespaceKind::kNet);
+absl::StatusOr<base::UniqueFd> Sandboxes::OpenNetns(
+    const std::string& id) const {
+  return parts_.mount_namespaces->OpenPin(id, NamespaceKind::kNet);
 }
 
-absl::Status LinuxRuntime::EndPodInit(const SandboxSpec& spec) {
-  ASSIGN_OR_RETURN(const std::string leaf, LeafOf(spec, spec.id));
+absl::Status Sandboxes::EndPodInit(const SandboxSpec& spec,
+                                   const base::Deadline& deadline) {
+  ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
   base::UniqueFd pod_init;
   {
-    absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     auto node = pod_inits_.extract(spec.id);
     if (!node.empty()) pod_init = std::move(node.mapped());
   }
   if (pod_init.valid()) {
     RETURN_IF_ERROR(base::SendSignal(pod_init.get(), SIGKILL));
-    ASSIGN_OR_RETURN(const bool gone,
-                     base::WaitExit(pod_init.get(), kKillTimeout));
-    if (!gone) {
-      absl::MutexLock lock(&mutex_);
+    const absl::Status gone = base::AwaitFd(pod_init.get(), POLLIN,
+                                            deadline.Within(kPodInitPatience));
+    if (!gone.ok()) {
+      const base::MutexLock lock(&mutex_);
       pod_inits_[spec.id] = std::move(pod_init);
-      return absl::DeadlineExceededError("the pod init does not die");
+      return base::Annotate(gone, "wait until the pod init dies");
     }
     // Ours to reap, because we are a subreaper, unless an earlier agent
     // started it.
     base::Reap(pod_init.get()).IgnoreError();
   }
-  RETURN_IF_ERROR(cgroups_->KillAll(leaf, kKillTimeout));
-  return cgroups_->Delete(leaf);
+  RETURN_IF_ERROR(parts_.KillLeaf(leaf, deadline.Within(kPodInitPatience)));
+  return parts_.cgroups->Delete(leaf);
 }
 
-absl::Status LinuxRuntime::StopSandbox(const SandboxSpec& spec) {
+absl::Status Sandboxes::Stop(const SandboxSpec& spec,
+                             const base::Deadline& deadline) {
   if (spec.pid == NamespaceMode::kPod) {
-    RETURN_IF_ERROR_IN(EndPodInit(spec), "end the pod init");
+    RETURN_IF_ERROR_IN(EndPodInit(spec, deadline), "end the pod init");
   }
-  return mount_namespaces_->RemovePod(spec.id);
+  return parts_.mount_namespaces->RemovePod(spec.id);
 }
 
-absl::Status LinuxRuntime::RemoveSandbox(const SandboxSpec& spec) {
-  RETURN_IF_ERROR(StopSandbox(spec));
-  RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, SandboxDir(spec.id)),
+absl::Status Sandboxes::Remove(const SandboxSpec& spec,
+                               const base::Deadline& deadline) {
+  RETURN_IF_ERROR(Stop(spec, deadline));
+  RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, parts_.SandboxDir(spec.id)),
                      "remove run directory");
   // The last pod takes our own cgroup along. A directory with directories in it
   // has more than two links where the file system counts them.
   struct stat st;
   const bool others =
-      stat((options_.run_dir + "/sandboxes").c_str(), &st) == 0 &&
+      stat((parts_.options.run_dir + "/sandboxes").c_str(), &st) == 0 &&
       st.st_nlink > 2;
-  if (!others && ListSandboxIds().empty()) {
-    auto own = CgroupParentPath("", options_.default_cgroup_parent);
-    if (own.ok()) cgroups_->DeleteIfEmpty(*own);
+  if (!others && ListIds().empty()) {
+    auto own = CgroupParentPath("", parts_.options.default_cgroup_parent);
+    if (own.ok()) parts_.cgroups->DeleteIfEmpty(*own);
   }
   return absl::OkStatus();
+}
+
+std::vector<std::string> Sandboxes::ListIds() const {
+  std::vector<std::string> ids = parts_.mount_namespaces->Pods();
+  auto directories =
+      base::ListDir(AT_FDCWD, parts_.options.run_dir + "/sandboxes");
+  if (directories.ok()) {
+    ids.insert(ids.end(), directories->begin(), directories->end());
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
 }
 
 }  // namespace warren::runtime

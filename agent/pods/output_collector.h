@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_LAUNCH_OUTPUT_COLLECTOR_H_
-#define WARREN_RUNTIME_LAUNCH_OUTPUT_COLLECTOR_H_
+#ifndef WARREN_AGENT_PODS_OUTPUT_COLLECTOR_H_
+#define WARREN_AGENT_PODS_OUTPUT_COLLECTOR_H_
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
@@ -14,7 +14,7 @@
 
 #include "runtime/base/unique_fd.h"
 
-namespace warren::runtime {
+namespace warren::agent {
 
 // Bytes that all exec sessions of the agent together may hold, so that many
 // floods at once do not add up to more memory than it has (STR-3). What each
@@ -84,6 +84,6 @@ class OutputCollector {
   std::string stderr_;
 };
 
-}  // namespace warren::runtime
+}  // namespace warren::agent
 
-#endif  // WARREN_RUNTIME_LAUNCH_OUTPUT_COLLECTOR_H_
+#endif  // WARREN_AGENT_PODS_OUTPUT_COLLECTOR_H_

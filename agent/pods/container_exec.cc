@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "agent/cri/validate.h"
-#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
 #include "agent/pods/exec_sync.h"
 #include "agent/store/lifecycle.h"
@@ -97,7 +96,7 @@ absl::Status ContainerManager::ReopenLog(const std::string& id,
     return absl::NotFoundError("the container was removed meanwhile");
   }
   RETURN_IF_ERROR(CheckRunning(*container));
-  return base::Annotate(runtime_->ReopenLog(container->id(), DeadlineOf(call)),
+  return base::Annotate(runtime_->ReopenLog(container->id(), call.deadline),
                         "reopen the container's log");
 }
 

@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
@@ -87,7 +86,7 @@ absl::Status ContainerManager::KillAndWait(const ContainerPtr& container,
     }
     if (now >= next_shot) {
       RETURN_IF_ERROR_IN(
-          runtime_->KillContainer(container->id(), DeadlineOf(call)),
+          runtime_->KillContainer(container->id(), call.deadline),
           "kill the container");
       next_shot = now + kKillAgain;
     }
@@ -98,9 +97,8 @@ absl::Status ContainerManager::KillAndWait(const ContainerPtr& container,
   if (container->Get()->spec->pid == runtime::NamespaceMode::kContainer) {
     return absl::OkStatus();
   }
-  return base::Annotate(
-      runtime_->KillContainer(container->id(), DeadlineOf(call)),
-      "kill what the container left");
+  return base::Annotate(runtime_->KillContainer(container->id(), call.deadline),
+                        "kill what the container left");
 }
 
 absl::Status ContainerManager::Remove(const std::string& id,
@@ -131,7 +129,7 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
                                                      record::REMOVING);
                                     }));
   RETURN_IF_ERROR_IN(
-      runtime_->RemoveContainer(*container->Get()->spec, DeadlineOf(call)),
+      runtime_->RemoveContainer(*container->Get()->spec, call.deadline),
       "remove the container");
   RETURN_IF_ERROR(store_->Erase(container));
   // Somebody may still look at the object; the layers are free already.
@@ -152,7 +150,7 @@ absl::Status ContainerManager::KillAll(const std::string& sandbox_id,
     // The end of the others was seen, and what they left was killed then.
     if (!IsRunning(*container)) continue;
     base::Update(&result,
-                 runtime_->KillContainer(container->id(), DeadlineOf(call)));
+                 runtime_->KillContainer(container->id(), call.deadline));
     held.emplace_back(std::move(container), *std::move(guard));
   }
   for (auto& [container, guard] : held) {

@@ -5,7 +5,6 @@
 
 #include "agent/convert/convert.h"
 #include "agent/cri/validate.h"
-#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
@@ -106,7 +105,7 @@ absl::Status ContainerManager::UpdateResources(
       }));
   const runtime::Resources& old_limits = before->spec->resources;
   absl::Status status = runtime_->UpdateResources(container->id(), old_limits,
-                                                  limits, DeadlineOf(call));
+                                                  limits, call.deadline);
   if (status.ok()) {
     status = container->Update(
         Container::Write::kRecordedOrNothing,

@@ -1,6 +1,5 @@
 #include <absl/strings/str_cat.h>
 
-#include "agent/pods/call_deadline.h"
 #include "agent/pods/container_manager.h"
 #include "agent/pods/pod_sandbox_manager.h"
 #include "agent/store/lifecycle.h"
@@ -75,9 +74,9 @@ absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
   }
   absl::Status result = containers_->KillAll(sandbox->id(), call);
   base::Update(&result, TearDownNetwork(sandbox));
-  base::Update(&result, base::Annotate(runtime_->StopSandbox(*state->spec,
-                                                             DeadlineOf(call)),
-                                       "drop the namespaces of the pod"));
+  base::Update(&result, base::Annotate(
+                            runtime_->StopSandbox(*state->spec, call.deadline),
+                            "drop the namespaces of the pod"));
   if (!result.ok()) return result;
   // The last process and the namespace itself are gone. Files that the pod
   // made in its own root carry no id of the node (idmapped), or lie below a
@@ -96,7 +95,7 @@ absl::Status PodSandboxManager::RemoveLocked(const PodSandboxPtr& sandbox,
   RETURN_IF_ERROR(containers_->RemoveAll(sandbox->id(), call));
   SetPhase(sandbox, record::REMOVING);
   RETURN_IF_ERROR_IN(
-      runtime_->RemoveSandbox(*sandbox->Get()->spec, DeadlineOf(call)),
+      runtime_->RemoveSandbox(*sandbox->Get()->spec, call.deadline),
       "remove the pod sandbox");
   return store_->Erase(sandbox);
 }

@@ -62,11 +62,11 @@ absl::Status Serve(const Options& options, ShutdownSignals* signals) {
   HealthService health_service({"runtime.v1.RuntimeService",
                                 "runtime.v1.ImageService",
                                 "warren.node.v1.NodeService"});
-  const ListenerOptions listener = {.socket = options.socket,
-                                    .group = options.socket_group,
-                                    .max_connections = options.max_connections};
+  const Endpoint endpoint = {.socket = options.socket,
+                             .group = options.socket_group,
+                             .max_connections = options.max_connections};
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(
-      listener,
+      {endpoint},
       {&runtime_service, &image_service, &node_service, &health_service});
   if (!server.ok()) return server.status();
   health_service.SetServing(true);

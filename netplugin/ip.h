@@ -8,7 +8,8 @@
 #include <cstdint>
 #include <string>
 
-// Typed addresses: past the parser nobody handles address strings.
+// Typed addresses: past the parser nobody handles address strings. Text is that
+// of inet_pton(3) and inet_ntop(3). Pure and thread-safe.
 namespace warren::netplugin {
 
 // An IPv4 or IPv6 address, bytes in network order. Value type.

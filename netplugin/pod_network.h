@@ -4,36 +4,117 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "netplugin/ip.h"
+#include "runtime/base/deadline.h"
 
-// The seam between the agent and pod networking. The network keeps no
-// database: leases live in the sandbox records and are re-taken by Adopt().
+// The seam between the agent and pod networking.
+//
+//   Prepare --> the agent records the intent --> the namespaces are made
+//      --> Attach --> the agent records the result --> the pod is READY
+//   restart: Init, then Check for each recorded pod, then RemoveOrphans
+//   end: Detach, whatever there is of the pod
+//
+// A network keeps no database of its own. What it has to know later is in the
+// NetworkState that it hands out and that the agent keeps in the pod's record.
 namespace warren::netplugin {
 
-// The addresses of one pod, one for each address family of the pod ranges,
-// in the order of the ranges: the first is "the" pod address.
-struct Lease {
-  std::string sandbox_id;
-  std::vector<IpPrefix> addresses;  // host address with the range's length
+// ---- What a pod asks for --------------------------------------------------
+
+enum class Protocol { kTcp, kUdp, kSctp };
+
+struct PortMapping {
+  Protocol protocol = Protocol::kTcp;
+  uint16_t container_port = 0;
+  uint16_t host_port = 0;  // 0 = the pod asks for no port of the node
+  IpAddress host_ip;       // family 0 = all addresses of the node
 };
 
-// Everything the agent shows of a wired pod.
+// Limits in bits per second, as the pod sees it: ingress is what it receives.
+struct Bandwidth {
+  std::optional<uint64_t> ingress;
+  std::optional<uint64_t> egress;
+};
+
+// All that a network may want to know of a pod. An implementation refuses what
+// it cannot give (kUnimplemented, naming the field); it ignores nothing but
+// annotations that are not its own.
+struct PodRequest {
+  std::string sandbox_id;  // unique on the node, for ever
+  std::string name, ns, uid;
+  std::vector<PortMapping> ports;
+  Bandwidth bandwidth;
+  std::map<std::string, std::string> annotations;
+  // Addresses that the pod wants, at most one of each pod range. Of the other
+  // ranges it gets any address.
+  std::vector<IpAddress> addresses;
+};
+
+// ---- What the agent keeps and shows ---------------------------------------
+
+// What a network has to know to find, check and take back a pod's network. A
+// value; the agent stores it with the pod and gives it back unchanged.
+struct NetworkState {
+  std::string sandbox_id;
+  // Owned by the implementation, which names and versions its format in it.
+  // Never empty, with one exception: records of agents older than this seam
+  // have none. The network of that time, the bridge, takes such a state for a
+  // lease of `addresses`.
+  std::string opaque;
+  // With the length of their range; the first is "the" pod address. Empty as
+  // long as they are not known, which may be until Attach.
+  std::vector<IpPrefix> addresses;
+
+  bool operator==(const NetworkState&) const = default;
+};
+
+// Everything the agent shows of a connected pod.
 struct Attachment {
-  std::string host_ifname;          // our end of the veth, in the node
+  NetworkState state;               // replaces that of Prepare
+  std::string host_ifname;          // the node's end; empty = there is none
   std::string pod_ifname;           // "eth0"
   std::string mac;                  // of the pod's end, "aa:bb:…"
   std::vector<IpAddress> gateways;  // default routes inside the pod
-  int mtu = 0;
+  int mtu = 0;                      // bytes
 };
+
+// What Check found. Only kLost says that something is gone, and it is said
+// only of what was seen to be gone.
+struct PodCheck {
+  enum class Verdict {
+    kIntact,
+    // It is this pod's network, but not as Attach left it. The pod itself may
+    // have done that (CAP_NET_ADMIN).
+    kAltered,
+    // It cannot be this pod's network any more: the link is gone, or an
+    // address belongs to another pod or to no range. Detach it.
+    kLost,
+  };
+  Verdict verdict = Verdict::kIntact;
+  std::string problem;  // what was found; empty when intact
+  // To be recorded from now on. Differs from the one that was checked when
+  // that one has an older format.
+  NetworkState state;
+};
+
+struct Health {
+  bool ready = false;
+  std::string reason;  // CamelCase, for the NetworkReady condition
+  std::string message;
+};
+
+// ---- Network namespaces, for inspection -----------------------------------
 
 // A link inside a network namespace, read at call time.
 struct LinkView {
   std::string name;
   std::string mac;
-  int mtu = 0;
+  int mtu = 0;  // bytes
   bool up = false;
   std::vector<std::string> addresses;  // "10.1.2.3/24"
 };
@@ -47,59 +128,94 @@ struct NetnsView {
   std::vector<RouteView> routes;
 };
 
-struct Health {
-  bool ready = false;
-  std::string reason;  // CamelCase, for the NetworkReady condition
-  std::string message;
-};
+// ---- The network ----------------------------------------------------------
 
-// Thread-safe; calls for one sandbox are serialised by the caller.
-// Setup is all or nothing. Teardown is idempotent, works without the network
-// namespace, and gives the lease back last, never while a link, route or rule
-// still mentions the address (NET-4).
+// Thread-safe; the caller serialises the calls for one sandbox.
+//
+// Namespaces: the "node" is the network namespace of the calling threads; all
+// of them must be in the same one. Attach, Check and Inspect may enter the
+// pod's namespace: on the calling thread, for a few system calls, and the
+// thread is back before the call returns. Other threads are not concerned.
+//
+// Waiting: work inside the kernel cannot be cut short, and takes microseconds
+// to tens of milliseconds. Where a call waits for anything else (another
+// thread, another program, links that are to go) it takes a Deadline, ends
+// with kDeadlineExceeded or kCancelled, and leaves nothing half-made behind.
+// Calls without a Deadline wait for the kernel only.
+//
+// Errors: kInvalidArgument for a request or state that makes no sense,
+// kUnimplemented for what this network cannot give, kFailedPrecondition before
+// Init() and for the state of a newer version, kDataLoss for a damaged state,
+// kInternal and kResourceExhausted for what the kernel refused.
 class PodNetwork {
  public:
   virtual ~PodNetwork() = default;
 
-  // Makes what all pods share (bridge, nft table, sysctls) or repairs it.
-  // Called at start and whenever the ranges change; idempotent.
+  // Makes what all pods share, or repairs it. Called at start and whenever the
+  // ranges change; idempotent.
   virtual absl::Status Init() = 0;
 
-  // Pod ranges, e.g. of UpdateRuntimeConfig: the same value again is OK,
-  // kInvalidArgument for an unusable range, kFailedPrecondition while pods
-  // hold addresses of the old ones or when the host already routes it.
-  virtual absl::Status SetPodRanges(const std::vector<IpPrefix>& ranges) = 0;
+  // Where pods get their addresses from, e.g. of UpdateRuntimeConfig: the same
+  // value again is OK, kInvalidArgument for an unusable range,
+  // kFailedPrecondition while pods hold addresses of the old ones or when the
+  // host already routes it. Waits for links of detached pods to go.
+  virtual absl::Status SetPodRanges(const std::vector<IpPrefix>& ranges,
+                                    const base::Deadline& deadline) = 0;
 
-  virtual Health Check() = 0;
+  // Whether pods can be connected now; looks at the kernel.
+  virtual Health CheckHealth() = 0;
 
-  // Reserves addresses; kResourceExhausted when a range is full.
-  virtual absl::StatusOr<Lease> Allocate(const std::string& sandbox_id) = 0;
-  // Gives back a lease that was never wired, or after Teardown.
-  virtual void Release(const Lease& lease) = 0;
-  // Re-takes a recorded lease after a restart.
-  virtual absl::Status Adopt(const Lease& lease) = 0;
+  // Reserves what the pod will need, such as addresses, and makes nothing: no
+  // kernel object, no file, no program is started. The caller records the
+  // result before it goes on, so that a crash loses nothing. A network that
+  // gets its addresses elsewhere returns none here. kResourceExhausted when a
+  // range is full; may wait for addresses of detached pods.
+  virtual absl::StatusOr<NetworkState> Prepare(
+      const PodRequest& request, const base::Deadline& deadline) = 0;
 
-  // Wires the namespace `netns_fd` (borrowed): lo up, eth0 with the leased
-  // addresses, default routes.
-  virtual absl::StatusOr<Attachment> Setup(const Lease& lease,
-                                           int netns_fd) = 0;
-  // Cuts a sandbox off at once, removes its link and releases its lease. Call
-  // it before the namespace is dropped or after, both work. The link may go,
-  // and the lease be released, shortly after the return; see Drain.
-  virtual absl::Status Teardown(const Lease& lease) = 0;
+  // Connects the namespace `netns_fd` (borrowed): lo up, an interface with the
+  // pod's addresses, default routes. All or nothing. `state` is what Prepare
+  // returned in this life of the agent.
+  virtual absl::StatusOr<Attachment> Attach(const NetworkState& state,
+                                            int netns_fd,
+                                            const base::Deadline& deadline) = 0;
 
-  // Returns once nothing of pods torn down so far is left: links, leases.
-  virtual absl::Status Drain() { return absl::OkStatus(); }
+  // Cuts a sandbox off at once, removes its link and gives its reservation
+  // back: that last, never while a link, route or rule mentions the address
+  // (NET-4). Takes the state of Prepare as well as that of Attach, since an
+  // agent that died in between has recorded only the former. Idempotent; works
+  // before and after the namespace is dropped, with or without Check before.
+  // The link may go, and the reservation with it, shortly after the return;
+  // see Drain. What needs no wait is done even if `deadline` is over.
+  virtual absl::Status Detach(const NetworkState& state,
+                              const base::Deadline& deadline) = 0;
+
+  // After a restart: takes a recorded pod's reservation again, repairs what
+  // the node's side lacks, and compares the pod with its state. `netns_fd`
+  // (borrowed) may be -1: then only the node's side is looked at. Idempotent.
+  // An error means that it is not known how the pod is: the reservation is
+  // held as far as the state can be read, and nobody may conclude that the
+  // network is gone.
+  virtual absl::StatusOr<PodCheck> Check(const NetworkState& state,
+                                         int netns_fd,
+                                         const base::Deadline& deadline) = 0;
+
+  // Returns once nothing of pods detached so far is left: links, reservations.
+  // On an error the rest still goes by itself.
+  virtual absl::Status Drain(const base::Deadline&) { return absl::OkStatus(); }
 
   // Links of ours in the node whose sandbox is not in `live_ids` and holds no
-  // lease (so that a Setup under way is safe) are removed. Returns how many.
+  // reservation (so that an Attach under way is safe) are removed. Returns how
+  // many. Called after the Check of every recorded pod.
   virtual absl::StatusOr<int> RemoveOrphans(
-      const std::vector<std::string>& live_ids) = 0;
+      const std::vector<std::string>& live_ids,
+      const base::Deadline& deadline) = 0;
 
-  // Links, addresses and routes of any network namespace, for inspection.
+  // Links, addresses and routes of any network namespace (borrowed), for
+  // inspection.
   virtual absl::StatusOr<NetnsView> Inspect(int netns_fd) = 0;
 
-  // Takes back everything Init() made, sysctls included; for `--clean` and
+  // Takes back everything Init() made, settings included; for `--clean` and
   // tests. Not called at a normal stop.
   virtual absl::Status Clean() = 0;
 };

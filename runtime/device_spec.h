@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-// Devices as part of runtime.h: what a container asks for, and what came of
-// it. Plain values.
+// Devices as part of runtime.h: what a container asks for, and what was found
+// for it. Plain values.
 namespace warren::runtime {
 
 // What may be done with a device; values as BPF_DEVCG_ACC_* of linux/bpf.h.
@@ -15,6 +15,7 @@ inline constexpr uint8_t kDeviceRead = 2;
 inline constexpr uint8_t kDeviceWrite = 4;
 inline constexpr uint8_t kDeviceAll = kDeviceMknod | kDeviceRead | kDeviceWrite;
 
+// st_rdev of a node (makedev(3)).
 struct DeviceNumber {
   uint32_t type = 0;  // S_IFCHR or S_IFBLK
   uint32_t major = 0;
@@ -40,7 +41,7 @@ struct DeviceRequest {
   bool operator==(const DeviceRequest&) const = default;
 };
 
-// The same with everything decided.
+// What a DeviceRequest came to: found once, then recorded.
 struct DeviceNode {
   std::string container_path;  // absolute, clean
   std::string host_path;       // where it was found; "" = numbers alone

@@ -3,16 +3,17 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
-#include <absl/time/time.h>
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/process.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/device_spec.h"
@@ -78,14 +79,16 @@ struct SandboxSpec {
   // Dotted names, already checked to belong to a namespace private to the pod.
   std::vector<std::pair<std::string, std::string>> sysctls;
   // As in the request: "/a/b" (cgroupfs) or "x.slice" (systemd spelling);
-  // empty = the runtime's own default parent. Never created limits in it.
+  // empty = the runtime's own default parent. The runtime makes the cgroup when
+  // it is missing, and writes no limits to it: they belong to whoever named it.
   std::string cgroup_parent;
   // Contents of the pod's files, bound into every container.
   std::string resolv_conf;
   std::string hosts;
-  // Of the pod's own process. The pod init makes no call once it runs
-  // (runtime/init/README.md), so that there is nothing to filter; a profile is
-  // read and compiled all the same, and refused as a container's would be.
+  // Asked for the pod's own process. The pod init runs without a filter: it
+  // makes no system call once it runs (runtime/init/README.md). The profile is
+  // read and compiled all the same. One that is no profile is refused, as a
+  // container's is.
   SeccompChoice seccomp;
 };
 
@@ -130,20 +133,22 @@ enum class MountPropagation : uint8_t {
 
 struct MountSpec {
   std::string container_path;  // absolute
-  std::string host_path;       // absolute; a missing one is made, mode 0755
-  bool readonly = false;       // the top mount only
+  // Absolute. A directory is made (0755) when nothing is there.
+  std::string host_path;
+  bool readonly = false;  // the top mount only
   MountPropagation propagation = MountPropagation::kPrivate;
-  bool recursive_readonly = false;  // … and every mount below it
-  // Both or none: the owners of files as this mount shows them (of its top
-  // mount only); not necessarily the pod's mapping.
+  bool recursive_readonly = false;  // the top mount and every mount below it
+  // The owners of files as the top mount shows them. Either both are given or
+  // none. They may differ from the pod's mappings.
   std::vector<IdMapping> uid_mappings = {};
   std::vector<IdMapping> gid_mappings = {};
-  // The mappings are nobody's wish but follow from the pod's user namespace:
-  // what cannot be idmapped (device nodes, procfs, NFS, before Linux 6.3 tmpfs)
-  // stays as it is, its files owned by nobody inside.
+  // The request named no mappings; they follow from the pod's user namespace.
+  // A source that the kernel cannot idmap (device nodes, procfs, NFS, before
+  // Linux 6.3 tmpfs) is then mounted without them, and its files belong to
+  // "nobody" inside.
   bool mapped_by_default = false;
-  // Instead of host_path: the layers of an image, lowest first, held by the
-  // caller. Always read-only, nosuid, nodev and noexec.
+  // Instead of host_path: the layers of an image, lowest first. The caller
+  // keeps them. Such a mount is always read-only, nosuid, nodev and noexec.
   std::vector<std::string> image_layers = {};
   std::string image_sub_path = {};  // relative, in the image; "" = all of it
   bool nosuid = false;
@@ -151,14 +156,15 @@ struct MountSpec {
   bool noexec = false;
   bool recursive = true;  // with all mounts below host_path
   // What is at host_path, and all below it, gets the label of the container's
-  // files; without an effect when the container has no label.
+  // files. Has no effect when the container has no label.
   bool selinux_relabel = false;
 };
 
 struct ContainerSpec {
   std::string id;
   SandboxSpec sandbox;  // that of its pod, as it was at RunPodSandbox
-  // Rootfs: unpacked layer directories, lowest first; held by the caller.
+  // Rootfs: unpacked layer directories, lowest first. The caller keeps them
+  // for as long as the container exists.
   std::vector<std::string> layer_dirs;
   bool readonly_rootfs = false;
 
@@ -172,17 +178,19 @@ struct ContainerSpec {
   NamespaceMode pid = NamespaceMode::kContainer;
   std::string pid_target;  // container id, when pid is kTarget
   std::vector<MountSpec> mounts;
-  // Paths that the image declares as volumes and no mount replaces: each is a
-  // private directory with the image's content, gone with the container.
+  // Paths that the image declares as volumes and that no mount replaces. Each
+  // becomes a private directory with the image's content, which is removed
+  // with the container.
   std::vector<std::string> volumes;
   std::vector<DeviceRequest> devices;
   uint64_t capabilities = 0;  // bounding = effective = permitted, bit n = CAP n
   uint64_t ambient_capabilities = 0;  // = inheritable; part of `capabilities`
-  // Entered at execve by programs and exec sessions; one that cannot be is an
-  // error of the start. Empty = none.
+  // Programs and exec sessions enter it at execve. When the kernel refuses it,
+  // the start fails. Empty = none.
   std::string apparmor_profile;
   std::string selinux_label;  // user:role:type:level
-  // Level of what the pod's containers share; empty = s0, open to all of them.
+  // Level of the files that the pod's containers share; empty = s0, which all
+  // of them may use.
   std::string selinux_pod_level;
   bool privileged = false;  // has every device of the host's /dev as well
   bool no_new_privs = false;
@@ -194,14 +202,15 @@ struct ContainerSpec {
   Resources resources;
   int64_t oom_score_adj = 0;
 
-  // CRI log: log_directory must exist or is made (0755); log_path is relative
-  // to it, without "..". Both empty: output is dropped.
+  // The CRI log. log_directory is absolute and is made (0755) when missing;
+  // log_path is relative to it, without "..". Both empty: output is dropped.
   std::string log_directory;
   std::string log_path;
 };
 
-// Resolved, to be stored and reused: neither another image nor another node
-// at the same path changes a container that exists.
+// What a request came to. The caller stores it and hands it back to
+// AdoptContainer: another image or another device node at the same path does
+// not change a container that exists.
 struct ContainerFacts {
   User user;
   std::vector<DeviceNode> devices;  // what spec.devices came to
@@ -215,19 +224,19 @@ struct StartFacts {
 
 // How a container's first process ended.
 struct ExitRecord {
-  int32_t exit_code = 255;  // 128 + n when killed by signal n
-  int32_t signal = 0;       // 0 = it exited by itself
-  bool oom_killed = false;  // the cgroup's OOM kill counter had grown
-  int64_t finished_at_ns = 0;
-  // Nobody saw the end: the shim died without leaving a record. The code is
-  // 255 then.
+  int32_t exit_code = 255;     // 128 + n when killed by signal n
+  int32_t signal = 0;          // 0 = it exited by itself
+  bool oom_killed = false;     // the cgroup's OOM kill counter has grown
+  int64_t finished_at_ns = 0;  // CLOCK_REALTIME
+  // The shim died without leaving a record, so that nobody knows how the
+  // process ended. exit_code is 255 then.
   bool lost = false;
 };
 
 enum class ContainerLiveness : uint8_t {
   kRunning,
   kExited,   // the shim left an exit record
-  kUnknown,  // neither a live shim nor an exit record: code is lost
+  kUnknown,  // there is neither a live shim nor an exit record
 };
 
 struct AdoptedContainer {
@@ -236,18 +245,79 @@ struct AdoptedContainer {
   ExitRecord exit;   // kExited
 };
 
-struct ExecRequest {
-  std::vector<std::string> args;
-  absl::Duration timeout = absl::InfiniteDuration();
-  size_t output_limit_bytes = 0;  // for stdout and stderr together
-  // Polled; true ends the exec (cancelled call).
-  std::function<bool()> cancelled;
+// ---- Exec sessions --------------------------------------------------------
+
+struct TerminalSize {
+  uint16_t rows = 0;  // 0 with columns 0 = the kernel's default
+  uint16_t columns = 0;
+  bool operator==(const TerminalSize&) const = default;
 };
 
-struct ExecResult {
-  int32_t exit_code = 0;
-  std::string stdout_data;
-  std::string stderr_data;
+// A program to run inside a container, beside what runs there.
+struct ExecSpec {
+  std::vector<std::string> args;  // args[0] is looked up in PATH inside
+  // What the program gets as 0, 1 and 2; an invalid one is /dev/null. Owned:
+  // when StartExec returns, the program's side is the program's alone, so that
+  // the reader of a pipe sees end-of-file when the last writer inside ends. A
+  // pipe is given to the program's user (fchown), who can then open
+  // /dev/stdout anew.
+  base::UniqueFd stdin_fd;
+  base::UniqueFd stdout_fd;
+  base::UniqueFd stderr_fd;
+  // Instead of the three: a terminal of the container's own devpts, of that
+  // size; ExecProcess::TakeTerminal() has its other side.
+  std::optional<TerminalSize> terminal;
+};
+
+// How the program of an exec session ended.
+struct ExecExit {
+  int32_t exit_code = 255;     // 128 + n when killed by signal n
+  int32_t signal = 0;          // 0 = it exited by itself
+  int64_t finished_at_ns = 0;  // CLOCK_REALTIME
+};
+
+// A program that StartExec started. It ends with its container, with the agent,
+// and with this object.
+//
+// One thread at a time waits. The other calls may come from any thread, also
+// while one waits.
+class ExecProcess {
+ public:
+  // While the program runs: as Kill(), then waits until all of it is dead: a
+  // few milliseconds; at most ten seconds, for what the kernel cannot end. Once
+  // the program has ended: frees what is left of the session, and does not
+  // touch what the program left in the background.
+  virtual ~ExecProcess() = default;
+
+  // The program, host numbers.
+  virtual base::ProcessId process() const = 0;
+
+  // Our side of the terminal, once; invalid without one. Reads fail with EIO
+  // when no process has the terminal open any more. The session keeps a
+  // descriptor of its own: closing this one hangs nothing up.
+  virtual base::UniqueFd TakeTerminal() = 0;
+
+  // For poll(2): readable (POLLIN) when Wait() will not block.
+  virtual int event_fd() const = 0;
+
+  // How the program ended; the same answer when asked again. Blocks until it
+  // has ended, or `deadline`: kDeadlineExceeded or kCancelled, and the program
+  // goes on. kUnavailable: the session's shim was killed, which says nothing of
+  // the program.
+  virtual absl::StatusOr<ExecExit> Wait(const base::Deadline& deadline) = 0;
+
+  // To the program only. OK when it has ended. Does not block.
+  virtual absl::Status Signal(int signal) = 0;
+
+  // kFailedPrecondition without a terminal. Does not block; the kernel sends
+  // SIGWINCH to the foreground processes.
+  virtual absl::Status Resize(TerminalSize size) = 0;
+
+  // SIGKILL to the program and all that it forked (its session and every
+  // descendant that is still found as one). Does not block: Wait() returns
+  // after the last of them has died. OK when the program has ended; what it
+  // left in the background then stays.
+  virtual absl::Status Kill() = 0;
 };
 
 // ---- The runtime ----------------------------------------------------------
@@ -261,12 +331,22 @@ struct Features {
   std::vector<std::string> degraded;
 };
 
-// Thread-safe. Calls on one object must be serialised by the caller, calls on
-// different objects run side by side. Every call that makes something leaves
-// nothing behind when it fails; Stop/Remove calls are idempotent.
+// Thread-safe. The caller serialises the calls on one sandbox or container;
+// calls on different objects run side by side. StartExec may run beside all
+// others on its container. A call that makes something leaves nothing behind
+// when it fails. Stop and Remove calls are idempotent: one that was cut short
+// is asked again and goes on.
 //
 // Errors: kInvalidArgument names the field at fault, kFailedPrecondition what
 // the host lacks; the rest is kInternal or kResourceExhausted with errno.
+//
+// Time. A call blocks on the disk and on system calls as long as those take;
+// nobody can cut that short. Each call says what else it waits for and how long
+// at most. A call with a `deadline` gives those waits up when it is over
+// (kDeadlineExceeded) or cancelled (kCancelled, noticed within
+// Deadline::kCancelPoll, in a wait for a cgroup within 200 ms). A deadline that
+// is over when the call begins still lets the call do all that needs no wait:
+// signals are sent. All waits run on the monotonic clock (REL-23).
 class Runtime {
  public:
   // Called once for each container that was started or adopted as running,
@@ -277,66 +357,101 @@ class Runtime {
 
   virtual ~Runtime() = default;
 
+  // Do not block.
   virtual Features GetFeatures() const = 0;
   virtual void SetExitCallback(ExitCallback callback) = 0;
 
-  // Makes and pins the pod's namespaces, /dev/shm and files.
+  // ---- Pod sandboxes ----
+
+  // Makes and pins the pod's namespaces, /dev/shm and files. Waits for the shim
+  // that makes the namespaces, at most 60 s; cannot be cancelled.
   virtual absl::StatusOr<SandboxFacts> CreateSandbox(
       const SandboxSpec& spec) = 0;
   // After a restart: are the pins (and the pod init) still what they were?
-  // kFailedPrecondition when not.
+  // kFailedPrecondition when not. Waits for nothing.
   virtual absl::Status AdoptSandbox(const SandboxSpec& spec,
                                     const SandboxFacts& facts) = 0;
   // The pod's network namespace, for the netplugin. kFailedPrecondition when
-  // it is gone.
+  // it is gone. Waits for nothing.
   virtual absl::StatusOr<base::UniqueFd> OpenSandboxNetns(
       const std::string& sandbox_id) = 0;
-  // Ends the pod init, unpins the namespaces, unmounts /dev/shm.
-  virtual absl::Status StopSandbox(const SandboxSpec& spec) = 0;
-  // Stop plus all files of the sandbox.
-  virtual absl::Status RemoveSandbox(const SandboxSpec& spec) = 0;
+  // Ends the pod init, unpins the namespaces, unmounts /dev/shm. Waits for the
+  // death of the pod init and of what is in its cgroup, at most 10 s each.
+  virtual absl::Status StopSandbox(const SandboxSpec& spec,
+                                   const base::Deadline& deadline) = 0;
+  // Stop plus all files of the sandbox. Waits as StopSandbox.
+  virtual absl::Status RemoveSandbox(const SandboxSpec& spec,
+                                     const base::Deadline& deadline) = 0;
 
-  // Makes the rootfs, resolves the user, opens every host path. Nothing runs.
+  // ---- Containers ----
+
+  // Makes the rootfs, resolves the user, opens every host path. Nothing of the
+  // program runs. Copies the content of volumes. Waits for the shim that makes
+  // the user namespace of a mount with mappings of its own, at most 60 s for
+  // each such pair of mappings; cannot be cancelled.
   virtual absl::StatusOr<ContainerFacts> CreateContainer(
       const ContainerSpec& spec) = 0;
-  // After a restart, for a container in any state: re-seats it.
+  // After a restart of the agent, for a container in any state: makes it known
+  // again. What runs is watched; what was never started is prepared again; what
+  // lost its shim is killed. Waits for the answer of its shim, at most 10 s, or
+  // for the death of what has none, at most 10 s; cannot be cancelled.
   virtual absl::StatusOr<AdoptedContainer> AdoptContainer(
       const ContainerSpec& spec, const ContainerFacts& facts) = 0;
-  // Returns after execve of the program.
+  // Returns after execve of the program. Waits for the shim, at most 60 s; a
+  // start that was given up is undone, and the container may be started again.
   virtual absl::StatusOr<StartFacts> StartContainer(
-      const std::string& container_id) = 0;
+      const std::string& container_id, const base::Deadline& deadline) = 0;
   // Limits of a created or running container, changed at once and all or
   // nothing: from what its cgroup has (`from`) to what it shall have (`to`).
   // A limit that only `from` has goes back to the kernel's default, so that
   // an update cut short by a crash can be taken back from the record alone.
   // oom_score_adj is not touched. kInvalidArgument names the field whose value
   // the kernel refuses; kFailedPrecondition also when more is in use than the
-  // new limit allows.
+  // new limit allows. The kernel may take seconds to reclaim memory below a
+  // new limit, and nothing cuts that short: `deadline` is asked once, before
+  // anything is written.
   virtual absl::Status UpdateResources(const std::string& container_id,
                                        const Resources& from,
-                                       const Resources& to) = 0;
-  // To the first process only.
+                                       const Resources& to,
+                                       const base::Deadline& deadline) = 0;
+  // To the first process only. Waits for nothing.
   virtual absl::Status SignalContainer(const std::string& container_id,
                                        int signal) = 0;
-  // SIGKILL to every process of its cgroup, whatever pid namespace.
-  virtual absl::Status KillContainer(const std::string& container_id) = 0;
-  // Kills what runs; removes cgroup, rootfs and run directory. Logs stay.
-  virtual absl::Status RemoveContainer(const ContainerSpec& spec) = 0;
+  // SIGKILL to every process of its cgroup, whatever pid namespace, again and
+  // again until none is left. Waits for their death, at most 2 s.
+  virtual absl::Status KillContainer(const std::string& container_id,
+                                     const base::Deadline& deadline) = 0;
+  // Kills what runs; removes cgroup, rootfs and run directory. Logs stay. Waits
+  // for the death of the processes, then for the shim to drain the output, then
+  // for the exit callback; at most 10 s each. A shim that takes longer is
+  // killed.
+  virtual absl::Status RemoveContainer(const ContainerSpec& spec,
+                                       const base::Deadline& deadline) = 0;
+  // Closes the log and opens its path anew (create, append). Waits for the
+  // shim's answer, at most 10 s.
+  virtual absl::Status ReopenLog(const std::string& container_id,
+                                 const base::Deadline& deadline) = 0;
 
-  // kDeadlineExceeded on time-out, kCancelled when cancelled; either way the
-  // program and what it forked are dead on return.
-  virtual absl::StatusOr<ExecResult> ExecSync(const std::string& container_id,
-                                              const ExecRequest& request) = 0;
-  // Closes the log and opens its path anew (create, append).
-  virtual absl::Status ReopenLog(const std::string& container_id) = 0;
+  // ---- Exec sessions ----
 
+  // Returns after execve of the program, in the namespaces, the cgroup and with
+  // the rights of the container. Waits for the session's shim, at most 60 s; a
+  // start that was given up is undone. kFailedPrecondition when the container
+  // does not run; the runtime's error when the program cannot be executed.
+  virtual absl::StatusOr<std::unique_ptr<ExecProcess>> StartExec(
+      const std::string& container_id, ExecSpec spec,
+      const base::Deadline& deadline) = 0;
+
+  // ---- What the kernel shows ----
+
+  // Wait for nothing. What ends while it is looked at is left out.
   virtual absl::StatusOr<SandboxView> InspectSandbox(
       const SandboxSpec& spec) = 0;
   virtual absl::StatusOr<ContainerView> InspectContainer(
       const std::string& container_id) = 0;
 
   // Ids of sandboxes and containers of which kernel objects or files exist
-  // below our own directories; for reconcile.
+  // below our own directories; for reconcile. Wait for nothing.
   virtual std::vector<std::string> ListSandboxIds() = 0;
   virtual std::vector<std::string> ListContainerIds() = 0;
 };

@@ -45,14 +45,15 @@ struct IdMapping {
   bool operator==(const IdMapping&) const = default;
 };
 
-// What the kernel would refuse, said before anything is made: empty ranges,
-// overflow, overlap on either side, no mapping of id 0. kInvalidArgument
-// begins with `field`. An empty list is fine: the host's namespace. Pure;
+// Checks what the kernel would refuse, before anything is made: empty ranges,
+// overflow, overlap on either side; and that id 0 is mapped. kInvalidArgument
+// begins with `field`. An empty list is good: the host's namespace. Pure;
 // defined in identity/id_map.cc.
 absl::Status ValidateIdMappings(const std::vector<IdMapping>& mappings,
                                 absl::string_view field);
 
-// time_namespaces(7), nanoseconds added to the host's clocks.
+// What a time namespace adds to the host's clocks (time_namespaces(7)), in
+// nanoseconds; may be negative.
 struct TimeOffsets {
   int64_t boottime_ns = 0;
   int64_t monotonic_ns = 0;
@@ -61,12 +62,15 @@ struct TimeOffsets {
 
 // ---- Inspection: read from the kernel at call time ------------------------
 
+// One namespace of a pod or container, as a process in it or its pin shows it.
+// Inodes are 0 where that cannot be read.
 struct NamespaceView {
   NamespaceKind kind = NamespaceKind::kUser;
-  uint64_t inode = 0;
-  uint64_t owner_user_inode = 0;  // NS_GET_USERNS (ioctl_ns(2))
-  NamespaceMode mode = NamespaceMode::kHost;
-  bool is_host = false;
+  uint64_t inode = 0;  // of nsfs; the namespace's identity until a reboot
+  // Inode of the user namespace that owns it, NS_GET_USERNS (ioctl_ns(2)).
+  uint64_t owner_user_inode = 0;
+  NamespaceMode mode = NamespaceMode::kHost;  // as asked for
+  bool is_host = false;  // the kernel says that it is the node's
 };
 
 struct ProcessView {
@@ -74,28 +78,33 @@ struct ProcessView {
   pid_t inner_pid = 0;  // last of NSpid in /proc/<pid>/status
   uint32_t uid = 0;     // as the host sees it
   uint32_t gid = 0;
-  std::string command;
+  std::string command;  // arguments as one line
 };
 
+// A line of /proc/<pid>/mountinfo (proc(5)).
 struct MountView {
-  std::string target;
+  std::string target;  // as the process sees it
   std::string fs_type;
   std::string source;
-  std::string options;
+  std::string options;  // of the mount, not of the file system
 };
 
+// Namespaces, mounts and hostname are those of the container's first process.
+// Of one that does not run only id and cgroup_path are set.
 struct ContainerView {
   std::string id;
-  std::vector<NamespaceView> namespaces;
-  std::vector<ProcessView> processes;  // all in its cgroup
+  std::vector<NamespaceView> namespaces;  // all that the kernel has
+  std::vector<ProcessView> processes;     // all in its cgroup
   std::vector<MountView> mounts;
-  std::string cgroup_path;
-  std::string hostname;
+  std::string cgroup_path;  // below the hierarchy's root
+  std::string hostname;     // as the container sees it
 };
 
 struct SandboxView {
+  // Those that the pod has for its containers, not those that each container
+  // has for itself. A stopped pod has none.
   std::vector<NamespaceView> namespaces;
-  std::vector<IdMapping> uid_mappings;
+  std::vector<IdMapping> uid_mappings;  // empty: the node's user namespace
   std::vector<IdMapping> gid_mappings;
   std::string hostname;
   TimeOffsets time_offsets;

@@ -1,16 +1,16 @@
 #!/usr/bin/python3
 """One ctest directory out of several build trees.
 
-  merge_trees.py OUT NAME=BUILD[:LABEL,...][:REGEX] ...
+  merge_trees.py OUT NAME=BUILD[:LABEL,...][:KIND] ...
 
 Writes OUT/CTestTestfile.cmake with the tests of each tree under the name
 NAME/test, so that one ctest run covers all and its summary tells the whole
-truth. LABELs and REGEX choose among a tree's tests. A test whose program was
-not built is kept, and fails.
+truth. Of a tree's tests those are taken that have one of the LABELs and, where
+one is named, the label KIND as well. A test whose program was not built is
+kept, and fails.
 """
 import json
 import os
-import re
 import subprocess
 import sys
 
@@ -29,7 +29,7 @@ def quote(text):
     return f"[==[{text}]==]"
 
 
-def tests_of(build, labels, pattern):
+def tests_of(build, labels, kind):
     listed = subprocess.run(
         ["ctest", "--test-dir", build, "--show-only=json-v1"],
         capture_output=True, check=True, text=True).stdout
@@ -38,7 +38,7 @@ def tests_of(build, labels, pattern):
         has = set(properties.get("LABELS", []))
         if labels and not has & set(labels):
             continue
-        if re.search(pattern, test["name"]):
+        if not kind or kind in has:
             yield test["name"], test.get("command"), properties
 
 
@@ -65,9 +65,9 @@ def main(out, trees):
     text = ""
     for tree in trees:
         name, rest = tree.split("=", 1)
-        build, labels, pattern = (rest.split(":", 2) + ["", ""])[:3]
+        build, labels, kind = (rest.split(":", 2) + ["", ""])[:3]
         for test in tests_of(build, [l for l in labels.split(",") if l],
-                             pattern):
+                             kind):
             text += entry(name, *test)
     os.makedirs(out, exist_ok=True)
     with open(os.path.join(out, "CTestTestfile.cmake"), "w",

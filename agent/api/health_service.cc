@@ -1,9 +1,13 @@
 #include "agent/api/health_service.h"
 
+#include <absl/strings/str_cat.h>
+
 #include <optional>
 #include <utility>
 
 #include "agent/api/rpc.h"
+#include "agent/caller/access.h"
+#include "agent/transport/caller_acceptors.h"
 
 namespace warren::agent {
 namespace {
@@ -12,18 +16,25 @@ using ::grpc::health::v1::HealthCheckRequest;
 using ::grpc::health::v1::HealthCheckResponse;
 using ServingStatus = HealthCheckResponse::ServingStatus;
 
+// A Watch that ends before it has begun.
+class Refusal : public ::grpc::ServerWriteReactor<HealthCheckResponse> {
+ public:
+  explicit Refusal(const ::grpc::Status& why) { Finish(why); }
+  void OnDone() override { delete this; }
+};
+
 }  // namespace
 
 // One Watch call: at most one write under way, always the newest status.
-// Guarded by the service's mutex as a whole.
 class HealthService::Watcher
     : public ::grpc::ServerWriteReactor<HealthCheckResponse> {
  public:
   Watcher(HealthService* service, bool known)
       : service_(service), known_(known) {}
 
-  // The status has changed, or the service ends.
-  void NotifyLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(service_->mutex_) {
+  // The status has changed, or the service ends. The service's mutex is held.
+  void NotifyLocked() {
+    service_->mutex_.AssertHeld();
     if (writing_ || finished_) return;
     if (service_->shutdown_) {
       finished_ = true;
@@ -74,11 +85,11 @@ class HealthService::Watcher
 
   HealthService* const service_;
   const bool known_;
-  HealthCheckResponse reply_;
-  std::optional<ServingStatus> sent_;
-  bool writing_ = false;
-  bool cancelled_ = false;
-  bool finished_ = false;
+  HealthCheckResponse reply_ ABSL_GUARDED_BY(service_->mutex_);
+  std::optional<ServingStatus> sent_ ABSL_GUARDED_BY(service_->mutex_);
+  bool writing_ ABSL_GUARDED_BY(service_->mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(service_->mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(service_->mutex_) = false;
 };
 
 HealthService::HealthService(std::set<std::string> services)
@@ -105,7 +116,9 @@ void HealthService::Shutdown() {
 ::grpc::Status HealthService::Check(::grpc::ServerContext* context,
                                     const HealthCheckRequest* request,
                                     HealthCheckResponse* reply) {
-  RpcCall call{.name = "Check", .object = request->service()};
+  RpcCall call{.service = ::grpc::health::v1::Health::service_full_name(),
+               .name = "Check",
+               .object = request->service()};
   return RunRpc(context, &call, reply, [&](const CallContext&) -> absl::Status {
     if (!Known(request->service())) {
       return absl::NotFoundError("no such service");
@@ -118,7 +131,11 @@ void HealthService::Shutdown() {
 }
 
 ::grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(
-    ::grpc::CallbackServerContext*, const HealthCheckRequest* request) {
+    ::grpc::CallbackServerContext* context, const HealthCheckRequest* request) {
+  const absl::Status may = MayCall(
+      CallerOf(*context),
+      absl::StrCat(::grpc::health::v1::Health::service_full_name(), "/Watch"));
+  if (!may.ok()) return new Refusal(ToGrpcStatus(may));
   auto* watcher = new Watcher(this, Known(request->service()));
   absl::MutexLock lock(&mutex_);
   watchers_.insert(watcher);

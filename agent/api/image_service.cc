@@ -12,12 +12,19 @@ namespace warren::agent {
 using grpc::ServerContext;
 using grpc::ServerWriter;
 
+namespace {
+
+constexpr absl::string_view kImageService =
+    cri::ImageService::service_full_name();
+
+}  // namespace
+
 // Names and users come out of image files: every reply is cleaned.
 
 grpc::Status ImageService::ListImages(ServerContext* context,
                                       const cri::ListImagesRequest* request,
                                       cri::ListImagesResponse* reply) {
-  RpcCall call{.name = "ListImages"};
+  RpcCall call{.service = kImageService, .name = "ListImages"};
   return RunRpc(context, &call, reply, [&](const CallContext&) {
     for (cri::Image& image : images_->List(request->filter())) {
       *reply->add_images() = std::move(image);
@@ -29,7 +36,7 @@ grpc::Status ImageService::ListImages(ServerContext* context,
 grpc::Status ImageService::StreamImages(
     ServerContext* context, const cri::StreamImagesRequest* request,
     ServerWriter<cri::StreamImagesResponse>* writer) {
-  RpcCall call{.name = "StreamImages"};
+  RpcCall call{.service = kImageService, .name = "StreamImages"};
   return RunRpc(context, &call, nullptr, [&](const CallContext&) {
     std::vector<cri::Image> images = images_->List(request->filter());
     for (cri::Image& image : images) CleanStrings(&image);
@@ -41,7 +48,9 @@ grpc::Status ImageService::StreamImages(
 grpc::Status ImageService::ImageStatus(ServerContext* context,
                                        const cri::ImageStatusRequest* request,
                                        cri::ImageStatusResponse* reply) {
-  RpcCall call{.name = "ImageStatus", .object = request->image().image()};
+  RpcCall call{.service = kImageService,
+               .name = "ImageStatus",
+               .object = request->image().image()};
   return RunRpc(context, &call, reply, [&](const CallContext&) -> absl::Status {
     auto status = images_->Status(*request);
     RETURN_IF_ERROR(status.status());
@@ -53,7 +62,7 @@ grpc::Status ImageService::ImageStatus(ServerContext* context,
 grpc::Status ImageService::ImageFsInfo(ServerContext* context,
                                        const cri::ImageFsInfoRequest*,
                                        cri::ImageFsInfoResponse* reply) {
-  RpcCall call{.name = "ImageFsInfo"};
+  RpcCall call{.service = kImageService, .name = "ImageFsInfo"};
   return RunRpc(context, &call, nullptr,
                 [&](const CallContext&) -> absl::Status {
                   auto info = images_->FsInfo();
@@ -66,7 +75,9 @@ grpc::Status ImageService::ImageFsInfo(ServerContext* context,
 grpc::Status ImageService::PullImage(ServerContext* context,
                                      const cri::PullImageRequest* request,
                                      cri::PullImageResponse*) {
-  RpcCall call{.name = "PullImage", .object = request->image().image()};
+  RpcCall call{.service = kImageService,
+               .name = "PullImage",
+               .object = request->image().image()};
   return RunRpc(context, &call, nullptr, [&](const CallContext&) {
     return absl::UnimplementedError(
         "PullImage: this version of warren does not talk to registries; bring "
@@ -77,7 +88,8 @@ grpc::Status ImageService::PullImage(ServerContext* context,
 grpc::Status ImageService::RemoveImage(ServerContext* context,
                                        const cri::RemoveImageRequest* request,
                                        cri::RemoveImageResponse*) {
-  RpcCall call{.name = "RemoveImage",
+  RpcCall call{.service = kImageService,
+               .name = "RemoveImage",
                .mutating = true,
                .object = request->image().image(),
                .request = request};

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "agent/api/rpc.h"
-#include "agent/store/operation_lock.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -47,10 +46,10 @@ absl::Status Import(grpc::ServerReader<api::ImportImageRequest>* reader,
                        store->BeginImport(chunk.reference(), /*pinned=*/false));
     }
     RETURN_IF_ERROR(session->Write(chunk.data()));
-    RETURN_IF_ERROR(StillWanted(caller));
+    RETURN_IF_ERROR(caller.deadline.Check());
   }
   // The end of the stream, or of the client?
-  RETURN_IF_ERROR(StillWanted(caller));
+  RETURN_IF_ERROR(caller.deadline.Check());
   if (session == nullptr) {
     return absl::InvalidArgumentError("reference: the stream was empty");
   }
@@ -68,7 +67,8 @@ absl::Status Import(grpc::ServerReader<api::ImportImageRequest>* reader,
 grpc::Status NodeService::InspectPodSandbox(
     grpc::ServerContext* context, const api::InspectPodSandboxRequest* request,
     api::InspectPodSandboxResponse* reply) {
-  RpcCall call{.name = "InspectPodSandbox",
+  RpcCall call{.service = api::NodeService::service_full_name(),
+               .name = "InspectPodSandbox",
                .object = request->pod_sandbox_id()};
   return RunRpc(context, &call, reply, [&](const CallContext&) -> absl::Status {
     ASSIGN_OR_RETURN(*reply, node_->Inspect(request->pod_sandbox_id()));
@@ -80,7 +80,9 @@ grpc::Status NodeService::ImportImage(
     grpc::ServerContext* context,
     grpc::ServerReader<api::ImportImageRequest>* reader,
     api::ImportImageResponse* reply) {
-  RpcCall call{.name = "ImportImage", .mutating = true};
+  RpcCall call{.service = api::NodeService::service_full_name(),
+               .name = "ImportImage",
+               .mutating = true};
   return RunRpc(context, &call, reply, [&](const CallContext& caller) {
     return Import(reader, &node_->image_store(), caller, &call, reply);
   });

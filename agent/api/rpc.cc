@@ -1,5 +1,6 @@
 #include "agent/api/rpc.h"
 
+#include <absl/strings/str_cat.h>
 #include <absl/time/time.h>
 #include <spdlog/spdlog.h>
 
@@ -7,8 +8,9 @@
 #include <chrono>
 
 #include "agent/api/request_bounds.h"
+#include "agent/caller/access.h"
 #include "agent/cri/text.h"
-#include "agent/transport/peer_acceptors.h"
+#include "agent/transport/caller_acceptors.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 
@@ -41,29 +43,31 @@ absl::string_view CodeName(absl::StatusCode code) {
 
 std::atomic<int> calls_under_way{0};
 
-CallContext MakeCallContext(grpc::ServerContext* context) {
-  CallContext call;
-  const auto deadline = context->deadline();
-  if (deadline != std::chrono::system_clock::time_point::max()) {
-    call.deadline = absl::FromChrono(deadline);
-  }
-  call.cancelled = [context] { return context->IsCancelled(); };
-  return call;
+// gRPC gives the deadline as a time of the wall clock, though what the client
+// sent is a duration.
+base::Deadline DeadlineOf(grpc::ServerContext* context) {
+  using WallClock = std::chrono::system_clock;
+  const WallClock::time_point end = context->deadline();
+  const base::Deadline deadline =
+      end == WallClock::time_point::max()
+          ? base::Deadline::Never()
+          : base::Deadline::After(absl::FromChrono(end - WallClock::now()));
+  return deadline.CancelledBy([context] { return context->IsCancelled(); });
 }
 
-void Log(const grpc::ServerContext& context, const RpcCall& call,
-         const absl::Status& status, absl::Duration took) {
+void Log(const Caller& caller, const RpcCall& call, const absl::Status& status,
+         absl::Duration took) {
   const bool failed = !status.ok() && !absl::IsUnimplemented(status);
   const auto level =
       call.mutating || failed ? spdlog::level::info : spdlog::level::debug;
   if (!spdlog::should_log(level)) return;
   std::string line =
-      fmt::format("rpc={} id={} code={} ms={:.1f} peer={}",
+      fmt::format("rpc={} id={} code={} ms={:.1f} caller={}",
                   fmt::string_view(call.name.data(), call.name.size()),
                   LogValue(call.object),
                   fmt::string_view(CodeName(status.code()).data(),
                                    CodeName(status.code()).size()),
-                  absl::ToDoubleMilliseconds(took), LogValue(PeerOf(context)));
+                  absl::ToDoubleMilliseconds(took), LogValue(caller.Name()));
   if (!call.detail.empty()) line += " detail=" + LogValue(call.detail);
   if (!status.ok()) {
     line += " error=" + LogValue(status.message(), kMaxStatusText);
@@ -85,15 +89,27 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 grpc::Status RunRpc(grpc::ServerContext* context, RpcCall* call,
                     google::protobuf::Message* reply,
                     absl::FunctionRef<absl::Status(const CallContext&)> body) {
+  return RunRpcAs(CallerOf(*context), context, call, reply, body);
+}
+
+grpc::Status RunRpcAs(
+    const Caller& caller, grpc::ServerContext* context, RpcCall* call,
+    google::protobuf::Message* reply,
+    absl::FunctionRef<absl::Status(const CallContext&)> body) {
   const base::Clock& clock = base::SystemClock();
   const int64_t start = clock.MonotonicNow();
   ++calls_under_way;
   absl::Status status =
-      call->request == nullptr ? absl::OkStatus() : CheckBounds(*call->request);
-  if (status.ok()) status = body(MakeCallContext(context));
+      MayCall(caller, absl::StrCat(call->service, "/", call->name));
+  if (status.ok() && call->request != nullptr) {
+    status = CheckBounds(*call->request);
+  }
+  if (status.ok()) {
+    status = body({.deadline = DeadlineOf(context), .caller = caller});
+  }
   --calls_under_way;
   if (status.ok() && reply != nullptr) CleanStrings(reply);
-  Log(*context, *call, status, absl::Nanoseconds(clock.MonotonicNow() - start));
+  Log(caller, *call, status, absl::Nanoseconds(clock.MonotonicNow() - start));
   return ToGrpcStatus(status);
 }
 

@@ -27,7 +27,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 // One call, for its log line. The body may complete `object` and `detail`
 // while it runs, e.g. with the id that was made.
 struct RpcCall {
-  absl::string_view name;  // "RunPodSandbox"; a literal
+  // Together the call's row in the table of rights (caller/access.h).
+  absl::string_view service;  // "runtime.v1.RuntimeService"; a literal
+  absl::string_view name;     // "RunPodSandbox"; a literal
   // A call that changes something is logged at info for the audit trail
   // (API-9), others at debug unless they fail.
   bool mutating = false;
@@ -37,17 +39,26 @@ struct RpcCall {
   const google::protobuf::Message* request = nullptr;
 };
 
-// Runs `body` with the deadline and the cancellation of the call, logs one
-// line
-//   rpc=StopContainer id=4f… code=OK ms=12.3 peer=… [detail=…] [error=…]
+// Runs `body` if the caller may make the call (MayCall) and the request is
+// within its bounds, with the deadline and the cancellation of the call. Logs
+// one line
+//   rpc=StopContainer id=4f… code=OK ms=12.3 caller=uid:0 [detail=…] [error=…]
 // and maps the result. Unless `reply` is null, all its strings are made valid
 // UTF-8; pass null for lists, whose strings came in requests and so were
 // checked when those were parsed.
+//
+// Runs on the thread of the call and blocks as long as the body does. The
+// deadline of a request is of the wall clock; it becomes one of the monotonic
+// clock here, once.
 grpc::Status RunRpc(grpc::ServerContext* context, RpcCall* call,
                     google::protobuf::Message* reply,
                     absl::FunctionRef<absl::Status(const CallContext&)> body);
+// The same for a caller whom the transport did not name.
+grpc::Status RunRpcAs(const Caller& caller, grpc::ServerContext* context,
+                      RpcCall* call, google::protobuf::Message* reply,
+                      absl::FunctionRef<absl::Status(const CallContext&)> body);
 
-// Bodies that RunRpc runs now, in the whole process.
+// Calls that RunRpc is at work on now, in the whole process.
 int CallsUnderWay();
 
 // Bounds of one message of a Stream… list: far below the 16 MiB that a client

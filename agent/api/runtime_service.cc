@@ -15,12 +15,14 @@ namespace {
 using grpc::ServerContext;
 using grpc::ServerWriter;
 
+constexpr absl::string_view kService = cri::RuntimeService::service_full_name();
+
 // A call that changes nothing.
 template <class Body>
 grpc::Status Read(ServerContext* context, absl::string_view name,
                   const std::string& object, google::protobuf::Message* reply,
                   Body body) {
-  RpcCall call{.name = name, .object = object};
+  RpcCall call{.service = kService, .name = name, .object = object};
   return RunRpc(context, &call, reply, body);
 }
 
@@ -29,8 +31,11 @@ template <class Body>
 grpc::Status Change(ServerContext* context, absl::string_view name,
                     const std::string& object,
                     const google::protobuf::Message* request, Body body) {
-  RpcCall call{
-      .name = name, .mutating = true, .object = object, .request = request};
+  RpcCall call{.service = kService,
+               .name = name,
+               .mutating = true,
+               .object = object,
+               .request = request};
   return RunRpc(context, &call, nullptr, body);
 }
 
@@ -103,6 +108,7 @@ grpc::Status RuntimeService::RunPodSandbox(
     cri::RunPodSandboxResponse* reply) {
   const cri::PodSandboxMetadata& name = request->config().metadata();
   RpcCall call{
+      .service = kService,
       .name = "RunPodSandbox",
       .mutating = true,
       .detail = absl::StrCat("pod=", name.namespace_(), "/", name.name(), "/",
@@ -185,7 +191,8 @@ grpc::Status RuntimeService::CreateContainer(
     ServerContext* context, const cri::CreateContainerRequest* request,
     cri::CreateContainerResponse* reply) {
   const cri::ContainerConfig& config = request->config();
-  RpcCall call{.name = "CreateContainer",
+  RpcCall call{.service = kService,
+               .name = "CreateContainer",
                .mutating = true,
                .detail = absl::StrCat("pod=", request->pod_sandbox_id(),
                                       " name=", config.metadata().name(), "/",
@@ -276,7 +283,8 @@ grpc::Status RuntimeService::ReopenContainerLog(
 grpc::Status RuntimeService::ExecSync(ServerContext* context,
                                       const cri::ExecSyncRequest* request,
                                       cri::ExecSyncResponse* reply) {
-  RpcCall call{.name = "ExecSync",
+  RpcCall call{.service = kService,
+               .name = "ExecSync",
                .mutating = true,
                .object = request->container_id(),
                .detail = absl::StrJoin(request->cmd(), " "),

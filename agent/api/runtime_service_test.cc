@@ -70,8 +70,8 @@ class ImportingStore : public test::FakeImageStore {
 class RangedNetwork : public test::FakePodNetwork {
  public:
   using FakePodNetwork::FakePodNetwork;
-  absl::Status SetPodRanges(
-      const std::vector<netplugin::IpPrefix>& ranges) override {
+  absl::Status SetPodRanges(const std::vector<netplugin::IpPrefix>& ranges,
+                            const base::Deadline&) override {
     ranges_.clear();
     for (const auto& range : ranges) ranges_.push_back(range.ToString());
     return absl::OkStatus();
@@ -104,10 +104,8 @@ class ServicesTest : public ::testing::Test {
     runtime_service_ = std::make_unique<RuntimeService>(node_.get());
     image_service_ = std::make_unique<ImageService>(&node_->images());
     node_service_ = std::make_unique<NodeService>(node_.get());
-    ListenerOptions listener;
-    listener.socket = options_.socket;
     auto server = Server::Start(
-        listener,
+        {{.socket = options_.socket}},
         {runtime_service_.get(), image_service_.get(), node_service_.get()});
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);

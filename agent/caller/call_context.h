@@ -1,39 +1,22 @@
 #ifndef WARREN_AGENT_CALLER_CALL_CONTEXT_H_
 #define WARREN_AGENT_CALLER_CALL_CONTEXT_H_
 
-#include <absl/time/clock.h>
-#include <absl/time/time.h>
-
-#include <cstdint>
-#include <functional>
-
-#include "runtime/base/clock.h"
+#include "agent/caller/caller.h"
+#include "runtime/base/deadline.h"
 
 namespace warren::agent {
 
-// What a manager needs to know of the call it works for, without gRPC: how
-// long the caller waits, and whether it still does. Every wait inside a call
-// ends at `deadline` or when `cancelled` says so (REL-12). Value type; the
-// functions live as long as the call.
+// What a manager needs to know of the call it works for, without gRPC.
+// Value type; its cancellation lives as long as the call. The default is work
+// of the daemon's own, which has no limit of time.
 struct CallContext {
-  // Of the caller; absl::InfiniteFuture() when it set none.
-  absl::Time deadline = absl::InfiniteFuture();
-  // True once the caller has gone away or gave up. Cheap, thread-safe, never
-  // empty.
-  std::function<bool()> cancelled = [] { return false; };
-
-  // When the call came, by both clocks: a jump of the wall clock afterwards
-  // neither shortens nor lengthens what is left (REL-23).
-  absl::Time came_at = absl::Now();
-  int64_t came_at_monotonic_ns = base::SystemClock().MonotonicNow();
-
-  // Time left until the deadline; never negative.
-  absl::Duration Remaining() const {
-    const absl::Duration spent = absl::Nanoseconds(
-        base::SystemClock().MonotonicNow() - came_at_monotonic_ns);
-    const absl::Duration left = deadline - came_at - spent;
-    return left > absl::ZeroDuration() ? left : absl::ZeroDuration();
-  }
+  // How long the caller waits, and whether it still does. Every wait inside a
+  // call ends with it (REL-12). It was converted from the deadline of the
+  // request when the call came (api/rpc.cc), so that a jump of the wall clock
+  // afterwards neither shortens nor lengthens what is left (REL-23).
+  base::Deadline deadline = base::Deadline::Never();
+  // Already admitted: what a caller may do was decided before the call began.
+  Caller caller = {};
 };
 
 }  // namespace warren::agent

@@ -28,8 +28,8 @@ bool OnlyOf(absl::string_view text, absl::string_view allowed) {
          text.find_first_not_of(allowed) == absl::string_view::npos;
 }
 
-// A scalar without quotes, as YAML 1.1 and 1.2 read it; what is neither a
-// number nor a word of theirs is text.
+// A scalar without quotes, as YAML 1.1 and 1.2 read it. One that is neither a
+// number nor one of their words, such as "true", is text.
 Json PlainScalar(const std::string& text) {
   if (text == "true" || text == "True" || text == "TRUE") return true;
   if (text == "false" || text == "False" || text == "FALSE") return false;

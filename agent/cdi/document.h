@@ -14,7 +14,7 @@ enum class CdiFormat : uint8_t { kJson, kYaml };
 // in. kInvalidArgument: malformed, a key twice in one object, nested deeper
 // than 32 levels, more than 65536 values (a YAML alias counts each time), more
 // than one document, or no object. Numbers of YAML without quotes may be
-// octal (0666 or 0o666) or hexadecimal.
+// octal (0666 or 0o666) or hexadecimal. Pure.
 absl::StatusOr<image::Json> ParseCdiDocument(absl::string_view text,
                                              CdiFormat format);
 

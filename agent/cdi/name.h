@@ -30,7 +30,7 @@ bool IsCdiDevice(absl::string_view device);
 // All devices that a container asks for, each once, in order of appearance:
 // CDI_devices, then the annotations cdi.k8s.io/<anything>, whose value is a
 // list of names with commas between (sorted by key). kInvalidArgument names
-// the field.
+// the field whose name does not fit the grammar.
 absl::StatusOr<std::vector<CdiName>> CdiNames(
     const cri::ContainerConfig& config);
 

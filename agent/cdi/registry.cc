@@ -32,7 +32,7 @@ bool Same(const struct stat& a, const struct stat& b) {
 }
 
 absl::StatusOr<CdiSpec> ReadSpec(const std::string& path, struct stat* st) {
-  // Not to wait for the writer of a FIFO.
+  // O_NONBLOCK: the open of a FIFO must not wait for its writer.
   ASSIGN_OR_RETURN(const base::UniqueFd file,
                    base::OpenAt(AT_FDCWD, path, O_RDONLY | O_NONBLOCK));
   if (fstat(file.get(), st) != 0) return base::ErrnoError(errno, "stat");

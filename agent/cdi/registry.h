@@ -19,7 +19,8 @@ namespace warren::agent {
 // some directories, which vendors' software writes at any time. Files are read
 // when a device is asked for and only those that are new or changed (inode,
 // size, mtime, ctime); nothing is read before, and nothing is kept of a file
-// that has gone. Thread-safe.
+// that has gone. At most 1024 files of 1 MiB each in a directory; a FIFO is
+// not waited for. Thread-safe; one call at a time reads.
 class CdiRegistry {
  public:
   // Of two directories that define a device, the later one wins; a missing
@@ -27,7 +28,8 @@ class CdiRegistry {
   explicit CdiRegistry(std::vector<std::string> directories)
       : directories_(std::move(directories)) {}
 
-  // What all these devices need, those of their specification first, once.
+  // What all these devices need. Edits of a specification as a whole come
+  // before those of its devices, and once. Without names no file is touched.
   // kFailedPrecondition names the request's field: a device that is in no
   // file (the message has the files that could not be read), in two files of
   // one directory, needs what this runtime does not do, or a mount whose source

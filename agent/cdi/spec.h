@@ -11,7 +11,8 @@
 #include "runtime/image/json.h"
 #include "runtime/runtime.h"
 
-// What a CDI specification file says, as values of the runtime. Pure.
+// What a CDI specification file says, as values of the runtime (CDI's SPEC.md,
+// "CDI JSON Specification"). Pure.
 namespace warren::agent {
 
 // containerEdits: what a device needs of the container.
@@ -19,9 +20,9 @@ struct CdiEdits {
   std::vector<std::string> env;  // "KEY=value", wins over the request's
   std::vector<runtime::DeviceRequest> devices;
   std::vector<runtime::MountSpec> mounts;
-  std::vector<int64_t> groups;
-  // An edit of it that this runtime does not make, "" = none. Then the device
-  // cannot be had at all.
+  std::vector<int64_t> groups;  // supplementary, as the container sees them
+  // An edit that this runtime does not make, "" = none. A device that needs one
+  // is refused as a whole.
   std::string unsupported;
 };
 
@@ -37,7 +38,7 @@ struct CdiSpec {
 // no binds, mount options and edits never heard of are `unsupported`.
 absl::StatusOr<CdiSpec> ParseCdiSpec(const image::Json& document);
 
-// Adds `more` to `edits`.
+// Adds `more` behind what is in `edits`. The first `unsupported` stays.
 void Append(const CdiEdits& more, CdiEdits* edits);
 
 }  // namespace warren::agent

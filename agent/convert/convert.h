@@ -21,7 +21,8 @@
 // further in. Every refusal names the field: kInvalidArgument for what breaks
 // CRI's rules, kUnimplemented for what this build does not do yet,
 // kFailedPrecondition for what it cannot enforce on this host. Nothing that
-// would loosen a container's confinement is ever ignored. Pure.
+// would loosen a container's confinement is ever ignored. FIELDS.md beside this
+// file says what becomes of each field. Pure.
 namespace warren::agent {
 
 // The one runtime handler; "" in a request means it too.
@@ -49,13 +50,14 @@ absl::Status CheckSandboxMetadata(absl::string_view field,
 
 // ---- Containers -----------------------------------------------------------
 
+// References and pointers are borrowed for the length of the call.
 struct ContainerInputs {
   std::string id;
   const cri::ContainerConfig& config;
   const cri::PodSandboxConfig& sandbox_config;  // that of RunPodSandbox
   const runtime::SandboxSpec& sandbox;
   const image::Image& image;
-  // Of the mounts that name one, by their place in the request.
+  // Images that mounts name, by the mount's place in the request.
   std::map<int, const image::Image*> volume_images = {};
   SecurityModules modules = {};
   NodePolicy policy = {};
@@ -73,19 +75,21 @@ struct ConvertedContainer {
 absl::StatusOr<ConvertedContainer> ConvertContainer(
     const ContainerInputs& inputs);
 
-// ---- Parts, for whoever else needs them and for tests ----------------------
+// ---- Parts, for other callers and for tests --------------------------------
 
-// Field path in messages: "config.linux.resources.cpu_period" and so on.
+// `field`: the path of `resources` in messages, "config.linux.resources".
 absl::StatusOr<runtime::Resources> ConvertResources(
     absl::string_view field, const cri::LinuxContainerResources& resources);
 
 // Absent = unconfined, empty = RuntimeDefault. The deprecated path (of the
 // field with "_profile_path" behind its name) is read if the message is
-// absent. Whether a Localhost profile is there, and good, the runtime sees.
+// absent. Whether a Localhost profile exists and is good, the runtime finds
+// out in CreateContainer.
 absl::StatusOr<runtime::SeccompChoice> ConvertSeccomp(
     absl::string_view field, bool present, const cri::SecurityProfile& profile,
     absl::string_view deprecated_path);
-// "" passes as itself.
+// "/a/b", or one slice in systemd's spelling ("a-b.slice"); "a/b" becomes
+// "/a/b". Refused: "/", "." and ".." in it. "" stays "": the default parent.
 absl::StatusOr<std::string> CheckCgroupParent(absl::string_view field,
                                               absl::string_view parent);
 
@@ -93,8 +97,8 @@ absl::StatusOr<std::string> CheckCgroupParent(absl::string_view field,
 absl::StatusOr<std::vector<std::string>> ProcessArgs(
     const cri::ContainerConfig& config, const image::ImageConfig& image);
 
-// Image, HOSTNAME, request; each later one wins; then PATH and, with a
-// terminal, TERM if nobody set them.
+// "KEY=value" of the image, then HOSTNAME, then the request; a later one wins.
+// PATH and, with a terminal, TERM are added when none of them sets it.
 absl::StatusOr<std::vector<std::string>> ProcessEnv(
     const cri::ContainerConfig& config, const image::ImageConfig& image,
     absl::string_view hostname);

@@ -30,7 +30,7 @@ absl::StatusOr<runtime::MountPropagation> Propagation(
     case cri::PROPAGATION_HOST_TO_CONTAINER:
       return runtime::MountPropagation::kHostToContainer;
     case cri::PROPAGATION_BIDIRECTIONAL:
-      // Else whoever is root inside could mount what he likes on the node.
+      // Otherwise root inside could mount anything it likes on the node.
       if (user_namespace) {
         return Invalid(field,
                        "BIDIRECTIONAL would lead out of the pod's user "
@@ -42,7 +42,7 @@ absl::StatusOr<runtime::MountPropagation> Propagation(
   }
 }
 
-// FS-6: nobody may cover the root or procfs.
+// FS-6: no mount may cover the root or procfs.
 absl::Status CheckMountTarget(absl::string_view field,
                               const std::string& target) {
   if (target == "/" || target == "/proc" ||
@@ -228,7 +228,7 @@ absl::Status ConvertMounts(const ContainerInputs& inputs,
     MapByDefault(inputs, &*mount);
     spec->mounts.push_back(*std::move(mount));
   }
-  // Parents before what lies in them, else as asked.
+  // Parents come before what lies in them; else the request's order stays.
   const auto depth = [](const runtime::MountSpec& mount) {
     return std::count(mount.container_path.begin(), mount.container_path.end(),
                       '/');

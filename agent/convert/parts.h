@@ -27,7 +27,7 @@ absl::Status ConvertMounts(const ContainerInputs& inputs,
 // and groups along.
 absl::Status ConvertDevices(const ContainerInputs& inputs,
                             runtime::ContainerSpec* spec);
-// Its variables, above those of image and request.
+// The variables of CDI devices, which win over those of image and request.
 void ApplyCdiEnv(const ContainerInputs& inputs, std::vector<std::string>* env);
 
 }  // namespace warren::agent

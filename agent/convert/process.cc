@@ -52,7 +52,7 @@ absl::StatusOr<std::vector<std::string>> ProcessEnv(
   };
   for (const std::string& entry : image.env) {
     const size_t equals = entry.find('=');
-    // Of an image that is not well-formed only the well-formed part counts.
+    // Malformed variables of an image are left out.
     if (equals == std::string::npos ||
         !CheckEnvKey("", entry.substr(0, equals)).ok() ||
         absl::StrContains(entry, '\0')) {

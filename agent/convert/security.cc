@@ -36,8 +36,8 @@ bool SameMapping(
 }
 
 // The whole pod shares one user namespace; a container that asks for another
-// one must not get this one in silence. Who says nothing in a pod that said
-// nothing gets what the pod was given.
+// one must not get this one in silence. When neither pod nor container says
+// anything, the container gets what the pod was given.
 absl::Status CheckUserNamespace(const cri::NamespaceOption& options,
                                 const cri::NamespaceOption& pod_options,
                                 const runtime::SandboxSpec& sandbox) {
@@ -56,8 +56,8 @@ absl::Status CheckUserNamespace(const cri::NamespaceOption& options,
                  "must equal those of the pod sandbox");
 }
 
-// net and ipc are the pod's, whatever those are; who names the node's must be
-// in a pod that has them.
+// net and ipc are the pod's, whatever those are. A container may name the
+// node's only where its pod has them.
 absl::Status CheckShared(absl::string_view name, cri::NamespaceMode mode,
                          runtime::NamespaceMode pod) {
   const std::string field =

@@ -15,16 +15,19 @@
 
 // Images that containers mount as volumes: held like the image a container
 // runs from, so that its layers stay on disk as long as the container exists.
+// Thread-safe; in memory only, apart from the image store's own errors.
 namespace warren::agent {
 
-// By the place of the mount in the request.
+// By the place of the mount in the request. Dropping it drops the holds.
 using VolumeHolds = std::map<int, std::shared_ptr<image::ImageHold>>;
 
-// What the kubelet tells a failed image volume by, before anything else.
+// `status` with "ImageVolumeMountFailed: " in front, once: a kubelet recognises
+// a failed image volume by it.
 absl::Status ImageVolumeError(const absl::Status& status);
 
 // Holds every image that a mount names. kInvalidArgument for an empty or
-// malformed reference, kNotFound for one that is not local.
+// malformed reference, kNotFound for one that is not local; on an error nothing
+// is held.
 absl::StatusOr<VolumeHolds> HoldVolumeImages(
     image::ImageStore* images, const cri::ContainerConfig& config);
 // For restart: holds what the record names, also if the image itself is gone.
@@ -32,8 +35,10 @@ absl::StatusOr<VolumeHolds> ReholdVolumeImages(
     image::ImageStore* images,
     const ::warren::record::v1::ContainerRecord& record);
 
+// Borrowed from `holds`.
 std::map<int, const image::Image*> ImagesOf(const VolumeHolds& holds);
 
+// What ReholdVolumeImages needs, into the record.
 void Put(const VolumeHolds& holds,
          ::warren::record::v1::ContainerRecord* record);
 

@@ -10,14 +10,15 @@
 
 #include "agent/cri/cri.h"
 
-// Capabilities by name (capabilities(7)); masks have bit n for number n. Pure.
+// Capabilities by name (capabilities(7)); masks have bit n for number n. What
+// the daemon itself lacks is taken away later, by runtime::Privileges. Pure.
 namespace warren::agent {
 
 // All that Linux knows up to CAP_CHECKPOINT_RESTORE (40).
 uint64_t AllCapabilities();
 
-// What a container gets unless asked otherwise: the fourteen that images are
-// commonly built for.
+// What a container gets when its request names none: the fourteen that Docker
+// and containerd give, which images are built for.
 uint64_t DefaultCapabilities();
 
 // "NET_ADMIN", "cap_net_admin"; 0 = unknown.
@@ -33,8 +34,8 @@ struct CapabilitySets {
 
 // The default set with the request applied: ALL first (added, then dropped),
 // then single adds, then single drops, so that drops win. What is to be
-// ambient is added too. kInvalidArgument names an unknown one; `field` is that
-// of `request`.
+// ambient is added too. kInvalidArgument names an unknown capability. `field`
+// is the path of `request` in messages.
 absl::StatusOr<CapabilitySets> ApplyCapabilities(
     absl::string_view field, const cri::Capability& request);
 

@@ -12,10 +12,11 @@ namespace warren::agent {
 
 inline constexpr size_t kIdLength = 64;
 
-// 256 random bits of getrandom(2).
+// 256 random bits of getrandom(2), which waits only while the kernel has not
+// yet collected entropy after a boot. kInternal with errno when it fails.
 absl::StatusOr<std::string> NewId();
 
-// A whole id.
+// All 64 digits, lower case.
 bool IsId(absl::string_view text);
 
 // Could be the beginning of an id: 1 to 64 hex digits.

@@ -19,8 +19,8 @@ namespace warren::agent {
 // Is it UTF-8 by RFC 3629 (no surrogates, nothing overlong, at most U+10FFFF)?
 bool IsUtf8(absl::string_view text);
 
-// `text` with every byte that is no part of a valid sequence replaced by
-// U+FFFD.
+// `text` with U+FFFD in place of every byte that belongs to no valid
+// sequence.
 std::string CleanUtf8(absl::string_view text);
 
 // Valid UTF-8 without control characters (each becomes a blank), cut to

@@ -31,7 +31,7 @@ bool AllDigits(absl::string_view text);
 // No NUL, CR or LF, at most `max` bytes; may be empty.
 absl::Status CheckText(absl::string_view field, absl::string_view text,
                        size_t max);
-// The same and not empty, at most kMaxNameBytes.
+// As CheckText, and not empty, at most kMaxNameBytes.
 absl::Status CheckName(absl::string_view field, absl::string_view text);
 
 // RFC 1123 labels joined by dots, at most 64 bytes (HOST_NAME_MAX).
@@ -56,7 +56,7 @@ absl::StatusOr<uint8_t> ParseDeviceAccess(absl::string_view field,
 // A uid or gid: 0 to 2^31 - 1 (EXE-5).
 absl::Status CheckId(absl::string_view field, int64_t id);
 
-// The same of each, and no more of them than setgroups(2) takes.
+// The same of each, and at most NGROUPS_MAX, as many as setgroups(2) takes.
 absl::Status CheckGroups(absl::string_view field,
                          const google::protobuf::RepeatedField<int64_t>& ids);
 

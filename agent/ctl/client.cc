@@ -48,8 +48,8 @@ Client::Client(const std::string& socket_path)
 
 Client::~Client() = default;
 
-// Runs one RPC under the time limit and says where it looked when nobody
-// answered.
+// Runs one RPC under the time limit. When no daemon answers, the error says
+// which socket was tried.
 template <class RpcCall>
 absl::Status Client::Run(RpcCall call, absl::Duration timeout) {
   grpc::ClientContext context;

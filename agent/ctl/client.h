@@ -27,8 +27,9 @@ namespace node = ::warren::node::v1;
 // Bytes that one ImportImageRequest carries; node.proto allows 1 MiB.
 inline constexpr size_t kImportChunkBytes = 512 * 1024;
 
-// Errors carry the server's code and message; kUnavailable means that nobody
-// answers on the socket and says what to look at. Thread-safe.
+// Errors carry the server's code and message. kUnavailable means that no daemon
+// answers on the socket; its message says what to look at. Every call blocks
+// until its reply or its time limit (kDeadlineExceeded). Thread-safe.
 class Client {
  public:
   // Connects at the first call. `socket_path` is a file, not a URL.
@@ -62,7 +63,7 @@ class Client {
   // Containers of one pod, or of all pods when `pod_sandbox_id` is empty.
   absl::StatusOr<cri::ListContainersResponse> ListContainers(
       const std::string& pod_sandbox_id);
-  // A request without a time limit of its own waits for ever.
+  // Waits as long as the request's own time-out says; without one, for ever.
   absl::StatusOr<cri::ExecSyncResponse> ExecSync(
       const cri::ExecSyncRequest& request);
 

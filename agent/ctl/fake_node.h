@@ -15,6 +15,8 @@
 // A daemon for tests of warrenctl: answers from plain data, on a real socket.
 namespace warren::agent::ctl {
 
+// Answers calls with what its public members hold, and notes what was called.
+// Tests set the members between calls.
 class FakeRuntime : public cri::RuntimeService::Service {
  public:
   grpc::Status Version(grpc::ServerContext*, const cri::VersionRequest*,
@@ -60,6 +62,8 @@ class FakeRuntime : public cri::RuntimeService::Service {
   cri::CreateContainerRequest last_create;
 };
 
+// Takes an import, keeps its bytes, and refuses it after `refuse_after` of
+// them.
 class FakeNodeService : public node::NodeService::Service {
  public:
   grpc::Status ImportImage(grpc::ServerContext*,
@@ -68,7 +72,7 @@ class FakeNodeService : public node::NodeService::Service {
 
   std::string reference;
   std::string archive;
-  size_t largest_chunk = 0;
+  size_t largest_chunk = 0;          // bytes of one message
   size_t refuse_after = ~size_t{0};  // bytes
 };
 

@@ -10,6 +10,7 @@
 //   2026-01-02T03:04:05.678901234Z stdout F hello
 namespace warren::agent::ctl {
 
+// stdout or stderr: the second word of a line of a CRI log.
 enum class LogStream { kStdout, kStderr };
 
 // A piece of output, ready to be written.

@@ -35,7 +35,8 @@ struct PictureRow {
   std::string right;  // of kBoxTop: the title
 };
 
-// What there is to see, in order; namespace_rows.cc.
+// What there is to see, in order; defined in namespace_rows.cc. Pure, like the
+// rest.
 std::vector<PictureRow> NamespaceRows(
     const ::warren::node::v1::InspectPodSandboxResponse& view);
 

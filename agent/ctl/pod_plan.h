@@ -66,17 +66,18 @@ absl::StatusOr<UsernsPlan> ParseUserns(absl::string_view text);
 // "boottime=86400,monotonic=-3.5" -> the annotations that ask for it.
 absl::Status AddTimeOffsets(absl::string_view text, PodPlan* plan);
 
-// "pod", "container", "host" as a mode.
+// "pod", "container" or "host" as a mode.
 absl::StatusOr<cri::NamespaceMode> ParseMode(absl::string_view text);
 
 // "HOST:CONTAINER[:ro]".
 absl::StatusOr<MountPlan> ParseMount(absl::string_view text);
 
-// "64Mi", "1G", "4096": bytes.
+// "64Mi", "1G", "4096" as bytes: Ki, Mi, Gi, Ti are powers of 1024, k, M, G of
+// 1000.
 absl::StatusOr<int64_t> ParseBytes(absl::string_view text);
 
-// Names present, no container twice, images said. What the daemon checks
-// anyway is left to it.
+// kInvalidArgument when a name, an image or every container is missing, or two
+// containers have one name. The daemon checks the rest.
 absl::Status CheckPlan(const PodPlan& plan);
 
 // The pod part of the requests. `uid` tells this pod from others of its name;
@@ -84,6 +85,7 @@ absl::Status CheckPlan(const PodPlan& plan);
 cri::PodSandboxConfig ToPodConfig(const PodPlan& plan, const std::string& uid,
                                   const std::string& log_root);
 
+// The container part. kInvalidArgument names a user that cannot be one.
 absl::StatusOr<cri::ContainerConfig> ToContainerConfig(
     const PodPlan& pod, const ContainerPlan& plan);
 

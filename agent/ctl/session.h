@@ -17,7 +17,7 @@ namespace warren::agent::ctl {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;       // the daemon said no
 inline constexpr int kExitUsage = 2;        // the command line is wrong
-inline constexpr int kExitUnreachable = 3;  // nobody answers on the socket
+inline constexpr int kExitUnreachable = 3;  // no daemon answers on the socket
 inline constexpr int kExitNotFound = 4;     // no such pod, container, image
 inline constexpr int kExitExecFailed = 125;
 
@@ -29,10 +29,11 @@ struct Output {
   bool colour = false;
 };
 
+// One run of warrenctl, as its commands see it; all borrowed.
 struct Session {
   Client& client;
   Output output;
-  bool json = false;
+  bool json = false;  // replies as JSON instead of tables and pictures
 
   std::ostream& out() const { return *output.out; }
   std::ostream& err() const { return *output.err; }

@@ -12,7 +12,7 @@
 #include "runtime/base/unique_fd.h"
 
 // What the daemon settles about its own process before it does anything.
-// All of it changes process-wide state; call it once, from main(), before any
+// All of it changes process-wide state. Call each once, from main(), before any
 // thread exists.
 namespace warren::agent {
 
@@ -22,22 +22,27 @@ namespace warren::agent {
 // sentence each and is no error.
 std::vector<std::string> HardenProcess();
 
-// Makes the state directory (0700) and locks <state_dir>/lock until the result
-// is closed or the process ends. kFailedPrecondition when another daemon has
-// it.
+// Makes the state directory (0700) and locks <state_dir>/lock (flock(2)) until
+// the result is closed or the process ends. Does not wait for the lock:
+// kFailedPrecondition when another daemon has it.
 absl::StatusOr<base::UniqueFd> LockState(const std::string& state_dir);
 
 // SIGTERM and SIGINT. Blocks them in the constructor, so that every later
-// thread has them blocked, and waits for them on a thread of its own:
+// thread has them blocked, and waits for them on a thread of its own, which
+// lives as long as the process:
 //   before Serving()   the process ends at once with code 0; whatever was
 //                      begun is undone by the next start
 //   the first after    Wait() returns
 //   the second, or `grace` after the first: the process ends at once
+// So the end of the process depends on no call that hangs. The grace is of the
+// monotonic clock (sigtimedwait(2)). Thread-safe; must not be destroyed before
+// the process ends.
 class ShutdownSignals {
  public:
   explicit ShutdownSignals(absl::Duration grace);
-  // There is something to drain from now on.
+  // There is something to drain from now on. Does not block.
   void Serving();
+  // Blocks until the first signal after Serving().
   void Wait();
 
  private:

@@ -12,6 +12,7 @@
 #include "agent/pods/inspection.h"
 #include "agent/pods/reconciler.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 
@@ -21,6 +22,9 @@ namespace {
 constexpr char kRangesFile[] = "pod_ranges";
 constexpr char kDefaultImage[] = "warren.local/busybox:latest";
 constexpr size_t kReadBytes = 256 * 1024;
+// How long links of pods that were just stopped may take to go.
+constexpr absl::Duration kLastDrain = absl::Seconds(2);
+constexpr absl::Duration kRangesPatience = absl::Seconds(30);
 
 // The ranges that UpdateRuntimeConfig left, "" if it never did.
 absl::StatusOr<std::string> ReadSavedRanges(const std::string& state_dir) {
@@ -62,7 +66,7 @@ Node::Node(const Options& options, NodeParts parts)
 
 Node::~Node() {
   // Links of pods that were just torn down; the next start would find them.
-  parts_.network->Drain().IgnoreError();
+  parts_.network->Drain(base::Deadline::After(kLastDrain)).IgnoreError();
 }
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
@@ -104,7 +108,8 @@ absl::Status Node::StartNetwork() {
     ASSIGN_OR_RETURN_IN(const std::vector<netplugin::IpPrefix> ranges,
                         ParsePodCidr(saved),
                         absl::StrCat(options_.state_dir, "/", kRangesFile));
-    RETURN_IF_ERROR(parts_.network->SetPodRanges(ranges));
+    RETURN_IF_ERROR(parts_.network->SetPodRanges(
+        ranges, base::Deadline::After(kRangesPatience)));
   }
   return parts_.network->Init();
 }
@@ -161,7 +166,7 @@ absl::Status Node::ImportIfMissing(const std::string& path,
 cri::StatusResponse Node::Status(bool verbose) const {
   return BuildStatus(options_,
                      {.features = parts_.runtime->GetFeatures(),
-                      .network = parts_.network->Check(),
+                      .network = parts_.network->CheckHealth(),
                       .quarantined = quarantined_},
                      verbose);
 }
@@ -170,7 +175,9 @@ absl::Status Node::UpdatePodRanges(const std::string& pod_cidr) {
   if (pod_cidr.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<netplugin::IpPrefix> ranges,
                    ParsePodCidr(pod_cidr));
-  RETURN_IF_ERROR_IN(parts_.network->SetPodRanges(ranges), "set pod ranges");
+  RETURN_IF_ERROR_IN(parts_.network->SetPodRanges(
+                         ranges, base::Deadline::After(kRangesPatience)),
+                     "set pod ranges");
   RETURN_IF_ERROR_IN(parts_.network->Init(), "set up the pod network");
   return base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
                         "keep the pod ranges");

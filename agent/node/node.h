@@ -26,16 +26,18 @@ namespace warren::agent {
 // parts, and what concerns the node as a whole. Thread-safe once started.
 class Node {
  public:
-  // Where trouble goes that has no caller to be told; called from any thread.
+  // Takes trouble that no caller can be told of; called from any thread.
   using ProblemSink = std::function<void(absl::string_view)>;
 
   // Opens the store, initialises the network and reconciles: afterwards
-  // records and kernel agree and calls may be served. An error means that the
-  // daemon cannot work here at all.
+  // records and kernel agree and calls may be served. May take seconds with
+  // many pods; not cancellable. An error means that the daemon cannot work here
+  // at all.
   static absl::StatusOr<std::unique_ptr<Node>> Start(const Options& options,
                                                      NodeParts parts,
                                                      ProblemSink problems);
-  // Leaves pods and containers as they are.
+  // Leaves pods and containers as they are; waits for links that are being
+  // deleted.
   ~Node();
 
   PodSandboxManager& sandboxes() { return *sandboxes_; }
@@ -52,7 +54,7 @@ class Node {
   // Kept in <state_dir>/pod_ranges, which wins over the configuration at the
   // next start: a kubelet says it once, not after each restart of ours.
   absl::Status UpdatePodRanges(const std::string& pod_cidr);
-  // NodeService.InspectPodSandbox.
+  // NodeService.InspectPodSandbox; see inspection.h.
   absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Inspect(
       const std::string& pod_sandbox_id);
 
@@ -70,7 +72,7 @@ class Node {
   const Options options_;
   std::vector<std::string> start_notes_;
   std::vector<std::string> quarantined_;
-  // Destroyed in reverse order: who uses a part stands below it.
+  // Destroyed in reverse order: a part stands above those that use it.
   NodeParts parts_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<ContainerManager> containers_;

@@ -15,7 +15,7 @@
 namespace warren::agent {
 
 // What is below the three seams, chosen and built in one place: on a node the
-// real ones, in tests what a test likes.
+// real ones, in tests doubles.
 struct NodeParts {
   std::unique_ptr<image::ImageStore> images;
   std::unique_ptr<runtime::Runtime> runtime;
@@ -30,6 +30,9 @@ struct NodeParts {
 //   <prefix>/bin/warrend
 //   <prefix>/libexec/warren/{warren-shim,warren-unpack}
 //   <prefix>/share/warren/default-image.tar
+// Makes directories, the pins and the cgroup parent, and reads the shim. An
+// error names the part that cannot work here, "start the runtime: …". Call it
+// once: the runtime changes process-wide state (machine/linux_runtime.h).
 absl::StatusOr<NodeParts> MakeNodeParts(const Options& options);
 
 }  // namespace warren::agent

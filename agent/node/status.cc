@@ -110,7 +110,7 @@ cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
                                 bool verbose) {
   cri::StatusResponse response;
   cri::RuntimeStatus* status = response.mutable_status();
-  // Calls are served only after the reconcile, so who can ask finds us ready.
+  // Calls are served only after the reconcile: the runtime is ready by then.
   AddCondition(status, "RuntimeReady", true, "", "");
   AddCondition(status, "NetworkReady", facts.network.ready,
                facts.network.reason, facts.network.message);

@@ -20,7 +20,8 @@ cri::VersionResponse BuildVersion();
 struct NodeFacts {
   runtime::Features features;
   netplugin::Health network;
-  std::vector<std::string> quarantined;  // records that could not be read
+  // Records that this agent could not read when it started.
+  std::vector<std::string> quarantined;
 };
 
 // Conditions RuntimeReady and NetworkReady, which a kubelet reads, then

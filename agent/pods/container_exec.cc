@@ -4,6 +4,7 @@
 
 #include "agent/cri/validate.h"
 #include "agent/pods/container_manager.h"
+#include "agent/pods/exec_sync.h"
 #include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
 
@@ -63,18 +64,19 @@ absl::StatusOr<cri::ExecSyncResponse> ContainerManager::ExecSync(
                    store_->FindContainer(request.container_id()));
   const Session session(container);
   RETURN_IF_ERROR(CheckRunning(*container));
-  runtime::ExecRequest exec;
-  exec.args = {request.cmd().begin(), request.cmd().end()};
-  if (request.timeout() > 0) exec.timeout = absl::Seconds(request.timeout());
-  exec.output_limit_bytes = kMaxOutput;
-  exec.cancelled = [&] {
-    return !StillWanted(call).ok() || !CheckRunning(*container).ok();
+  ExecSyncCommand command;
+  command.args = {request.cmd().begin(), request.cmd().end()};
+  if (request.timeout() > 0) command.timeout = absl::Seconds(request.timeout());
+  command.output_limit_bytes = kMaxOutput;
+  const auto given_up = [&] {
+    return !call.deadline.Check().ok() || !CheckRunning(*container).ok();
   };
-  auto result = runtime_->ExecSync(container->id(), exec);
+  auto result = RunExecSync(runtime_, container->id(), command, &output_budget_,
+                            base::Deadline::Never().CancelledBy(given_up));
   if (absl::IsCancelled(result.status())) {
     // Either the caller has gone, or the container, whose exit may not be on
     // record yet.
-    RETURN_IF_ERROR(StillWanted(call));
+    RETURN_IF_ERROR(call.deadline.Check());
     return absl::FailedPreconditionError(
         "the container ended while the command ran");
   }
@@ -94,7 +96,7 @@ absl::Status ContainerManager::ReopenLog(const std::string& id,
     return absl::NotFoundError("the container was removed meanwhile");
   }
   RETURN_IF_ERROR(CheckRunning(*container));
-  return base::Annotate(runtime_->ReopenLog(container->id()),
+  return base::Annotate(runtime_->ReopenLog(container->id(), call.deadline),
                         "reopen the container's log");
 }
 

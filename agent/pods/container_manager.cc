@@ -120,7 +120,7 @@ absl::StatusOr<std::string> ContainerManager::Create(
       RETURN_IF_ERROR(Build(reserved.object, pod));
       return id;
     }
-    // As with pod sandboxes: not before look-ups can find it.
+    // As with pod sandboxes: no id is given out that look-ups do not find.
     const ContainerPtr& other = reserved.object;
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, other->Lock(call));
     if (other->gone()) continue;
@@ -147,7 +147,7 @@ absl::Status ContainerManager::Build(const ContainerPtr& container,
   absl::Status undone = undo.Unwind();
   if (undone.ok()) undone = store_->Erase(container);
   if (undone.ok()) return status;
-  // It stays listed as EXITED until Remove succeeds (REL-7).
+  // Lists show the container as EXITED until Remove succeeds (REL-7).
   store_->Problem(absl::StrCat("record of container ", container->id()),
                   container->Update(Container::Write::kFactEvenUnrecorded,
                                     [&](ContainerState* state) {
@@ -198,19 +198,19 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   RETURN_IF_ERROR(container->Update(
       Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         state->spec = spec;
-        state->hold = *std::move(hold);
         Put(volume_holds, &state->record);
-        state->volume_holds = std::move(volume_holds);
         Put(image, config.image().image(), &state->record);
         Put(converted, &state->record);
         Put(cdi, &state->record);
         return absl::OkStatus();
       }));
+  container->HoldImages({*std::move(hold), std::move(volume_holds)});
   timer.Done("intent");
   ASSIGN_OR_RETURN(const runtime::ContainerFacts facts,
                    runtime_->CreateContainer(*spec));
-  undo->Push("remove the container",
-             [this, spec] { return runtime_->RemoveContainer(*spec); });
+  undo->Push("remove the container", [this, spec] {
+    return runtime_->RemoveContainer(*spec, base::Deadline::Never());
+  });
   timer.Done("rootfs");
   RETURN_IF_ERROR(container->Update(
       Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
@@ -268,7 +268,10 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
         return Advance(&next->record, record::STARTING);
       }));
   timer.Done("start intent");
-  const auto started = runtime_->StartContainer(container->id());
+  // Begun, it is brought to its end, whoever waits: a start that was given up
+  // would leave the container EXITED.
+  const auto started =
+      runtime_->StartContainer(container->id(), base::Deadline::Never());
   timer.Done("start");
   const auto apply = [&](ContainerState* next) -> absl::Status {
     const int64_t now = clock_->RealNow();
@@ -284,9 +287,10 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
       absl::StrCat("record of container ", container->id()),
       container->Update(Container::Write::kFactEvenUnrecorded, apply));
   if (started.ok()) return absl::OkStatus();
-  // Whatever came up of it must not stay.
-  store_->Problem("kill after a failed start",
-                  runtime_->KillContainer(container->id()));
+  // Processes of the failed start must not stay.
+  store_->Problem(
+      "kill after a failed start",
+      runtime_->KillContainer(container->id(), base::Deadline::Never()));
   return started.status();
 }
 

@@ -15,6 +15,7 @@
 #include "agent/cdi/registry.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
+#include "agent/pods/output_collector.h"
 #include "agent/store/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"
@@ -31,8 +32,8 @@ struct DevicePolicy {
   bool belong_to_user = false;  // the owner of config.devices is run_as_user
 };
 
-// The container half of RuntimeService, without gRPC. Ids, errors and
-// threads as in PodSandboxManager.
+// The container half of RuntimeService, without gRPC. Ids, errors, threads and
+// waiting as in PodSandboxManager.
 class ContainerManager {
  public:
   // Nothing is owned; all must outlive the manager. Installs itself as the
@@ -42,26 +43,28 @@ class ContainerManager {
                    NodePolicy policy = {}, DevicePolicy devices = {});
   ~ContainerManager();
 
-  // CreateContainer. Returns the id; nothing of the program runs. The same
+  // CreateContainer. Returns the id; no program runs yet. The same
   // (sandbox, name, attempt) again returns the id of the one that exists
   // unless that has exited (kAlreadyExists). kNotFound: no such sandbox, or
   // an image that is not local.
   absl::StatusOr<std::string> Create(const cri::CreateContainerRequest& request,
                                      const CallContext& call);
 
-  // StartContainer. Returns once the program was exec'd. On failure the
+  // StartContainer. Returns after execve of the program. When that fails the
   // container is EXITED with code 128 and reason StartError.
   absl::Status Start(const std::string& id, const CallContext& call);
 
   // StopContainer. timeout > 0: stop signal to the first process, SIGKILL to
   // everything after so many seconds; otherwise SIGKILL at once. Returns when
-  // the container is EXITED. A second call while one waits sends no second
-  // stop signal, and the shorter time-out wins. A cancelled call stops
+  // the container is EXITED, or after 60 s of SIGKILL with kDeadlineExceeded (a
+  // process may hang in the kernel). A second call while one waits sends no
+  // second stop signal, and the shorter time-out wins. A cancelled call stops
   // waiting and kills nothing.
   absl::Status Stop(const std::string& id, int64_t timeout_seconds,
                     const CallContext& call);
 
-  // RemoveContainer: kills what runs, then frees all but the log.
+  // RemoveContainer: kills what runs, waiting as Stop does, then frees all but
+  // the log.
   absl::Status Remove(const std::string& id, const CallContext& call);
 
   // ContainerStatus; verbose fills info["info"] with JSON.
@@ -77,8 +80,9 @@ class ContainerManager {
       const cri::ExecSyncRequest& request, const CallContext& call);
 
   // UpdateContainerResources: cgroup and record, both or neither. Fields that
-  // are not given stay; oom_score_adj always does. kFailedPrecondition unless
-  // CREATED or RUNNING: on an ended container an update would mean nothing.
+  // are not given stay as they are; oom_score_adj never changes.
+  // kFailedPrecondition unless the container is CREATED or RUNNING: a container
+  // that has ended has no cgroup to limit.
   absl::Status UpdateResources(
       const cri::UpdateContainerResourcesRequest& request,
       const CallContext& call);
@@ -86,9 +90,9 @@ class ContainerManager {
   // ReopenContainerLog; kFailedPrecondition unless RUNNING.
   absl::Status ReopenLog(const std::string& id, const CallContext& call);
 
-  // For PodSandboxManager, which has marked the sandbox NOTREADY before so
-  // that nothing starts any more. KillAll: SIGKILL to all containers of the
-  // sandbox, then waits for every exit. RemoveAll: removes them all.
+  // For PodSandboxManager, which marks the sandbox NOTREADY first, so that
+  // nothing starts any more. KillAll: SIGKILL to all containers of the sandbox,
+  // then waits for every exit. RemoveAll: removes them all.
   absl::Status KillAll(const std::string& sandbox_id, const CallContext& call);
   absl::Status RemoveAll(const std::string& sandbox_id,
                          const CallContext& call);
@@ -111,11 +115,12 @@ class ContainerManager {
   absl::Status SettleUpdate(const ContainerPtr& container);
   absl::Status RemoveLocked(const ContainerPtr& container,
                             const CallContext& call);
-  // Until the container has ended or its grace is over; without its lock.
+  // Waits until the container has ended or its grace is over. The caller does
+  // not hold the container's lock.
   absl::Status WaitForGrace(const Container& container,
                             const CallContext& call);
-  // SIGKILL until the container is EXITED, and to what it left; the lock is
-  // held.
+  // SIGKILL again and again until the container is EXITED, then once to what
+  // it left behind. The caller holds the container's lock.
   absl::Status KillAndWait(const ContainerPtr& container,
                            const CallContext& call);
   void OnExit(const std::string& id, const runtime::ExitRecord& exit);
@@ -128,7 +133,9 @@ class ContainerManager {
   const bool devices_belong_to_user_;
   CdiRegistry cdi_;
   std::unique_ptr<LeftoverKiller> leftovers_;
-  // Through which exits come in; closed before the manager goes.
+  OutputBudget output_budget_;  // of all ExecSync calls
+  // Exits come in through it, on the runtime's thread; the destructor closes
+  // it.
   struct ExitDoor {
     absl::Mutex mutex;
     ContainerManager* manager ABSL_GUARDED_BY(mutex) = nullptr;

@@ -46,7 +46,7 @@ absl::Status ContainerManager::Stop(const std::string& id,
       const absl::Status sent = runtime_->SignalContainer(
           container->id(), container->Get()->record.stop_signal());
       store_->Problem(absl::StrCat("stop signal to container ", id), sent);
-      // What was never asked to end need not be waited for.
+      // A process that got no signal need not be waited for.
       if (!sent.ok()) container->HastenStop(now);
     }
     guard.Reset();  // others may work on it while it ends
@@ -67,7 +67,7 @@ absl::Status ContainerManager::WaitForGrace(const Container& container,
         clock_->MonotonicNow() >= container.kill_at()) {
       return absl::OkStatus();
     }
-    RETURN_IF_ERROR(StillWanted(call));
+    RETURN_IF_ERROR(call.deadline.Check());
     container.WaitForChange(seen, kPoll);
   }
 }
@@ -85,18 +85,19 @@ absl::Status ContainerManager::KillAndWait(const ContainerPtr& container,
           "a process of the container does not die; try again");
     }
     if (now >= next_shot) {
-      RETURN_IF_ERROR_IN(runtime_->KillContainer(container->id()),
-                         "kill the container");
+      RETURN_IF_ERROR_IN(
+          runtime_->KillContainer(container->id(), call.deadline),
+          "kill the container");
       next_shot = now + kKillAgain;
     }
-    RETURN_IF_ERROR(StillWanted(call));
+    RETURN_IF_ERROR(call.deadline.Check());
     container->WaitForChange(seen, kPoll);
   }
   // Its first process may have ended by itself and left others behind.
   if (container->Get()->spec->pid == runtime::NamespaceMode::kContainer) {
     return absl::OkStatus();
   }
-  return base::Annotate(runtime_->KillContainer(container->id()),
+  return base::Annotate(runtime_->KillContainer(container->id(), call.deadline),
                         "kill what the container left");
 }
 
@@ -117,7 +118,7 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
   for (;;) {
     const uint64_t seen = container->version();
     if (container->exec_sessions.load() == 0) break;
-    RETURN_IF_ERROR(StillWanted(call));
+    RETURN_IF_ERROR(call.deadline.Check());
     container->WaitForChange(seen, kPoll);
   }
   // As with a sandbox, a full disk must not keep it from going (REL-15).
@@ -127,15 +128,13 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
                                       return Advance(&state->record,
                                                      record::REMOVING);
                                     }));
-  RETURN_IF_ERROR_IN(runtime_->RemoveContainer(*container->Get()->spec),
-                     "remove the container");
+  RETURN_IF_ERROR_IN(
+      runtime_->RemoveContainer(*container->Get()->spec, call.deadline),
+      "remove the container");
   RETURN_IF_ERROR(store_->Erase(container));
   // Somebody may still look at the object; the layers are free already.
-  return container->Update(Container::Write::kNotInRecord,
-                           [](ContainerState* state) {
-                             state->hold.reset();
-                             return absl::OkStatus();
-                           });
+  container->HoldImages({});
+  return absl::OkStatus();
 }
 
 absl::Status ContainerManager::KillAll(const std::string& sandbox_id,
@@ -150,7 +149,8 @@ absl::Status ContainerManager::KillAll(const std::string& sandbox_id,
     if (!guard.ok() || container->gone()) continue;
     // The end of the others was seen, and what they left was killed then.
     if (!IsRunning(*container)) continue;
-    base::Update(&result, runtime_->KillContainer(container->id()));
+    base::Update(&result,
+                 runtime_->KillContainer(container->id(), call.deadline));
     held.emplace_back(std::move(container), *std::move(guard));
   }
   for (auto& [container, guard] : held) {

@@ -116,7 +116,8 @@ TEST_F(ContainerStopTest, REL_12_ACancelledStopKillsNothing) {
   const std::string id = node_.MustStart(pod_, "app");
   std::atomic<bool> gone{false};
   CallContext call;
-  call.cancelled = [&] { return gone.load(); };
+  call.deadline =
+      base::Deadline::Never().CancelledBy([&] { return gone.load(); });
   std::thread stop([&] {
     EXPECT_TRUE(absl::IsCancelled(node_.containers->Stop(id, 1000, call)));
   });
@@ -135,7 +136,7 @@ TEST_F(ContainerStopTest, REL_11_WhatDoesNotDieIsADeadlineAndHurtsNobody) {
   const std::string id = node_.MustStart(pod_, "stuck");
   node_.runtime.SetManners({});
   CallContext call;
-  call.deadline = absl::Now() + absl::Milliseconds(80);
+  call.deadline = base::Deadline::After(absl::Milliseconds(80));
   EXPECT_TRUE(absl::IsDeadlineExceeded(node_.containers->Stop(id, 0, call)));
   EXPECT_EQ(node_.ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
   const std::string other = node_.MustStart(pod_, "other");
@@ -222,7 +223,8 @@ TEST_F(ContainerStopTest, ExecTimeoutAndCancel) {
   request.set_timeout(0);
   std::atomic<bool> gone{false};
   CallContext call;
-  call.cancelled = [&] { return gone.load(); };
+  call.deadline =
+      base::Deadline::Never().CancelledBy([&] { return gone.load(); });
   std::thread exec([&] {
     EXPECT_TRUE(
         absl::IsCancelled(node_.containers->ExecSync(request, call).status()));
@@ -244,7 +246,7 @@ TEST_F(ContainerStopTest, REL_12_ListsAndOthersDoNotWaitForASlowObject) {
   EXPECT_TRUE(node_.containers->Remove(other, {}).ok());
   // Whoever wants the slow one waits no longer than they like.
   CallContext call;
-  call.deadline = absl::Now() + absl::Milliseconds(50);
+  call.deadline = base::Deadline::After(absl::Milliseconds(50));
   EXPECT_TRUE(absl::IsDeadlineExceeded(node_.containers->Remove(slow, call)));
   node_.runtime.OpenGate();
   start.join();

@@ -83,7 +83,7 @@ absl::Status ContainerManager::UpdateResources(
     const CallContext& call) {
   ASSIGN_OR_RETURN(const ContainerPtr container,
                    store_->FindContainer(request.container_id()));
-  // They can only mean options of an update, of which there are none.
+  // Annotations could only be options of an update, and there are none.
   if (!request.annotations().empty()) {
     return Invalid("annotations", "no option of an update is known");
   }
@@ -104,8 +104,8 @@ absl::Status ContainerManager::UpdateResources(
         return absl::OkStatus();
       }));
   const runtime::Resources& old_limits = before->spec->resources;
-  absl::Status status =
-      runtime_->UpdateResources(container->id(), old_limits, limits);
+  absl::Status status = runtime_->UpdateResources(container->id(), old_limits,
+                                                  limits, call.deadline);
   if (status.ok()) {
     status = container->Update(
         Container::Write::kRecordedOrNothing,
@@ -113,7 +113,8 @@ absl::Status ContainerManager::UpdateResources(
     if (status.ok()) return status;
     store_->Problem(
         absl::StrCat("take an update of container ", container->id(), " back"),
-        runtime_->UpdateResources(container->id(), limits, old_limits));
+        runtime_->UpdateResources(container->id(), limits, old_limits,
+                                  base::Deadline::Never()));
   }
   store_->Problem(
       absl::StrCat("record of container ", container->id()),
@@ -134,14 +135,18 @@ absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
                    ConvertResources("linux", pending));
   const runtime::Resources& old_limits = state->spec->resources;
   limits.oom_score_adj = old_limits.oom_score_adj;
-  const absl::Status back =
-      runtime_->UpdateResources(container->id(), limits, old_limits);
+  const absl::Status back = runtime_->UpdateResources(
+      container->id(), limits, old_limits, base::Deadline::Never());
   if (back.ok()) {
     return container->Update(Container::Write::kFactEvenUnrecorded,
                              ClearIntent);
   }
-  // More may be in use by now than the old limits allow: then forward.
-  if (!runtime_->UpdateResources(container->id(), old_limits, limits).ok()) {
+  // More may be in use by now than the old limits allow. Then the update is
+  // completed.
+  if (!runtime_
+           ->UpdateResources(container->id(), old_limits, limits,
+                             base::Deadline::Never())
+           .ok()) {
     return back;  // the intent stays, for the next agent
   }
   return container->Update(

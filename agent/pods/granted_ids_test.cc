@@ -118,7 +118,7 @@ TEST(GrantedIds, AFailedPodGivesThemBackAndAHalfUndoneOneKeepsThem) {
     node->faults.Fail("Runtime.CreateSandbox");
     EXPECT_FALSE(node->RunPod("a").ok());
   }
-  node->faults.Fail("Network.Setup");
+  node->faults.Fail("Network.Attach");
   node->faults.Fail("Runtime.RemoveSandbox");
   EXPECT_FALSE(node->RunPod("half").ok());
   node->MustRunPod("a");

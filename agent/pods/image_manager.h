@@ -14,14 +14,15 @@
 namespace warren::agent {
 
 // The image half of CRI, without gRPC: the image store's values as CRI
-// messages. Thread-safe, keeps nothing.
+// messages. Thread-safe, keeps nothing. Remove and FsInfo work on the disk.
 class ImageManager {
  public:
-  // Nothing is owned.
+  // Both are borrowed and must outlive it.
   ImageManager(image::ImageStore* images, const base::Clock* clock)
       : images_(images), clock_(clock) {}
 
-  // ListImages. A filter's image is looked up; without one, all.
+  // ListImages. Without a filter: all, sorted by id. With one: the image that
+  // it names, or an empty list when that is malformed or not there.
   std::vector<cri::Image> List(const cri::ImageFilter& filter) const;
 
   // ImageStatus. A missing image is OK with `image` unset; kInvalidArgument
@@ -32,7 +33,8 @@ class ImageManager {
   // RemoveImage: the whole image with all names; a missing one is OK.
   absl::Status Remove(const cri::ImageSpec& image);
 
-  // ImageFsInfo: one file system, that of the image store.
+  // ImageFsInfo: one file system, that of the image store; bytes and inodes
+  // that images use.
   absl::StatusOr<cri::ImageFsInfoResponse> FsInfo() const;
 
  private:

@@ -115,8 +115,10 @@ std::string SandboxInfo(const PodSandboxState& state, const Timings& timings) {
                                {"host", fact.is_host()}};
   }
   Json addresses = Json::array();
-  for (const std::string& text : state.record.lease_addresses()) {
-    addresses.push_back(text);
+  if (state.network.has_value()) {
+    for (const netplugin::IpPrefix& address : state.network->addresses) {
+      addresses.push_back(address.ToString());
+    }
   }
   return Dump({{"pid", state.record.pod_init().pid()},
                {"runtimeHandler", state.record.runtime_handler()},

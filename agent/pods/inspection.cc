@@ -157,7 +157,7 @@ absl::StatusOr<node::InspectPodSandboxResponse> InspectPodSandbox(
     netplugin::PodNetwork* network) {
   ASSIGN_OR_RETURN(const PodSandboxPtr sandbox, store.FindSandbox(id));
   node::InspectPodSandboxResponse response;
-  // What is stopped while it is looked at shows without kernel facts.
+  // What stops during the call is shown without the kernel's facts.
   const absl::Status pod =
       PutPod(*sandbox, runtime, network, response.mutable_pod());
   if (!pod.ok() && PublicState(sandbox->Get()->record) == cri::SANDBOX_READY) {

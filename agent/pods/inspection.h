@@ -15,8 +15,10 @@ namespace warren::agent {
 // NodeService.InspectPodSandbox: the pod and each of its containers as the
 // kernel shows them at the time of the call, plus names, states and phase
 // timings from the store. A stopped sandbox has no namespaces left and shows
-// only the latter. `id` may be a unique prefix; kNotFound, kInvalidArgument.
-// Thread-safe; waits for nobody.
+// only what the store has; so does one that stops during the call. `id` may be
+// a unique prefix; kNotFound, kInvalidArgument for an ambiguous one; other
+// errors are the runtime's or the network's. Nothing is changed. Thread-safe;
+// takes no operation lock, so that a call that hangs can be looked at.
 absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> InspectPodSandbox(
     const std::string& id, const Store& store, runtime::Runtime* runtime,
     netplugin::PodNetwork* network);

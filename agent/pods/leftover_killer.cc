@@ -1,14 +1,17 @@
 #include "agent/pods/leftover_killer.h"
 
-#include <chrono>
+#include <absl/time/time.h>
+
 #include <utility>
+
+#include "runtime/base/deadline.h"
 
 namespace warren::agent {
 namespace {
 
 // Until the next try at a container whose turn did not come: a long operation
 // on one must not hold up the others.
-constexpr std::chrono::milliseconds kRetry(10);
+constexpr absl::Duration kRetry = absl::Milliseconds(10);
 
 }  // namespace
 
@@ -17,51 +20,54 @@ LeftoverKiller::LeftoverKiller(runtime::Runtime* runtime, const Store* store)
 
 LeftoverKiller::~LeftoverKiller() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const base::MutexLock lock(&mutex_);
     stop_ = true;
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
   thread_.join();
 }
 
 void LeftoverKiller::Add(ContainerPtr container) {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const base::MutexLock lock(&mutex_);
     queue_.push_back(std::move(container));
   }
-  changed_.notify_all();
+  changed_.NotifyAll();
+}
+
+ContainerPtr LeftoverKiller::Next(size_t* passed_over) {
+  const base::MutexLock lock(&mutex_);
+  while (!stop_) {
+    if (queue_.empty()) {
+      *passed_over = 0;
+      changed_.Wait(&mutex_, base::Deadline::Never());
+    } else if (*passed_over >= queue_.size()) {
+      *passed_over = 0;
+      changed_.Wait(&mutex_, base::Deadline::After(kRetry));
+    } else {
+      ContainerPtr container = std::move(queue_.front());
+      queue_.pop_front();
+      return container;
+    }
+  }
+  return nullptr;
 }
 
 void LeftoverKiller::Work() {
-  std::unique_lock<std::mutex> lock(mutex_);
   size_t passed_over = 0;  // in a row
-  while (!stop_) {
-    if (queue_.empty()) {
-      changed_.wait(lock);
-      continue;
-    }
-    if (passed_over >= queue_.size()) {
-      changed_.wait_for(lock, kRetry);
-      passed_over = 0;
-      continue;
-    }
-    ContainerPtr container = std::move(queue_.front());
-    queue_.pop_front();
-    lock.unlock();
+  while (ContainerPtr container = Next(&passed_over)) {
     OperationLock::Guard turn = container->TryLock();
-    if (turn.held() && !container->gone()) {
-      store_->Problem("kill what container " + container->id() + " left",
-                      runtime_->KillContainer(container->id()));
-    }
-    const bool done = turn.held();
-    turn.Reset();
-    lock.lock();
-    if (done) {
-      passed_over = 0;
-    } else {
+    if (!turn.held()) {
       ++passed_over;
+      const base::MutexLock lock(&mutex_);
       queue_.push_back(std::move(container));
+      continue;
     }
+    passed_over = 0;
+    if (container->gone()) continue;
+    store_->Problem(
+        "kill what container " + container->id() + " left",
+        runtime_->KillContainer(container->id(), base::Deadline::Never()));
   }
 }
 

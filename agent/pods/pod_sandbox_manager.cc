@@ -2,15 +2,18 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <optional>
 #include <utility>
 
 #include "agent/convert/convert.h"
+#include "agent/convert/network.h"
 #include "agent/cri/ids.h"
 #include "agent/host/facts.h"
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
 #include "agent/store/timings.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
 
@@ -69,6 +72,11 @@ absl::StatusOr<std::string> PodSandboxManager::Run(
   ASSIGN_OR_RETURN(
       runtime::SandboxSpec spec,
       ConvertSandbox(id, request.config(), ReadHostFacts(*clock_, policy_)));
+  if (spec.network == runtime::NamespaceMode::kPod) {
+    ASSIGN_OR_RETURN(const netplugin::PodRequest network,
+                     ConvertNetwork(id, request.config()));
+    RETURN_IF_ERROR(CheckNetworkIsBuilt(network));
+  }
   const PodSandboxState intent =
       IntentOf(request, std::move(spec), *store_, clock_->RealNow());
   const cri::PodSandboxMetadata& metadata = request.config().metadata();
@@ -104,8 +112,8 @@ absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
   absl::Status undone = undo.Unwind();
   if (undone.ok()) undone = store_->Erase(sandbox);
   if (undone.ok()) return status;
-  // Never invisible residue (REL-7): it stays listed until Remove succeeds, and
-  // whatever is left of it may still use its ids.
+  // What is left must stay visible (REL-7): lists show the pod until Remove
+  // succeeds. Processes that are left may still use its ids.
   RestoreIds(sandbox);
   store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
                   sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
@@ -123,44 +131,53 @@ absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
   PhaseTimer timer(sandbox->timings(), clock_);
   RETURN_IF_ERROR(TakeIds(sandbox, undo));
   const auto spec = sandbox->Get()->spec;
-  const bool own_network = spec->network == runtime::NamespaceMode::kPod;
-  netplugin::Lease lease;
-  if (own_network) {
-    ASSIGN_OR_RETURN_IN(lease, network_->Allocate(spec->id),
-                        "take an address for the pod");
+  std::optional<netplugin::NetworkState> network;
+  if (spec->network == runtime::NamespaceMode::kPod) {
+    ASSIGN_OR_RETURN(const netplugin::PodRequest request,
+                     ConvertNetwork(spec->id, sandbox->Get()->record.config()));
+    ASSIGN_OR_RETURN_IN(
+        network,
+        network_->Prepare(request, base::Deadline::After(kNetworkPatience)),
+        "take an address for the pod");
     undo->Push("give the pod's network back",
                [this, sandbox] { return TearDownNetwork(sandbox); });
     RETURN_IF_ERROR(sandbox->Update(PodSandbox::Write::kNotInRecord,
                                     [&](PodSandboxState* state) {
-                                      state->lease = lease;
+                                      state->network = network;
                                       return absl::OkStatus();
                                     }));
     timer.Done("lease");
   }
-  RETURN_IF_ERROR(sandbox->Update(
-      PodSandbox::Write::kRecordedOrNothing, [&](PodSandboxState* state) {
-        Put(lease, &state->record);
-        state->record.set_network_ready(own_network);
-        return absl::OkStatus();
-      }));
+  RETURN_IF_ERROR(sandbox->Update(PodSandbox::Write::kRecordedOrNothing,
+                                  [&](PodSandboxState* state) {
+                                    Put(network, &state->record);
+                                    return absl::OkStatus();
+                                  }));
   timer.Done("intent");
   ASSIGN_OR_RETURN_IN(const runtime::SandboxFacts facts,
                       runtime_->CreateSandbox(*spec),
                       "make the namespaces of the pod");
-  undo->Push("remove the pod's namespaces",
-             [this, spec] { return runtime_->RemoveSandbox(*spec); });
+  undo->Push("remove the pod's namespaces", [this, spec] {
+    return runtime_->RemoveSandbox(*spec, base::Deadline::Never());
+  });
   timer.Done("namespaces");
   netplugin::Attachment attachment;
-  if (own_network) {
+  if (network.has_value()) {
     ASSIGN_OR_RETURN(const base::UniqueFd netns,
                      runtime_->OpenSandboxNetns(spec->id));
-    ASSIGN_OR_RETURN_IN(attachment, network_->Setup(lease, netns.get()),
-                        "connect the pod to the network");
+    ASSIGN_OR_RETURN_IN(
+        attachment,
+        network_->Attach(*network, netns.get(),
+                         base::Deadline::After(kNetworkPatience)),
+        "connect the pod to the network");
+    network = attachment.state;
     timer.Done("network");
   }
   RETURN_IF_ERROR(sandbox->Update(
       PodSandbox::Write::kRecordedOrNothing, [&](PodSandboxState* state) {
         Put(facts, &state->record);
+        Put(network, &state->record);
+        state->network = network;
         state->record.set_host_ifname(attachment.host_ifname);
         return Advance(&state->record, record::RUNNING);
       }));

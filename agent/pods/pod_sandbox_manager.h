@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <memory>
 #include <string>
@@ -32,7 +33,9 @@ class ContainerManager;
 // and kCancelled a caller that no longer waits.
 //
 // Thread-safe. Calls on one sandbox run one after the other, calls on
-// different ones side by side; Status and List never wait.
+// different ones side by side; Status and List never wait. The wait for other
+// calls on the same object, and for processes to die, ends at the caller's
+// deadline or when the caller has gone.
 class PodSandboxManager {
  public:
   // Nothing is owned; all must outlive the manager.
@@ -43,9 +46,9 @@ class PodSandboxManager {
 
   // RunPodSandbox. Returns the id; the sandbox is READY. The same name again
   // returns the id of the READY sandbox that has it, waiting for one that is
-  // still being made. All or nothing: if even the undoing fails, the sandbox
-  // stays listed as NOTREADY until Remove succeeds (REL-7). A caller that
-  // gave up meanwhile finds the finished sandbox by its retry.
+  // still being made. All or nothing. If even the undoing fails, lists show
+  // the sandbox as NOTREADY until Remove succeeds (REL-7). A caller that gave
+  // up meanwhile gets the finished sandbox when it repeats the call.
   absl::StatusOr<std::string> Run(const cri::RunPodSandboxRequest& request,
                                   const CallContext& call);
 
@@ -73,6 +76,11 @@ class PodSandboxManager {
  private:
   friend class Reconciler;
 
+  // How long each call of the network may wait for anything but the kernel. Not
+  // the caller's deadline: who gave up finds the pod by a retry, and taking one
+  // down goes on in any case.
+  static constexpr absl::Duration kNetworkPatience = absl::Minutes(1);
+
   // Makes a reserved sandbox; its operation lock is held. On failure all is
   // undone, name and record included.
   absl::Status Build(const PodSandboxPtr& sandbox);
@@ -82,11 +90,11 @@ class PodSandboxManager {
   // asks for none and the operator wants one for everybody, a range of the
   // pool, which becomes part of spec and record.
   absl::Status TakeIds(const PodSandboxPtr& sandbox, base::UndoStack* undo);
-  // What the record says that it has; before anything is granted.
+  // Takes the ids that the record names, granted or chosen, after a restart.
   void RestoreIds(const PodSandboxPtr& sandbox);
-  // For a pod of which nothing runs any more.
+  // Only once no process of the pod is left and its namespace is gone.
   void GiveIdsBack(const PodSandboxPtr& sandbox);
-  // Gives links and lease back, whatever there is of them.
+  // Gives the pod's network back, whatever there is of it.
   absl::Status TearDownNetwork(const PodSandboxPtr& sandbox);
   void SetPhase(const PodSandboxPtr& sandbox, record::Phase phase);
   absl::Status StopLocked(const PodSandboxPtr& sandbox,

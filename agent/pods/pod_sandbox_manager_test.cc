@@ -65,8 +65,8 @@ TEST_F(PodSandboxManagerTest, RunShowsWhatWasAsked) {
   EXPECT_EQ(status.labels().at("app"), "web");
   EXPECT_EQ(status.annotations().at("note"), "kept as it is");
   EXPECT_THAT(node_.faults.calls(),
-              ElementsAre("Network.Allocate", "Runtime.CreateSandbox",
-                          "Runtime.OpenSandboxNetns", "Network.Setup"));
+              ElementsAre("Network.Prepare", "Runtime.CreateSandbox",
+                          "Runtime.OpenSandboxNetns", "Network.Attach"));
 }
 
 TEST_F(PodSandboxManagerTest, VerboseInfoIsJson) {
@@ -136,8 +136,8 @@ TEST_F(PodSandboxManagerTest, REL_6_ARetryWaitsForTheOneBeingMade) {
 }
 
 TEST_F(PodSandboxManagerTest, REL_7_EveryFailingStepLeavesNothing) {
-  for (const char* step : {"Network.Allocate", "Runtime.CreateSandbox",
-                           "Runtime.OpenSandboxNetns", "Network.Setup"}) {
+  for (const char* step : {"Network.Prepare", "Runtime.CreateSandbox",
+                           "Runtime.OpenSandboxNetns", "Network.Attach"}) {
     node_.faults.Fail(step);
     const auto failed = node_.RunPod("web");
     ASSERT_FALSE(failed.ok()) << step;
@@ -154,8 +154,8 @@ TEST_F(PodSandboxManagerTest, REL_7_EveryFailingStepLeavesNothing) {
 }
 
 TEST_F(PodSandboxManagerTest, REL_7_FailingUndoStaysListedUntilRemoved) {
-  for (const char* undo : {"Runtime.RemoveSandbox", "Network.Teardown"}) {
-    node_.faults.Fail("Network.Setup");
+  for (const char* undo : {"Runtime.RemoveSandbox", "Network.Detach"}) {
+    node_.faults.Fail("Network.Attach");
     node_.faults.Fail(undo);
     const auto failed = node_.RunPod("web");
     EXPECT_THAT(std::string(failed.status().message()),
@@ -189,7 +189,7 @@ TEST_F(PodSandboxManagerTest, StopKeepsItListedAndFreesTheNetwork) {
 
 TEST_F(PodSandboxManagerTest, ARepeatedStopContinuesWhereTheLastFailed) {
   for (const char* step :
-       {"Runtime.KillContainer", "Network.Teardown", "Runtime.StopSandbox"}) {
+       {"Runtime.KillContainer", "Network.Detach", "Runtime.StopSandbox"}) {
     const std::string id = node_.MustRunPod("web");
     node_.MustStart(id, "app");
     // Enough for the first shot and its repetition in the same call.

@@ -23,7 +23,8 @@ cri::PodSandboxStatus ToStatus(const PodSandboxState& state) {
       record.config().linux().security_context().namespace_options();
   // Without addresses (node network, or stopped) `ip` stays empty.
   cri::PodSandboxNetworkStatus* network = out.mutable_network();
-  for (const netplugin::IpPrefix& address : state.lease.addresses) {
+  if (!state.network.has_value()) return out;
+  for (const netplugin::IpPrefix& address : state.network->addresses) {
     if (network->ip().empty()) {
       network->set_ip(address.address.ToString());
     } else {

@@ -3,6 +3,8 @@
 #include "agent/pods/container_manager.h"
 #include "agent/pods/pod_sandbox_manager.h"
 #include "agent/store/lifecycle.h"
+#include "agent/store/record_convert.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 
 // The way down of a pod sandbox. Every step may be repeated and works on
@@ -31,9 +33,9 @@ absl::Status PodSandboxManager::Remove(const std::string& id,
 
 void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,
                                  record::Phase phase) {
-  // A fact whatever the disk says: with no byte left, stopping must still
-  // work (REL-15), and a record that lags behind is caught up at the next
-  // start.
+  // The phase changes even where the record cannot be written: stopping must
+  // work on a full disk (REL-15). The next start brings an old record up to
+  // date.
   store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
                   sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
                                   [&](PodSandboxState* state) {
@@ -43,21 +45,17 @@ void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,
 
 absl::Status PodSandboxManager::TearDownNetwork(const PodSandboxPtr& sandbox) {
   const auto state = sandbox->Get();
-  if (state->lease.addresses.empty()) return absl::OkStatus();
-  if (state->record.network_ready()) {
-    RETURN_IF_ERROR_IN(network_->Teardown(state->lease),
-                       "disconnect the pod from the network");
-  } else {
-    network_->Release(state->lease);  // nothing was wired yet
-  }
+  if (!state->network.has_value()) return absl::OkStatus();
+  RETURN_IF_ERROR_IN(network_->Detach(*state->network,
+                                      base::Deadline::After(kNetworkPatience)),
+                     "disconnect the pod from the network");
   const auto forget = [](PodSandboxState* next) {
-    next->lease.addresses.clear();
-    next->record.clear_lease_addresses();
-    next->record.set_network_ready(false);
+    next->network.reset();
+    Put(next->network, &next->record);
     return absl::OkStatus();
   };
   // A record that was never written stays unwritten.
-  const bool recorded = state->record.lease_addresses_size() > 0;
+  const bool recorded = HasNetwork(state->record);
   store_->Problem(
       absl::StrCat("record of pod sandbox ", sandbox->id()),
       sandbox->Update(recorded ? PodSandbox::Write::kFactEvenUnrecorded
@@ -76,12 +74,13 @@ absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
   }
   absl::Status result = containers_->KillAll(sandbox->id(), call);
   base::Update(&result, TearDownNetwork(sandbox));
-  base::Update(&result, base::Annotate(runtime_->StopSandbox(*state->spec),
-                                       "drop the namespaces of the pod"));
+  base::Update(&result, base::Annotate(
+                            runtime_->StopSandbox(*state->spec, call.deadline),
+                            "drop the namespaces of the pod"));
   if (!result.ok()) return result;
   // The last process and the namespace itself are gone. Files that the pod
   // made in its own root carry no id of the node (idmapped), or lie below a
-  // directory that nobody else gets (chowned).
+  // directory that no other pod gets (chowned).
   GiveIdsBack(sandbox);
   return sandbox->Update(PodSandbox::Write::kNotInRecord,
                          [](PodSandboxState* next) {
@@ -95,8 +94,9 @@ absl::Status PodSandboxManager::RemoveLocked(const PodSandboxPtr& sandbox,
   RETURN_IF_ERROR(StopLocked(sandbox, call));
   RETURN_IF_ERROR(containers_->RemoveAll(sandbox->id(), call));
   SetPhase(sandbox, record::REMOVING);
-  RETURN_IF_ERROR_IN(runtime_->RemoveSandbox(*sandbox->Get()->spec),
-                     "remove the pod sandbox");
+  RETURN_IF_ERROR_IN(
+      runtime_->RemoveSandbox(*sandbox->Get()->spec, call.deadline),
+      "remove the pod sandbox");
   return store_->Erase(sandbox);
 }
 

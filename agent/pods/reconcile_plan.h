@@ -56,6 +56,7 @@ struct ReconcilePlan {
   std::vector<std::string> orphan_sandboxes;
 };
 
+// One step for each record; ids in the order of the input.
 ReconcilePlan Plan(const ReconcileInput& input);
 
 }  // namespace warren::agent

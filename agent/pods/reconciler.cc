@@ -7,6 +7,7 @@
 #include "agent/host/facts.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -57,7 +58,7 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
   return std::move(report_);
 }
 
-// Gives every object the parts that are not on record: spec, lease, hold. An
+// Gives every object the parts that are not on record: spec, network, hold. An
 // object whose record makes no sense any more gets a bare spec, with which it
 // can at least be removed.
 void Reconciler::Restore() {
@@ -66,8 +67,8 @@ void Reconciler::Restore() {
     const auto state = sandbox->Get();
     auto spec = RestoreSpec(state->record, host);
     Try("restore pod sandbox " + Short(sandbox->id()), spec.status());
-    auto lease = GetLease(state->record);
-    Try("restore the lease of " + Short(sandbox->id()), lease.status());
+    auto network = GetNetwork(state->record);
+    Try("restore the network of " + Short(sandbox->id()), network.status());
     runtime::SandboxSpec bare;
     bare.id = sandbox->id();
     Try("restore",
@@ -75,7 +76,7 @@ void Reconciler::Restore() {
             PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {
               next->spec = std::make_shared<const runtime::SandboxSpec>(
                   spec.ok() ? *std::move(spec) : std::move(bare));
-              if (lease.ok()) next->lease = *std::move(lease);
+              if (network.ok()) next->network = *std::move(network);
               return absl::OkStatus();
             }));
     sandboxes_->RestoreIds(sandbox);
@@ -100,24 +101,24 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
     }
     if (whole.ok()) spec = *std::move(whole);
   }
-  std::shared_ptr<image::ImageHold> hold;
+  ContainerImages images;
   if (state->record.layer_dirs_size() > 0) {
     auto held = images_->Rehold(
         state->record.image_id(),
         {state->record.layer_dirs().begin(), state->record.layer_dirs().end()});
     Try("hold the image of container " + Short(container->id()), held.status());
-    if (held.ok()) hold = *std::move(held);
+    if (held.ok()) images.root = *std::move(held);
   }
   auto volumes = ReholdVolumeImages(images_, state->record);
   Try("hold the volumes of container " + Short(container->id()),
       volumes.status());
+  if (volumes.ok()) images.volumes = *std::move(volumes);
+  container->HoldImages(std::move(images));
   Try("restore",
       container->Update(
           Container::Write::kNotInRecord, [&](ContainerState* next) {
-            if (volumes.ok()) next->volume_holds = *std::move(volumes);
             next->spec =
                 std::make_shared<const runtime::ContainerSpec>(std::move(spec));
-            next->hold = std::move(hold);
             return absl::OkStatus();
           }));
 }
@@ -145,15 +146,15 @@ void Reconciler::ApplyContainers(const ReconcilePlan& plan) {
 
 void Reconciler::RemoveContainer(const ContainerPtr& container) {
   const std::string name = "remove container " + Short(container->id());
-  // Nobody waits for a first process here: the runtime kills what runs.
-  const absl::Status removed =
-      runtime_->RemoveContainer(*container->Get()->spec);
+  // No wait for the first process here: the runtime kills what runs.
+  const absl::Status removed = runtime_->RemoveContainer(
+      *container->Get()->spec, base::Deadline::Never());
   Try(name, removed);
   if (removed.ok()) {
     Try(name, store_->Erase(container));
     return;
   }
-  // Listed as ended until somebody's Remove succeeds (REL-7).
+  // Lists show the container as ended until a Remove succeeds (REL-7).
   EndContainer(container, removed.message());
 }
 
@@ -175,7 +176,8 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
       runtime_->AdoptContainer(*state->spec, GetFacts(state->record));
   if (!adopted.ok()) {
     Try("adopt " + name, adopted.status());
-    Try("kill " + name, runtime_->KillContainer(container->id()));
+    Try("kill " + name,
+        runtime_->KillContainer(container->id(), base::Deadline::Never()));
     EndContainer(container, adopted.status().message());
     return;
   }
@@ -221,7 +223,8 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
     EndContainer(container, "its end was not seen");
   }
   // Its processes may have outlived the first, in a shared pid namespace.
-  Try("kill what " + name + " left", runtime_->KillContainer(container->id()));
+  Try("kill what " + name + " left",
+      runtime_->KillContainer(container->id(), base::Deadline::Never()));
 }
 
 void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
@@ -235,7 +238,7 @@ void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
         break;
       case ReconcileAction::kEnd:
       case ReconcileAction::kFinishStop:
-        if ((*sandbox)->Get()->record.network_ready()) ++report_.undone;
+        if (HasNetwork((*sandbox)->Get()->record)) ++report_.undone;
         Try("finish the stop of " + name,
             sandboxes_->StopLocked(*sandbox, CallContext()));
         break;
@@ -244,7 +247,7 @@ void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
         const absl::Status removed =
             sandboxes_->RemoveLocked(*sandbox, CallContext());
         Try("undo " + name, removed);
-        // If that failed it is listed as NOTREADY, for another Remove.
+        // If that fails, lists show the pod as NOTREADY, for another Remove.
         break;
       }
       case ReconcileAction::kKeep:
@@ -257,17 +260,46 @@ void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox) {
   const auto state = sandbox->Get();
   absl::Status adopted =
       runtime_->AdoptSandbox(*state->spec, GetFacts(state->record));
-  if (adopted.ok() && !state->lease.addresses.empty()) {
-    adopted = network_->Adopt(state->lease);
+  if (adopted.ok() && state->network.has_value()) {
+    adopted = CheckNetwork(sandbox);
   }
   if (adopted.ok()) {
     ++report_.sandboxes_adopted;
     return;
   }
-  // NOTREADY, and stopped: a pod without its network or namespaces is none.
+  // The pod becomes NOTREADY and is stopped: without its network or its
+  // namespaces no container can run in it.
   Try("adopt pod sandbox " + Short(sandbox->id()), adopted);
   Try("stop pod sandbox " + Short(sandbox->id()),
       sandboxes_->StopLocked(sandbox, CallContext()));
+}
+
+absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox) {
+  const netplugin::NetworkState before = *sandbox->Get()->network;
+  const std::string what = "check the network of " + Short(sandbox->id());
+  const auto netns = runtime_->OpenSandboxNetns(sandbox->id());
+  Try(what, netns.status());
+  const auto check = network_->Check(
+      before, netns.ok() ? netns->get() : -1,
+      base::Deadline::After(PodSandboxManager::kNetworkPatience));
+  // Unknown is not gone: the pod goes on.
+  Try(what, check.status());
+  if (!check.ok()) return absl::OkStatus();
+  if (check->verdict == netplugin::PodCheck::Verdict::kLost) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("it has lost its network: ", check->problem));
+  }
+  if (check->verdict == netplugin::PodCheck::Verdict::kAltered) {
+    Try(what, absl::InternalError(check->problem));
+  }
+  if (check->state == before) return absl::OkStatus();
+  Try(what, sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
+                            [&](PodSandboxState* next) {
+                              next->network = check->state;
+                              Put(next->network, &next->record);
+                              return absl::OkStatus();
+                            }));
+  return absl::OkStatus();
 }
 
 void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
@@ -276,22 +308,22 @@ void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
     spec.id = id;
     ++report_.orphans_removed;
     Try("remove the unknown container " + Short(id),
-        runtime_->RemoveContainer(spec));
+        runtime_->RemoveContainer(spec, base::Deadline::Never()));
   }
   for (const std::string& id : plan.orphan_sandboxes) {
     runtime::SandboxSpec spec;
     spec.id = id;
     ++report_.orphans_removed;
     Try("remove the unknown pod sandbox " + Short(id),
-        runtime_->RemoveSandbox(spec));
+        runtime_->RemoveSandbox(spec, base::Deadline::Never()));
   }
   std::vector<std::string> wired;
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
-    if (sandbox->Get()->record.network_ready()) {
-      wired.push_back(sandbox->id());
-    }
+    // One that cannot be read is not gone either.
+    if (HasNetwork(sandbox->Get()->record)) wired.push_back(sandbox->id());
   }
-  const auto removed = network_->RemoveOrphans(wired);
+  const auto removed = network_->RemoveOrphans(
+      wired, base::Deadline::After(PodSandboxManager::kNetworkPatience));
   Try("remove links without a pod", removed.status());
   if (removed.ok()) report_.orphans_removed += *removed;
 }

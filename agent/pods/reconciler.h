@@ -27,7 +27,8 @@ struct ReconcileReport {
   int undone = 0;              // half-made, half-stopped or half-removed
   int orphans_removed = 0;     // kernel objects without a record
   std::vector<std::string> quarantined;  // unreadable records (REL-16)
-  // What could not be done, one sentence each; the objects stay listed.
+  // What could not be done, one sentence each. Lists go on showing the objects
+  // concerned, so that Stop and Remove can be tried again.
   std::vector<std::string> problems;
 };
 
@@ -36,7 +37,7 @@ struct ReconcileReport {
 // after PodNetwork::Init() and before any RPC is served.
 class Reconciler {
  public:
-  // Nothing is owned.
+  // All are borrowed and must outlive it.
   Reconciler(runtime::Runtime* runtime, netplugin::PodNetwork* network,
              image::ImageStore* images, Store* store,
              PodSandboxManager* sandboxes, ContainerManager* containers,
@@ -56,8 +57,10 @@ class Reconciler {
   void EndContainer(const ContainerPtr& container, absl::string_view message);
   void RemoveContainer(const ContainerPtr& container);
   void AdoptSandbox(const PodSandboxPtr& sandbox);
+  // An error only when the pod's network is known to be lost.
+  absl::Status CheckNetwork(const PodSandboxPtr& sandbox);
   void RemoveOrphans(const ReconcilePlan& plan);
-  // Notes a failure and goes on.
+  // Puts a failure into the report.
   void Try(const std::string& what, const absl::Status& status);
 
   runtime::Runtime* const runtime_;

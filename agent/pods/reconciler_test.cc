@@ -217,7 +217,7 @@ TEST_F(ReconcilerTest, REL_7_WhatCannotBeUndoneStaysListed) {
   node_->MustStart(pod, "app");
   Remains remains = Bury(std::move(node_), state_.path());
   const auto next = Revive(remains, "boot-2");
-  next->faults.Fail("Network.Teardown");
+  next->faults.Fail("Network.Detach");
   const auto report = next->Reconcile();
   EXPECT_THAT(report->problems, SizeIs(1));
   EXPECT_THAT(next->sandboxes->List({}), SizeIs(1));

@@ -35,7 +35,7 @@ std::vector<size_t> UsernsPool::Touched(
 void UsernsPool::Hold(const std::string& sandbox_id, Holding holding) {
   ReleaseLocked(sandbox_id);
   for (const size_t place : holding.slots) {
-    ++slots_[place].holders;
+    ++slots_[place].pods;
     if (holding.granted) ++slots_[place].grants;
   }
   holdings_[sandbox_id] = std::move(holding);
@@ -45,7 +45,7 @@ void UsernsPool::ReleaseLocked(const std::string& sandbox_id) {
   const auto found = holdings_.find(sandbox_id);
   if (found == holdings_.end()) return;
   for (const size_t place : found->second.slots) {
-    --slots_[place].holders;
+    --slots_[place].pods;
     if (found->second.granted) --slots_[place].grants;
   }
   holdings_.erase(found);
@@ -60,7 +60,7 @@ absl::StatusOr<runtime::IdMapping> UsernsPool::Grant(
   }
   for (size_t i = 0; i < slots_.size(); ++i) {
     const size_t place = (next_ + i) % slots_.size();
-    if (slots_[place].holders != 0) continue;
+    if (slots_[place].pods != 0) continue;
     next_ = place + 1;
     const auto offset = static_cast<uint32_t>(place * kRangeLength);
     const runtime::IdMapping mapping = {0, span_.start + offset, kRangeLength};

@@ -16,16 +16,16 @@
 
 namespace warren::agent {
 
-// Who has which ids of the node: a user namespace for each pod has 65536 of
-// its own, so that what gets out of one pod is nobody in another. Ranges come
-// from one span, the longest unused first in turn, so that a range that was
-// just given back is not somebody else's at once.
+// Which pod has which ids of the node. Each pod's user namespace has 65536 ids
+// of its own, so that a process that gets out of one pod has no rights in
+// another. Ranges come from one span, in turn, so that a range that was just
+// given back is granted again as late as possible.
 //
 // Besides what it grants, the pool knows what others took: ranges that a
-// kubelet chose for its pods, and those of records after a restart. They are
-// counted, so several holders of one range are no trouble (a record that could
-// not be written may name one that has gone to another since); it is free when
-// the last has let go.
+// kubelet chose for its pods, and those of records after a restart. Pods of a
+// range are counted, and it is free when the last has given it back. Several
+// pods on one range are possible: a record that could not be written may name
+// a range that was granted to another pod since.
 //
 // Nothing is kept here over a restart: grants are in the records of the pods.
 // Thread-safe.
@@ -54,8 +54,8 @@ class UsernsPool {
 
  private:
   struct Slot {
-    int holders = 0;  // pods with any id of it
-    int grants = 0;   // those of them that were granted it
+    int pods = 0;    // with any id of it
+    int grants = 0;  // those of them that were granted it
   };
   struct Holding {
     std::vector<size_t> slots;  // sorted, each once
@@ -63,7 +63,7 @@ class UsernsPool {
     runtime::IdMapping mapping;  // granted
   };
 
-  // Places of the slots that the ids touch.
+  // Indexes of the slots that any of the ids is in.
   std::vector<size_t> Touched(
       const std::vector<runtime::IdMapping>& uids,
       const std::vector<runtime::IdMapping>& gids) const;

@@ -1,23 +1,20 @@
 #ifndef WARREN_AGENT_STORE_OPERATION_LOCK_H_
 #define WARREN_AGENT_STORE_OPERATION_LOCK_H_
 
-#include <absl/status/status.h>
+#include <absl/base/thread_annotations.h>
 #include <absl/status/statusor.h>
 
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 
-#include "agent/caller/call_context.h"
+#include "runtime/base/deadline.h"
+#include "runtime/base/mutex.h"
 
 namespace warren::agent {
 
 // The queue before one object: at most one life-cycle operation runs at a
 // time. Unlike a mutex it may be held across I/O, and waiting for it ends with
-// the caller's patience (REL-12). Thread-safe.
-//
-// std::condition_variable rather than absl's: wait_for runs on the monotonic
-// clock, so a jump of the wall clock delays nobody (REL-23).
+// the caller's patience (REL-12). It is not fair: whoever looks first when the
+// lock is given back has it. Thread-safe.
 class OperationLock {
  public:
   // Holds the lock until destroyed. Move-only; may change threads.
@@ -43,21 +40,21 @@ class OperationLock {
     OperationLock* lock_ = nullptr;
   };
 
-  // kDeadlineExceeded or kCancelled when the caller gave up first.
-  absl::StatusOr<Guard> Acquire(const CallContext& call);
-  // Not held when somebody else has it.
+  // Blocks until the lock is free or `deadline` ends the wait, which is
+  // kDeadlineExceeded or kCancelled then; a cancellation is noticed after
+  // Deadline::kCancelPoll at the latest. A free lock is taken even if the
+  // deadline has passed.
+  absl::StatusOr<Guard> Acquire(const base::Deadline& deadline);
+  // The guard is not held when somebody else has the lock. Does not block.
   Guard TryAcquire();
 
  private:
   void Release();
 
-  std::mutex mutex_;
-  std::condition_variable freed_;
-  bool busy_ = false;  // guarded by mutex_
+  base::Mutex mutex_;
+  base::Condition freed_;  // busy_ became false
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
 };
-
-// OK while the caller still waits, else kCancelled or kDeadlineExceeded.
-absl::Status StillWanted(const CallContext& call);
 
 }  // namespace warren::agent
 

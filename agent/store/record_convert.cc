@@ -86,23 +86,37 @@ runtime::SandboxFacts GetFacts(const record::PodSandboxRecord& record) {
   return facts;
 }
 
-void Put(const netplugin::Lease& lease, record::PodSandboxRecord* record) {
+void Put(const std::optional<netplugin::NetworkState>& network,
+         record::PodSandboxRecord* record) {
   record->clear_lease_addresses();
-  for (const netplugin::IpPrefix& address : lease.addresses) {
-    record->add_lease_addresses(address.ToString());
+  record->clear_network();
+  if (!network.has_value()) return;
+  record->mutable_network()->set_state(network->opaque);
+  for (const netplugin::IpPrefix& address : network->addresses) {
+    record->mutable_network()->add_addresses(address.ToString());
   }
 }
 
-absl::StatusOr<netplugin::Lease> GetLease(
+bool HasNetwork(const record::PodSandboxRecord& record) {
+  return record.has_network() || !record.lease_addresses().empty();
+}
+
+absl::StatusOr<std::optional<netplugin::NetworkState>> GetNetwork(
     const record::PodSandboxRecord& record) {
-  netplugin::Lease lease;
-  lease.sandbox_id = record.id();
-  for (const std::string& text : record.lease_addresses()) {
+  if (!HasNetwork(record)) {
+    return std::optional<netplugin::NetworkState>();
+  }
+  netplugin::NetworkState network;
+  network.sandbox_id = record.id();
+  network.opaque = record.network().state();
+  for (const std::string& text : record.has_network()
+                                     ? record.network().addresses()
+                                     : record.lease_addresses()) {
     auto address = netplugin::IpPrefix::Parse(text);
     if (!address.ok()) return absl::DataLossError(address.status().message());
-    lease.addresses.push_back(*std::move(address));
+    network.addresses.push_back(*std::move(address));
   }
-  return lease;
+  return std::optional(std::move(network));
 }
 
 void Put(const runtime::ContainerFacts& facts,

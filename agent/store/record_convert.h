@@ -4,6 +4,8 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <optional>
+
 #include "agent/cdi/spec.h"
 #include "agent/host/facts.h"
 #include "netplugin/pod_network.h"
@@ -24,10 +26,15 @@ void Put(const runtime::SandboxFacts& facts,
 runtime::SandboxFacts GetFacts(
     const ::warren::record::v1::PodSandboxRecord& record);
 
-void Put(const netplugin::Lease& lease,
+// Replaces what the record has of the pod's network; none = it has no network
+// of its own, or gave it back.
+void Put(const std::optional<netplugin::NetworkState>& network,
          ::warren::record::v1::PodSandboxRecord* record);
+// Whether the record says that the pod has one, readable or not.
+bool HasNetwork(const ::warren::record::v1::PodSandboxRecord& record);
+// Reads records of before the PodNetwork seam too, as NetworkState says.
 // kDataLoss when an address does not parse.
-absl::StatusOr<netplugin::Lease> GetLease(
+absl::StatusOr<std::optional<netplugin::NetworkState>> GetNetwork(
     const ::warren::record::v1::PodSandboxRecord& record);
 
 void Put(const runtime::ContainerFacts& facts,

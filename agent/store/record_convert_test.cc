@@ -29,17 +29,69 @@ TEST(RecordConvert, FactsRoundTrip) {
 }
 
 TEST(RecordConvert, LeaseRoundTripAndDamage) {
-  netplugin::Lease lease;
-  lease.sandbox_id = "s";
-  lease.addresses = {*netplugin::IpPrefix::Parse("10.1.2.3/16"),
-                     *netplugin::IpPrefix::Parse("fd00::5/64")};
+  netplugin::NetworkState network;
+  network.sandbox_id = "s";
+  network.opaque = std::string("any\0bytes\xff", 10);
+  network.addresses = {*netplugin::IpPrefix::Parse("10.1.2.3/16"),
+                       *netplugin::IpPrefix::Parse("fd00::5/64")};
   record::PodSandboxRecord record;
   record.set_id("s");
-  Put(lease, &record);
-  EXPECT_EQ(GetLease(record)->addresses, lease.addresses);
-  EXPECT_EQ(GetLease(record)->sandbox_id, "s");
+  Put(network, &record);
+  record::PodSandboxRecord read;
+  ASSERT_TRUE(read.ParseFromString(record.SerializeAsString()));
+  EXPECT_EQ(**GetNetwork(read), network);
+  record.mutable_network()->add_addresses("nonsense");
+  EXPECT_EQ(GetNetwork(record).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(HasNetwork(record));
+  // Without addresses (they come later) it is still a network; none is none.
+  network.addresses.clear();
+  Put(network, &record);
+  EXPECT_EQ(**GetNetwork(record), network);
+  Put(std::nullopt, &record);
+  EXPECT_FALSE(HasNetwork(record));
+  EXPECT_EQ(*GetNetwork(record), std::nullopt);
+}
+
+// Written by the last build before the PodNetwork seam.
+constexpr char kRecordBeforeTheSeam[] =
+    "\n@11111111111111111111111111111111"
+    "11111111111111111111111111111111"
+    "\x10\x04\x1a\x06"
+    "boot-1 \x07"
+    "2\x10\n\x0e\n\x03"
+    "web\x12\x01u\x1a\x04shop"
+    ":\x0c"
+    "10.88.0.5/16:\n"
+    "fd88::5/64"
+    "B\x0b\n\x03net\x10\x80\x80\x80\x80\x0f"
+    "b\x0fwr1111111111111h\x01";
+
+TEST(RecordConvert, RecordsOfBeforeTheSeamAreRead) {
+  record::PodSandboxRecord record;
+  ASSERT_TRUE(record.ParseFromArray(kRecordBeforeTheSeam,
+                                    sizeof(kRecordBeforeTheSeam) - 1));
+  ASSERT_EQ(record.host_ifname(), "wr1111111111111");
+  const auto network = GetNetwork(record);
+  ASSERT_TRUE(network.ok()) << network.status();
+  ASSERT_TRUE(network->has_value());
+  EXPECT_EQ((*network)->sandbox_id, std::string(64, '1'));
+  EXPECT_EQ((*network)->opaque, "");
+  EXPECT_EQ((*network)->addresses,
+            (std::vector<netplugin::IpPrefix>{
+                *netplugin::IpPrefix::Parse("10.88.0.5/16"),
+                *netplugin::IpPrefix::Parse("fd88::5/64")}));
+  // Only the new form is written.
+  netplugin::NetworkState checked = **network;
+  checked.opaque = "new";
+  Put(checked, &record);
+  EXPECT_EQ(record.lease_addresses_size(), 0);
+  EXPECT_EQ(**GetNetwork(record), checked);
   record.add_lease_addresses("nonsense");
-  EXPECT_EQ(GetLease(record).status().code(), absl::StatusCode::kDataLoss);
+  record.clear_network();
+  EXPECT_EQ(GetNetwork(record).status().code(), absl::StatusCode::kDataLoss);
+  // A host-network pod, or a stopped one, of then.
+  record.clear_lease_addresses();
+  EXPECT_EQ(*GetNetwork(record), std::nullopt);
 }
 
 TEST(RecordConvert, EXE_5_RestoredSpecTakesWhatWasDecided) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/cri/ids.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -50,6 +51,12 @@ absl::StatusOr<typename Map::mapped_type> Find(const Map& objects,
       absl::StrCat("no such ", what, ": that is not an id"));
 }
 
+// About what a state takes.
+template <typename State>
+size_t Bytes(const State* state) {
+  return state == nullptr ? 0 : sizeof(State) + state->record.ByteSizeLong();
+}
+
 template <typename Map>
 std::vector<typename Map::mapped_type> Values(const Map& map) {
   std::vector<typename Map::mapped_type> values;
@@ -64,7 +71,8 @@ Store::Store(std::string boot_id, RecordDirectory sandboxes,
              RecordDirectory containers)
     : boot_id_(std::move(boot_id)),
       sandbox_records_(std::move(sandboxes)),
-      container_records_(std::move(containers)) {}
+      container_records_(std::move(containers)),
+      changes_(&base::SystemClock(), ChangeFeed::Limits()) {}
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& state_dir,
                                                    std::string boot_id) {
@@ -78,22 +86,36 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& state_dir,
       std::move(boot_id), std::move(sandboxes), std::move(containers)));
 }
 
+template <typename State>
+typename StoredObject<State>::Tell Store::Teller(const std::string& id) {
+  using StatePtr = std::shared_ptr<const State>;
+  return [this, id](StatePtr before, StatePtr after) {
+    const size_t bytes = Bytes(before.get()) + Bytes(after.get());
+    changes_.Publish(
+        id, StateChange<State>{std::move(before), std::move(after)}, bytes);
+  };
+}
+
 PodSandboxPtr Store::NewSandbox(PodSandboxState state) {
-  std::string id = state.record.id();
+  const std::string id = state.record.id();
   return std::make_shared<PodSandbox>(
-      std::move(id), std::move(state), [this](const PodSandboxState& s) {
+      id, std::move(state),
+      [this](const PodSandboxState& s) {
         return sandbox_records_.Write(s.record.id(),
                                       s.record.SerializeAsString());
-      });
+      },
+      Teller<PodSandboxState>(id));
 }
 
 ContainerPtr Store::NewContainer(ContainerState state) {
-  std::string id = state.record.id();
+  const std::string id = state.record.id();
   return std::make_shared<Container>(
-      std::move(id), std::move(state), [this](const ContainerState& s) {
+      id, std::move(state),
+      [this](const ContainerState& s) {
         return container_records_.Write(s.record.id(),
                                         s.record.SerializeAsString());
-      });
+      },
+      Teller<ContainerState>(id));
 }
 
 namespace {
@@ -132,10 +154,12 @@ absl::Status Store::LoadSandbox(const std::string& id,
   PodSandboxState state;
   state.record = *std::move(loaded);
   const PodSandboxName name = NameOf(state.record);
-  PodSandboxPtr sandbox = NewSandbox(std::move(state));
-  absl::MutexLock lock(&mutex_);
-  sandbox_names_.emplace(name, sandbox);
-  sandboxes_.emplace(id, std::move(sandbox));
+  const PodSandboxPtr sandbox = NewSandbox(std::move(state));
+  {
+    absl::MutexLock lock(&mutex_);
+    sandbox_names_.emplace(name, sandbox);
+  }
+  Publish(sandbox);
   return absl::OkStatus();
 }
 
@@ -147,10 +171,12 @@ absl::Status Store::LoadContainer(const std::string& id,
   ContainerState state;
   state.record = *std::move(loaded);
   const ContainerName name = NameOf(state.record);
-  ContainerPtr container = NewContainer(std::move(state));
-  absl::MutexLock lock(&mutex_);
-  container_names_.emplace(name, container);
-  containers_.emplace(id, std::move(container));
+  const ContainerPtr container = NewContainer(std::move(state));
+  {
+    absl::MutexLock lock(&mutex_);
+    container_names_.emplace(name, container);
+  }
+  Publish(container);
   return absl::OkStatus();
 }
 
@@ -194,37 +220,43 @@ Store::ReservedContainer Store::Reserve(const ContainerName& name,
 }
 
 void Store::Publish(const PodSandboxPtr& sandbox) {
-  absl::MutexLock lock(&mutex_);
-  sandboxes_.emplace(sandbox->id(), sandbox);
+  sandbox->Enter([&] {
+    absl::MutexLock lock(&mutex_);
+    sandboxes_.emplace(sandbox->id(), sandbox);
+  });
 }
 
 void Store::Publish(const ContainerPtr& container) {
-  absl::MutexLock lock(&mutex_);
-  containers_.emplace(container->id(), container);
+  container->Enter([&] {
+    absl::MutexLock lock(&mutex_);
+    containers_.emplace(container->id(), container);
+  });
 }
 
 absl::Status Store::Erase(const PodSandboxPtr& sandbox) {
-  RETURN_IF_ERROR(
-      sandbox->Leave([&] { return sandbox_records_.Delete(sandbox->id()); }));
-  absl::MutexLock lock(&mutex_);
-  sandboxes_.erase(sandbox->id());
-  const auto name = sandbox_names_.find(NameOf(sandbox->Get()->record));
-  if (name != sandbox_names_.end() && name->second == sandbox) {
-    sandbox_names_.erase(name);
-  }
-  return absl::OkStatus();
+  return sandbox->Leave([&] {
+    RETURN_IF_ERROR(sandbox_records_.Delete(sandbox->id()));
+    absl::MutexLock lock(&mutex_);
+    sandboxes_.erase(sandbox->id());
+    const auto name = sandbox_names_.find(NameOf(sandbox->Get()->record));
+    if (name != sandbox_names_.end() && name->second == sandbox) {
+      sandbox_names_.erase(name);
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Store::Erase(const ContainerPtr& container) {
-  RETURN_IF_ERROR(container->Leave(
-      [&] { return container_records_.Delete(container->id()); }));
-  absl::MutexLock lock(&mutex_);
-  containers_.erase(container->id());
-  const auto name = container_names_.find(NameOf(container->Get()->record));
-  if (name != container_names_.end() && name->second == container) {
-    container_names_.erase(name);
-  }
-  return absl::OkStatus();
+  return container->Leave([&] {
+    RETURN_IF_ERROR(container_records_.Delete(container->id()));
+    absl::MutexLock lock(&mutex_);
+    containers_.erase(container->id());
+    const auto name = container_names_.find(NameOf(container->Get()->record));
+    if (name != container_names_.end() && name->second == container) {
+      container_names_.erase(name);
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<PodSandboxPtr> Store::FindSandbox(absl::string_view id) const {
@@ -268,10 +300,15 @@ void Store::Problem(absl::string_view what, const absl::Status& status) const {
   problem_sink_(absl::StrCat(what, ": ", status.message()));
 }
 
+void Container::HoldImages(ContainerImages images) {
+  const base::MutexLock lock(&images_mutex_);
+  std::swap(images_, images);  // those before go without the lock
+}
+
 bool Container::JoinStop(int64_t kill_at) {
   bool first = false;
   {
-    const std::lock_guard<std::mutex> lock(stop_mutex_);
+    const base::MutexLock lock(&stop_mutex_);
     first = stop_waiters_++ == 0;
   }
   HastenStop(kill_at);
@@ -280,19 +317,19 @@ bool Container::JoinStop(int64_t kill_at) {
 
 void Container::HastenStop(int64_t kill_at) {
   {
-    const std::lock_guard<std::mutex> lock(stop_mutex_);
+    const base::MutexLock lock(&stop_mutex_);
     kill_at_ = std::min(kill_at_, kill_at);
   }
   Wake();
 }
 
 void Container::LeaveStop() {
-  const std::lock_guard<std::mutex> lock(stop_mutex_);
+  const base::MutexLock lock(&stop_mutex_);
   if (--stop_waiters_ == 0) kill_at_ = INT64_MAX;
 }
 
 int64_t Container::kill_at() const {
-  const std::lock_guard<std::mutex> lock(stop_mutex_);
+  const base::MutexLock lock(&stop_mutex_);
   return kill_at_;
 }
 

@@ -13,16 +13,17 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "agent/convert/volume_images.h"
+#include "agent/store/change_feed.h"
 #include "agent/store/record_file.h"
 #include "agent/store/stored_object.h"
 #include "netplugin/pod_network.h"
+#include "runtime/base/mutex.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"
 #include "warren/record/v1/record.pb.h"
@@ -32,20 +33,22 @@ namespace warren::agent {
 namespace record = ::warren::record::v1;
 
 // ---- What the store keeps of each object ----------------------------------
+//
+// A state is plain data: whoever keeps a snapshot, such as a reader of the
+// change feed, keeps memory and nothing else.
 
 struct PodSandboxState {
   record::PodSandboxRecord record;
   // Derived from the record; set before the object can be seen.
   std::shared_ptr<const runtime::SandboxSpec> spec;
-  netplugin::Lease lease;  // no addresses: host network, or given back
-  bool stopped = false;    // nothing is left for Stop to do; not recorded
+  // As the record has it; none: the node's network, or given back.
+  std::optional<netplugin::NetworkState> network;
+  bool stopped = false;  // nothing is left for Stop to do; not recorded
 };
 
 struct ContainerState {
   record::ContainerRecord record;
   std::shared_ptr<const runtime::ContainerSpec> spec;
-  std::shared_ptr<image::ImageHold> hold;
-  VolumeHolds volume_holds;
   // An exit that was reported before StartContainer had returned.
   std::optional<runtime::ExitRecord> early_exit;
 };
@@ -53,10 +56,21 @@ struct ContainerState {
 using PodSandbox = StoredObject<PodSandboxState>;
 using PodSandboxPtr = std::shared_ptr<PodSandbox>;
 
-// A container, and what the StopContainer calls on it agree on.
+// The layers that a container needs while it exists.
+struct ContainerImages {
+  std::shared_ptr<image::ImageHold> root;
+  VolumeHolds volumes;
+};
+
+// A container, the layers it needs, and what the StopContainer calls on it
+// agree on.
 class Container : public StoredObject<ContainerState> {
  public:
   using StoredObject::StoredObject;
+
+  // Keeps these and lets go of those before; with {} the layers are free,
+  // whoever still looks at the object. Goes with the object.
+  void HoldImages(ContainerImages images);
 
   // A caller begins to wait; the earliest of all waiters' times (monotonic
   // nanoseconds) counts. True for the first, who sends the stop signal.
@@ -69,9 +83,11 @@ class Container : public StoredObject<ContainerState> {
   std::atomic<int> exec_sessions{0};
 
  private:
-  mutable std::mutex stop_mutex_;
-  int stop_waiters_ = 0;         // guarded by stop_mutex_
-  int64_t kill_at_ = INT64_MAX;  // guarded by stop_mutex_
+  mutable base::Mutex stop_mutex_;
+  int stop_waiters_ ABSL_GUARDED_BY(stop_mutex_) = 0;
+  int64_t kill_at_ ABSL_GUARDED_BY(stop_mutex_) = INT64_MAX;
+  base::Mutex images_mutex_;
+  ContainerImages images_ ABSL_GUARDED_BY(images_mutex_);
 };
 using ContainerPtr = std::shared_ptr<Container>;
 
@@ -95,7 +111,8 @@ struct ContainerName {
 //   <state>/quarantine/…               records that could not be read
 // for the next agent. An object is reserved by name first and can be looked
 // up by id only once it was published. Thread-safe; no lock of the store is
-// held across I/O of an object.
+// held across I/O of an object. An object's write mutex comes before the
+// store's.
 class Store {
  public:
   // Makes the directories. `boot_id` is that of records written from now on.
@@ -122,7 +139,8 @@ class Store {
   };
   ReservedContainer Reserve(const ContainerName& name, ContainerState state);
 
-  // The object can be found and listed from now on.
+  // The object can be found and listed from now on, and its changes are in the
+  // feed.
   void Publish(const PodSandboxPtr& sandbox);
   void Publish(const ContainerPtr& container);
 
@@ -142,6 +160,9 @@ class Store {
   // All of one sandbox, also those that are still being made.
   std::vector<ContainerPtr> ContainersOf(const std::string& sandbox_id) const;
 
+  // Every change of what can be found. A reader ends before the store.
+  ChangeFeed* changes() { return &changes_; }
+
   // Where trouble goes that has no caller to be told, such as a record that
   // could not be written after an exit. Set once, before use.
   void SetProblemSink(std::function<void(absl::string_view)> sink);
@@ -157,11 +178,15 @@ class Store {
                              std::vector<std::string>* quarantined);
   PodSandboxPtr NewSandbox(PodSandboxState state);
   ContainerPtr NewContainer(ContainerState state);
+  // What its objects tell of their changes with.
+  template <typename State>
+  typename StoredObject<State>::Tell Teller(const std::string& id);
 
   const std::string boot_id_;
   const RecordDirectory sandbox_records_;
   const RecordDirectory container_records_;
   std::function<void(absl::string_view)> problem_sink_;
+  ChangeFeed changes_;
 
   mutable absl::Mutex mutex_;
   std::map<PodSandboxName, PodSandboxPtr> sandbox_names_

@@ -1,21 +1,23 @@
 #ifndef WARREN_AGENT_STORE_STORED_OBJECT_H_
 #define WARREN_AGENT_STORE_STORED_OBJECT_H_
 
+#include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 
 #include "agent/caller/call_context.h"
 #include "agent/store/operation_lock.h"
 #include "agent/store/timings.h"
+#include "runtime/base/deadline.h"
+#include "runtime/base/mutex.h"
 
 namespace warren::agent {
 
@@ -25,7 +27,12 @@ namespace warren::agent {
 //   operation lock   held across I/O by the life-cycle call that owns the
 //                    object now; says nothing about reading
 //   write mutex      one transaction at a time, held while the file is written
+//                    and the change is told
 //   state mutex      held to swap or copy a pointer: readers never wait long
+//
+// This is the one place where an object changes, so the one place that tells
+// of it: each change of an object that can be found is told once, in order,
+// after readers can see it.
 //
 // Thread-safe.
 template <typename State>
@@ -42,10 +49,16 @@ class StoredObject {
     kNotInRecord,
   };
   using Persist = std::function<absl::Status(const State&)>;
+  using StatePtr = std::shared_ptr<const State>;
+  // Told of a change, with the write mutex held: must not wait and must not
+  // come back to the object. `before` is null for one that can be found from
+  // now on, `after` for one that no longer can.
+  using Tell = std::function<void(StatePtr before, StatePtr after)>;
 
-  StoredObject(std::string id, State state, Persist persist)
+  StoredObject(std::string id, State state, Persist persist, Tell tell)
       : id_(std::move(id)),
         persist_(std::move(persist)),
+        tell_(std::move(tell)),
         state_(std::make_shared<const State>(std::move(state))) {}
   StoredObject(const StoredObject&) = delete;
   StoredObject& operator=(const StoredObject&) = delete;
@@ -54,52 +67,64 @@ class StoredObject {
   Timings* timings() const { return &timings_; }
 
   // Never null; does not change any more.
-  std::shared_ptr<const State> Get() const {
-    const std::lock_guard<std::mutex> lock(state_mutex_);
+  StatePtr Get() const {
+    const base::MutexLock lock(&state_mutex_);
     return state_;
   }
 
   // Waits for the turn of a life-cycle operation.
   absl::StatusOr<OperationLock::Guard> Lock(const CallContext& call) {
-    return operation_.Acquire(call);
+    return operation_.Acquire(call.deadline);
   }
   OperationLock::Guard TryLock() { return operation_.TryAcquire(); }
 
   // The object has left the store: later transactions touch no file.
   bool gone() const {
-    const std::lock_guard<std::mutex> lock(state_mutex_);
+    const base::MutexLock lock(&state_mutex_);
     return gone_;
   }
 
   // One transaction: `change` gets a copy; its error cancels everything.
   absl::Status Update(Write write,
                       const std::function<absl::Status(State*)>& change) {
-    const std::lock_guard<std::mutex> writing(write_mutex_);
-    State next = *Get();
+    const base::MutexLock writing(&write_mutex_);
+    const StatePtr before = Get();
+    State next = *before;
     if (absl::Status status = change(&next); !status.ok()) return status;
     const absl::Status written = write == Write::kNotInRecord || gone()
                                      ? absl::OkStatus()
                                      : persist_(next);
     if (!written.ok() && write == Write::kRecordedOrNothing) return written;
-    auto published = std::make_shared<const State>(std::move(next));
+    const StatePtr after = std::make_shared<const State>(std::move(next));
     {
-      const std::lock_guard<std::mutex> lock(state_mutex_);
-      state_ = std::move(published);
+      const base::MutexLock lock(&state_mutex_);
+      state_ = after;
     }
     Wake();
+    if (listed_) tell_(before, after);
     return written;
   }
 
-  // For the store: runs `erase` with no transaction under way, then marks the
-  // object as gone if that went well.
+  // For the store: runs `list`, after which the object can be found, with no
+  // transaction under way. Its changes are told from now on.
+  void Enter(const std::function<void()>& list) {
+    const base::MutexLock writing(&write_mutex_);
+    list();
+    listed_ = true;
+    tell_(nullptr, Get());
+  }
+
+  // For the store: runs `erase`, after which the object can be found no more,
+  // with no transaction under way, then marks it as gone if that went well.
   absl::Status Leave(const std::function<absl::Status()>& erase) {
-    const std::lock_guard<std::mutex> writing(write_mutex_);
+    const base::MutexLock writing(&write_mutex_);
     if (absl::Status status = erase(); !status.ok()) return status;
     {
-      const std::lock_guard<std::mutex> lock(state_mutex_);
+      const base::MutexLock lock(&state_mutex_);
       gone_ = true;
     }
     Wake();
+    if (std::exchange(listed_, false)) tell_(Get(), nullptr);
     return absl::OkStatus();
   }
 
@@ -107,32 +132,38 @@ class StoredObject {
   // loop: read the version, look at the state, then wait for that version to
   // pass. Wake() counts as a change of something beside the state.
   uint64_t version() const {
-    const std::lock_guard<std::mutex> lock(state_mutex_);
+    const base::MutexLock lock(&state_mutex_);
     return version_;
   }
   void WaitForChange(uint64_t seen, std::chrono::milliseconds slice) const {
-    std::unique_lock<std::mutex> lock(state_mutex_);
-    changed_.wait_for(lock, slice, [&] { return version_ != seen; });
+    const base::Deadline deadline =
+        base::Deadline::After(absl::FromChrono(slice));
+    const base::MutexLock lock(&state_mutex_);
+    while (version_ == seen && deadline.Remaining() > absl::ZeroDuration()) {
+      changed_.Wait(&state_mutex_, deadline);
+    }
   }
   void Wake() {
     {
-      const std::lock_guard<std::mutex> lock(state_mutex_);
+      const base::MutexLock lock(&state_mutex_);
       ++version_;
     }
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
 
  private:
   const std::string id_;
   const Persist persist_;
+  const Tell tell_;
   mutable Timings timings_;
   OperationLock operation_;
-  std::mutex write_mutex_;  // before state_mutex_
-  mutable std::mutex state_mutex_;
-  mutable std::condition_variable changed_;
-  std::shared_ptr<const State> state_;  // guarded by state_mutex_
-  uint64_t version_ = 0;                // guarded by state_mutex_
-  bool gone_ = false;                   // guarded by state_mutex_
+  base::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(state_mutex_);
+  bool listed_ ABSL_GUARDED_BY(write_mutex_) = false;
+  mutable base::Mutex state_mutex_;
+  mutable base::Condition changed_;
+  StatePtr state_ ABSL_GUARDED_BY(state_mutex_);
+  uint64_t version_ ABSL_GUARDED_BY(state_mutex_) = 0;
+  bool gone_ ABSL_GUARDED_BY(state_mutex_) = false;
 };
 
 }  // namespace warren::agent

@@ -41,28 +41,40 @@ void SetLimits(grpc::ServerBuilder* builder) {
 }
 
 // Which process it was; calls only say which user (API-9).
-void LogPeer(const ucred& peer) {
-  spdlog::info("connection uid={} gid={} pid={}", peer.uid, peer.gid, peer.pid);
+void LogConnection(const ucred& process) {
+  spdlog::info("connection uid={} gid={} pid={}", process.uid, process.gid,
+               process.pid);
+}
+
+// Of CLOCK_MONOTONIC: gRPC takes both clocks.
+gpr_timespec FromNow(absl::Duration patience) {
+  return gpr_time_add(
+      gpr_now(GPR_CLOCK_MONOTONIC),
+      gpr_time_from_nanos(absl::ToInt64Nanoseconds(patience), GPR_TIMESPAN));
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const ListenerOptions& options,
+    const std::vector<Endpoint>& endpoints,
     const std::vector<grpc::Service*>& services) {
   std::unique_ptr<Server> server(new Server);
   server->Serve(services);
   if (server->server_ == nullptr) {
     return absl::InternalError("the gRPC server did not start");
   }
-  PeerAcceptors* acceptors = server->acceptors_.get();
-  ASSIGN_OR_RETURN(
-      server->listener_,
-      Listener::Start(
-          options, [acceptors](base::UniqueFd connection, const ucred& peer) {
-            LogPeer(peer);
-            acceptors->HandOver(std::move(connection), peer.uid);
-          }));
+  const UnixListener::Sink sink = [acceptors = server->acceptors_.get()](
+                                      base::UniqueFd connection,
+                                      const Caller& caller,
+                                      const ucred& process) {
+    LogConnection(process);
+    acceptors->HandOver(std::move(connection), caller);
+  };
+  for (const Endpoint& endpoint : endpoints) {
+    ASSIGN_OR_RETURN(std::unique_ptr<UnixListener> listener,
+                     UnixListener::Start(endpoint, sink));
+    server->listeners_.push_back(std::move(listener));
+  }
   return server;
 }
 
@@ -75,7 +87,7 @@ void Server::Serve(const std::vector<grpc::Service*>& services) {
   (void)once;
   grpc::ServerBuilder builder;
   SetLimits(&builder);
-  acceptors_ = std::make_unique<PeerAcceptors>(&builder);
+  acceptors_ = std::make_unique<CallerAcceptors>(&builder);
   for (grpc::Service* service : services) builder.RegisterService(service);
   server_ = builder.BuildAndStart();
 }
@@ -86,19 +98,21 @@ Server::~Server() {
 
 void Server::Drain(absl::Duration patience,
                    const std::function<int()>& calls_under_way) {
-  if (listener_ != nullptr) listener_->Stop();
+  for (const auto& listener : listeners_) listener->Stop();
   std::atomic<bool> done = false;
   // Refuses new calls at once, then waits for those under way and for every
   // client to hang up; idle clients may take their time with that.
   std::thread shutdown([&] {
-    server_->Shutdown(absl::ToChronoTime(absl::Now() + patience));
+    server_->Shutdown(FromNow(patience));
     done = true;
   });
   bool idle = false;
   while (!done) {
     const bool was_idle = std::exchange(idle, calls_under_way() == 0);
     // Twice in a row: replies of the last calls are on their way.
-    if (was_idle && idle && listener_ != nullptr) listener_->HangUp();
+    if (was_idle && idle) {
+      for (const auto& listener : listeners_) listener->HangUp();
+    }
     absl::SleepFor(kDrainPoll);
   }
   shutdown.join();

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/transport/listener.h"
-#include "agent/transport/peer_acceptors.h"
+#include "agent/transport/caller_acceptors.h"
+#include "agent/transport/unix_listener.h"
 
 namespace warren::agent {
 
@@ -24,35 +24,39 @@ inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(3);
 // StopContainer for its container, ExecSync for its command.
 inline constexpr int kMaxRpcThreads = 512;
 
-// The gRPC server on its unix socket: synchronous services, reflection and our
-// own accept loop. Thread-safe.
+// Where the API is served, with what belongs to that place: who may connect,
+// how many at once. There is one kind, a unix socket.
+using Endpoint = UnixEndpoint;
+
+// The gRPC server: the services, reflection, and an accept loop of our own for
+// each endpoint. All endpoints serve the same services. Thread-safe.
 class Server {
  public:
-  // Serves from now on. `services` are borrowed, must outlive the server and
-  // have descriptors (reflection lists them).
+  // Serves at all endpoints from now on; at none when one of them fails, with
+  // the error of UnixListener::Start. `services` are borrowed, must outlive the
+  // server and have descriptors (reflection lists them).
   static absl::StatusOr<std::unique_ptr<Server>> Start(
-      const ListenerOptions& options,
+      const std::vector<Endpoint>& endpoints,
       const std::vector<grpc::Service*>& services);
 
   // Drains with no patience if nobody has done so.
   ~Server();
 
-  // Accepts no more, lets the calls under way finish for up to `patience`,
-  // then cancels them and waits for their handlers. `calls_under_way` counts
-  // the calls at work; once it stays 0, idle connections are closed. Streams
-  // that end only when told (health) are ended by the caller before. Call once.
+  // Accepts no more at any endpoint, lets the calls under way finish for up to
+  // `patience`, then cancels them and blocks until their handlers have
+  // returned. `calls_under_way` counts the calls at work; once it stays 0, idle
+  // connections are closed. Streams that end only when told (health) must have
+  // been ended before. Call once.
   void Drain(absl::Duration patience,
              const std::function<int()>& calls_under_way);
-
-  Listener::Counters connections() const { return listener_->counters(); }
 
  private:
   Server() = default;
   void Serve(const std::vector<grpc::Service*>& services);
 
-  std::unique_ptr<PeerAcceptors> acceptors_;
+  std::unique_ptr<CallerAcceptors> acceptors_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<UnixListener>> listeners_;  // of the endpoints
 };
 
 }  // namespace warren::agent

@@ -1,17 +1,22 @@
 // A server with the daemon's own accept loop and a tiny service, in a process
 // of its own so that a test can take its descriptors away.
 //
-// usage: server_test_daemon SOCKET MAX_CONNECTIONS FD_LIMIT [GID]
+// usage: server_test_daemon SOCKET[,SOCKET] MAX_CONNECTIONS FD_LIMIT [GID]
 // FD_LIMIT descriptors may be open beside those at the start; 0 = no limit.
-// Prints "ready", serves until standard input ends, drains.
+// Prints "ready", then "slow" for each slow call; serves until standard input
+// ends, drains.
+#include <absl/strings/str_split.h>
 #include <dirent.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "agent/api/health_service.h"
 #include "agent/api/rpc.h"
@@ -23,6 +28,11 @@ namespace {
 
 namespace api = ::warren::node::v1;
 
+void Say(const char* line) {
+  puts(line);
+  fflush(stdout);
+}
+
 // Says how long the id in the request was; "slow" waits for the caller to go.
 class TinyService final : public api::NodeService::Service {
  public:
@@ -30,11 +40,14 @@ class TinyService final : public api::NodeService::Service {
       grpc::ServerContext* context,
       const api::InspectPodSandboxRequest* request,
       api::InspectPodSandboxResponse* reply) override {
-    RpcCall call{.name = "InspectPodSandbox"};
+    RpcCall call{.service = api::NodeService::service_full_name(),
+                 .name = "InspectPodSandbox"};
     return RunRpc(context, &call, reply,
                   [&](const CallContext& caller) -> absl::Status {
                     const std::string& id = request->pod_sandbox_id();
-                    while (id == "slow" && !caller.cancelled()) usleep(1000);
+                    if (id == "slow") Say("slow");
+                    while (id == "slow" && caller.deadline.Check().ok())
+                      usleep(1000);
                     if (id == "big") {
                       reply->mutable_pod()->set_id(std::string(1 << 20, 'x'));
                     }
@@ -55,15 +68,19 @@ int OpenDescriptors() {
 
 int Main(int argc, char** argv) {
   if (argc < 4) return 2;
-  signal(SIGPIPE, SIG_IGN);  // nobody reads the log
-  ListenerOptions options;
-  options.socket = argv[1];
-  options.max_connections = atoi(argv[2]);
-  if (argc > 4) options.group = atoi(argv[4]);
+  spdlog::set_level(spdlog::level::off);  // standard output is the test's
+  signal(SIGPIPE, SIG_IGN);               // nobody may be reading
+  std::vector<Endpoint> endpoints;
+  for (const absl::string_view socket : absl::StrSplit(argv[1], ',')) {
+    Endpoint& endpoint = endpoints.emplace_back();
+    endpoint.socket = std::string(socket);
+    endpoint.max_connections = atoi(argv[2]);
+    if (argc > 4) endpoint.group = atoi(argv[4]);
+  }
   TinyService service;
   HealthService health({"warren.node.v1.NodeService"});
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(options, {&service, &health});
+      Server::Start(endpoints, {&service, &health});
   if (!server.ok()) {
     puts(server.status().ToString().c_str());
     return 1;
@@ -74,8 +91,7 @@ int Main(int argc, char** argv) {
     const rlimit lowered = {files, files};
     if (setrlimit(RLIMIT_NOFILE, &lowered) != 0) return 1;
   }
-  puts("ready");
-  fflush(stdout);
+  Say("ready");
   char byte;
   while (read(STDIN_FILENO, &byte, 1) > 0) {
   }

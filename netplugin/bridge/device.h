@@ -14,11 +14,13 @@
 
 // What all pods of a node share below the packet rules: the bridge and the
 // node's forwarding settings. Works on the network namespace of the calling
-// thread, whose NETLINK_ROUTE `socket` is given. Thread-safe.
+// thread, whose NETLINK_ROUTE `socket` is given. Errors carry errno. Blocks for
+// the kernel only: a few milliseconds, tens for RemoveBridge. Thread-safe but
+// for the socket.
 namespace warren::netplugin {
 
-// MTU of the device of the default route (IPv4 before IPv6, lowest metric),
-// kDefaultMtu without one.
+// MTU in bytes of the device of the default route (IPv4 before IPv6, lowest
+// metric), kDefaultMtu without one.
 absl::StatusOr<int> UplinkMtu(NetlinkSocket& socket);
 
 // Makes the bridge or brings the one we made back to what it should be: MTU,

@@ -16,6 +16,7 @@ namespace {
 
 // How often parked links are looked at.
 constexpr absl::Duration kPoll = absl::Milliseconds(50);
+constexpr absl::Duration kLastDrain = absl::Seconds(10);
 // Keeps a batch of messages far below the socket's send buffer.
 constexpr size_t kLinksPerBatch = 200;
 // Upper byte of the groups of a deletion; the rest is random, so that nobody
@@ -48,8 +49,10 @@ absl::Status DeleteBatch(NetlinkSocket& socket, const int* links,
 
 }  // namespace
 
-absl::Status DeleteLinks(NetlinkSocket& socket, const std::vector<int>& links) {
+absl::Status DeleteLinks(NetlinkSocket& socket, const std::vector<int>& links,
+                         const base::Deadline& deadline) {
   for (size_t i = 0; i < links.size(); i += kLinksPerBatch) {
+    RETURN_IF_ERROR(deadline.Check());
     RETURN_IF_ERROR(DeleteBatch(socket, links.data() + i,
                                 std::min(kLinksPerBatch, links.size() - i)));
   }
@@ -62,75 +65,88 @@ LinkReaper::LinkReaper(absl::Duration grace, Gone gone)
 LinkReaper::~LinkReaper() {
   std::thread thread;
   {
-    absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     stop_ = true;
     thread = std::move(thread_);
   }
+  changed_.NotifyAll();
   if (thread.joinable()) thread.join();
   // What cannot be deleted now is an orphan for the next start.
-  Drain().IgnoreError();
+  Drain(base::Deadline::After(kLastDrain)).IgnoreError();
 }
 
 void LinkReaper::Park(int index, const std::string& name, const Lease& lease) {
-  absl::MutexLock lock(&mutex_);
-  parked_.try_emplace(
-      lease.sandbox_id,
-      Parked{index, name, lease, base::SystemClock().MonotonicNow()});
-  if (!thread_.joinable() && !stop_) thread_ = std::thread([this] { Run(); });
+  {
+    const base::MutexLock lock(&mutex_);
+    parked_.try_emplace(
+        lease.sandbox_id,
+        Parked{index, name, lease, base::SystemClock().MonotonicNow()});
+    if (!thread_.joinable() && !stop_) thread_ = std::thread([this] { Run(); });
+  }
+  changed_.NotifyAll();
 }
 
 bool LinkReaper::IsParked(const std::string& sandbox_id) const {
-  absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   return parked_.contains(sandbox_id);
 }
 
-absl::Status LinkReaper::Drain() { return Sweep(absl::ZeroDuration()); }
+absl::Status LinkReaper::Drain(const base::Deadline& deadline) {
+  return Sweep(absl::ZeroDuration(), deadline);
+}
 
 void LinkReaper::Run() {
-  const auto has_work = [this] {
-    mutex_.AssertReaderHeld();
-    return stop_ || !parked_.empty();
-  };
-  const auto stopped = [this] {
-    mutex_.AssertReaderHeld();
-    return stop_;
-  };
   while (true) {
     {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(&has_work));
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopped), kPoll)) return;
+      const base::MutexLock lock(&mutex_);
+      while (!stop_ && parked_.empty()) {
+        changed_.Wait(&mutex_, base::Deadline::Never());
+      }
+      const base::Deadline pause = base::Deadline::After(kPoll);
+      while (!stop_ && pause.Check().ok()) changed_.Wait(&mutex_, pause);
+      if (stop_) return;
     }
     // An error (no descriptors, no memory) leaves the links parked: the next
     // round tries again.
-    Sweep(grace_).IgnoreError();
+    Sweep(grace_, base::Deadline::Never()).IgnoreError();
   }
 }
 
-absl::Status LinkReaper::Sweep(absl::Duration grace) {
-  absl::MutexLock sweep(&sweep_mutex_);
+absl::Status LinkReaper::Sweep(absl::Duration grace,
+                               const base::Deadline& deadline) {
   std::vector<Parked> parked;
   {
-    absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
+    while (sweeping_) {
+      RETURN_IF_ERROR(deadline.Check());
+      changed_.Wait(&mutex_, deadline);
+    }
     for (const auto& [id, one] : parked_) parked.push_back(one);
+    if (parked.empty()) return absl::OkStatus();
+    sweeping_ = true;
   }
-  if (parked.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
   std::vector<Parked> gone;
-  const absl::Status status = DeleteOld(socket, grace, parked, &gone);
+  const absl::Status status = DeleteOld(grace, deadline, parked, &gone);
   for (const Parked& one : gone) {
     {
-      absl::MutexLock lock(&mutex_);
+      const base::MutexLock lock(&mutex_);
       parked_.erase(one.lease.sandbox_id);
     }
     gone_(one.lease);
   }
+  {
+    const base::MutexLock lock(&mutex_);
+    sweeping_ = false;
+  }
+  changed_.NotifyAll();
   return status;
 }
 
-absl::Status LinkReaper::DeleteOld(NetlinkSocket& socket, absl::Duration grace,
+absl::Status LinkReaper::DeleteOld(absl::Duration grace,
+                                   const base::Deadline& deadline,
                                    const std::vector<Parked>& parked,
                                    std::vector<Parked>* gone) {
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
   const int64_t latest =
       base::SystemClock().MonotonicNow() - absl::ToInt64Nanoseconds(grace);
   std::vector<Parked> old;
@@ -146,7 +162,7 @@ absl::Status LinkReaper::DeleteOld(NetlinkSocket& socket, absl::Duration grace,
   std::vector<int> links;
   links.reserve(old.size());
   for (const Parked& one : old) links.push_back(one.index);
-  RETURN_IF_ERROR_IN(DeleteLinks(socket, links), "deleting veths");
+  RETURN_IF_ERROR_IN(DeleteLinks(socket, links, deadline), "deleting veths");
   gone->insert(gone->end(), old.begin(), old.end());
   return absl::OkStatus();
 }

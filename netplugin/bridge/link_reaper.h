@@ -4,7 +4,6 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
-#include <absl/synchronization/mutex.h>
 #include <absl/time/time.h>
 
 #include <cstdint>
@@ -13,22 +12,28 @@
 #include <thread>
 #include <vector>
 
+#include "netplugin/ipam/lease.h"
 #include "netplugin/netlink/netlink.h"
-#include "netplugin/pod_network.h"
+#include "runtime/base/deadline.h"
+#include "runtime/base/mutex.h"
 
 namespace warren::netplugin {
 
 // Deletes these links and waits until they are gone. Many cost about as much
 // as one: they are moved to a group of their own and deleted by it, in one
 // RCU grace period (20-36 ms, spent inside the kernel). Links that vanished
-// meanwhile are fine.
-absl::Status DeleteLinks(NetlinkSocket& socket, const std::vector<int>& links);
+// meanwhile are fine. `links` are indexes. `deadline` is looked at before each
+// batch of a few hundred; on kDeadlineExceeded and kCancelled those of later
+// batches are still there.
+absl::Status DeleteLinks(
+    NetlinkSocket& socket, const std::vector<int>& links,
+    const base::Deadline& deadline = base::Deadline::Never());
 
-// Sees torn-down veths off, away from the callers of Teardown. A pod's network
-// namespace usually dies right after, and the kernel then deletes the link at
-// no cost to us; so a link is given `grace` to go by itself before it is
-// deleted, with all that wait then in one go. Only once a link is gone is its
-// lease handed back (NET-4).
+// Deletes the veths of detached pods, away from the callers of Detach. A pod's
+// network namespace usually dies right after, and the kernel then deletes the
+// link at no cost to us. So a link is given `grace` to go by itself. Then it is
+// deleted, together with all others that wait. The lease is handed back once
+// the link is gone, never before (NET-4).
 //
 // One thread, started by the first Park, in the network namespace of its
 // caller; it sleeps while nothing is parked. Thread-safe.
@@ -39,17 +44,20 @@ class LinkReaper {
   // `gone` is called once per parked link, on the thread of the reaper or of
   // Drain, without a lock held.
   LinkReaper(absl::Duration grace, Gone gone);
-  // Deletes what is parked.
+  // Deletes what is parked; waits ten seconds at most.
   ~LinkReaper();
   LinkReaper(const LinkReaper&) = delete;
   LinkReaper& operator=(const LinkReaper&) = delete;
 
-  // Takes charge of the link `index`, named `name`. Again is a no-op.
+  // Takes charge of the link `index`, named `name`. Again is a no-op. Does not
+  // block.
   void Park(int index, const std::string& name, const Lease& lease);
   bool IsParked(const std::string& sandbox_id) const;
 
-  // Deletes all that is parked now and returns when it is gone.
-  absl::Status Drain();
+  // Deletes all that is parked now and returns when it is gone. Waits for a
+  // sweep under way, then for the kernel. What is left on an error stays
+  // parked.
+  absl::Status Drain(const base::Deadline& deadline);
 
  private:
   struct Parked {
@@ -61,16 +69,18 @@ class LinkReaper {
 
   void Run();
   // Releases links that are gone and deletes those parked longer than `grace`.
-  absl::Status Sweep(absl::Duration grace) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status DeleteOld(NetlinkSocket& socket, absl::Duration grace,
+  absl::Status Sweep(absl::Duration grace, const base::Deadline& deadline)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status DeleteOld(absl::Duration grace, const base::Deadline& deadline,
                          const std::vector<Parked>& parked,
                          std::vector<Parked>* gone);
 
   const absl::Duration grace_;
   const Gone gone_;
-  absl::Mutex sweep_mutex_;  // one sweep at a time
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
+  base::Condition changed_;  // parked_, sweeping_, stop_
   absl::flat_hash_map<std::string, Parked> parked_ ABSL_GUARDED_BY(mutex_);
+  bool sweeping_ ABSL_GUARDED_BY(mutex_) = false;  // one sweep at a time
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_ ABSL_GUARDED_BY(mutex_);
 };

@@ -1,7 +1,6 @@
 #include "netplugin/bridge/network.h"
 
 #include <absl/container/flat_hash_set.h>
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <sys/socket.h>
 
@@ -11,60 +10,44 @@
 #include <utility>
 
 #include "netplugin/bridge/device.h"
+#include "netplugin/bridge/plan.h"
+#include "netplugin/bridge/pod_check.h"
+#include "netplugin/bridge/state.h"
 #include "netplugin/bridge/wiring.h"
 #include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/inspect.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/netlink.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {
 namespace {
 
-constexpr int kMinMtu = 1280;  // IPv6 does not work below (RFC 8200, 5)
-constexpr int kMaxMtu = 65535;
+std::string Where(const char* what, const std::string& sandbox_id) {
+  return absl::StrCat(what, " the network of sandbox \"", sandbox_id, "\"");
+}
 
-absl::Status CheckOptions(const BridgeNetworkOptions& options) {
-  RETURN_IF_ERROR(ValidateRanges(options.ranges));
-  if (!IsValidIfname(options.bridge)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", options.bridge, "\" is no name for a bridge"));
+// Never ignored: a pod that counts on it would run without.
+absl::Status RefuseWhatIsNotBuilt(const PodRequest& request) {
+  const auto refuse = [](absl::string_view field) {
+    return absl::UnimplementedError(
+        absl::StrCat(field, ": the bridge network does not do that yet"));
+  };
+  for (size_t i = 0; i < request.ports.size(); ++i) {
+    if (request.ports[i].host_port != 0) {
+      return refuse(absl::StrCat("ports[", i, "].host_port"));
+    }
   }
-  const std::string& table = options.table;
-  const bool good_table =
-      !table.empty() && table.size() <= 31 &&
-      std::all_of(table.begin(), table.end(), [](unsigned char c) {
-        return absl::ascii_isalnum(c) || c == '_' || c == '-';
-      });
-  if (!good_table) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", table, "\" is no name for an nftables table"));
-  }
-  if (options.mtu != 0 && (options.mtu < kMinMtu || options.mtu > kMaxMtu)) {
-    return absl::InvalidArgumentError(absl::StrCat("an MTU of ", options.mtu,
-                                                   " is not within ", kMinMtu,
-                                                   " and ", kMaxMtu));
-  }
+  if (request.bandwidth.ingress) return refuse("bandwidth.ingress");
+  if (request.bandwidth.egress) return refuse("bandwidth.egress");
   return absl::OkStatus();
 }
 
-// Veths of sandboxes in the node, those on another bridge left out: they belong
-// to another Warren.
-absl::StatusOr<std::vector<Link>> OurVeths(NetlinkSocket& socket,
-                                           const std::string& bridge) {
-  ASSIGN_OR_RETURN(std::vector<Link> links, ListLinks(socket));
-  int bridge_index = 0;
-  for (const Link& link : links) {
-    if (link.name == bridge) bridge_index = link.index;
-  }
-  std::erase_if(links, [&](const Link& link) {
-    const bool here = link.master == bridge_index || link.master == 0;
-    return !here || !SandboxOfLink(link);
-  });
-  return links;
-}
-
-std::string Where(const char* what, const Lease& lease) {
-  return absl::StrCat(what, " the network of sandbox \"", lease.sandbox_id,
-                      "\"");
+// The lease behind a state, damaged or of a newer version included: the id and
+// the addresses beside the opaque bytes say enough to hold or free it.
+Lease LeaseOf(const NetworkState& state,
+              const absl::StatusOr<BridgeState>& own) {
+  return own.ok() ? own->lease : Lease{state.sandbox_id, state.addresses};
 }
 
 }  // namespace
@@ -121,7 +104,8 @@ absl::Status BridgeNetwork::InitLocked() {
   return absl::OkStatus();
 }
 
-absl::Status BridgeNetwork::SetPodRanges(const std::vector<IpPrefix>& ranges) {
+absl::Status BridgeNetwork::SetPodRanges(const std::vector<IpPrefix>& ranges,
+                                         const base::Deadline& deadline) {
   RETURN_IF_ERROR(ValidateRanges(ranges));
   absl::MutexLock setup(&setup_mutex_);
   std::vector<IpPrefix> before;
@@ -133,7 +117,7 @@ absl::Status BridgeNetwork::SetPodRanges(const std::vector<IpPrefix>& ranges) {
   }
   if (before == ranges) return absl::OkStatus();
   RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(ranges, options_.bridge));
-  RETURN_IF_ERROR(reaper_.Drain());
+  RETURN_IF_ERROR(reaper_.Drain(deadline));
   {
     absl::MutexLock lock(&mutex_);
     RETURN_IF_ERROR(ipam_.SetRanges(ranges));
@@ -142,12 +126,12 @@ absl::Status BridgeNetwork::SetPodRanges(const std::vector<IpPrefix>& ranges) {
   const absl::Status status = InitLocked();
   if (status.ok()) return status;
   absl::MutexLock lock(&mutex_);
-  // Fails only if a pod started in between; Check() then tells what is amiss.
+  // Fails only if a pod started in between; CheckHealth() then tells.
   ipam_.SetRanges(before).IgnoreError();
   return base::Annotate(status, "changing the pod ranges");
 }
 
-Health BridgeNetwork::Check() {
+Health BridgeNetwork::CheckHealth() {
   const auto sick = [](const char* reason, absl::string_view message) {
     return Health{false, reason, std::string(message)};
   };
@@ -183,19 +167,33 @@ Health BridgeNetwork::Check() {
   return {true, "NetworkReady", ""};
 }
 
-absl::StatusOr<Lease> BridgeNetwork::Allocate(const std::string& sandbox_id) {
+absl::StatusOr<Lease> BridgeNetwork::Reserve(const PodRequest& request,
+                                             const base::Deadline& deadline) {
   // A lease on its way out must not become the new one.
-  if (reaper_.IsParked(sandbox_id)) RETURN_IF_ERROR(reaper_.Drain());
+  if (reaper_.IsParked(request.sandbox_id)) {
+    RETURN_IF_ERROR(reaper_.Drain(deadline));
+  }
   absl::StatusOr<Lease> lease;
   {
     absl::MutexLock lock(&mutex_);
-    lease = ipam_.Allocate(sandbox_id);
+    lease = ipam_.Allocate(request.sandbox_id, request.addresses);
   }
   if (!absl::IsResourceExhausted(lease.status())) return lease;
   // Addresses of links about to be deleted may be all that is missing.
-  RETURN_IF_ERROR(reaper_.Drain());
+  RETURN_IF_ERROR(reaper_.Drain(deadline));
   absl::MutexLock lock(&mutex_);
-  return ipam_.Allocate(sandbox_id);
+  return ipam_.Allocate(request.sandbox_id, request.addresses);
+}
+
+absl::StatusOr<NetworkState> BridgeNetwork::Prepare(
+    const PodRequest& request, const base::Deadline& deadline) {
+  const std::string where = Where("preparing", request.sandbox_id);
+  RETURN_IF_ERROR_IN(deadline.Check(), where);
+  RETURN_IF_ERROR_IN(RefuseWhatIsNotBuilt(request), where);
+  ASSIGN_OR_RETURN_IN(const Lease lease, Reserve(request, deadline), where);
+  absl::StatusOr<NetworkState> state = EncodeState({lease, ""});
+  if (!state.ok()) Release(lease);
+  return state;
 }
 
 void BridgeNetwork::Release(const Lease& lease) {
@@ -204,17 +202,39 @@ void BridgeNetwork::Release(const Lease& lease) {
   ipam_.Release(lease);
 }
 
-absl::Status BridgeNetwork::Adopt(const Lease& lease) {
-  RETURN_IF_ERROR_IN(MakeWiringPlan(lease, kDefaultMtu).status(), "adopting");
-  bool made = false;
+absl::StatusOr<PodCheck> BridgeNetwork::Check(const NetworkState& state,
+                                              int netns_fd,
+                                              const base::Deadline& deadline) {
+  const std::string where = Where("checking", state.sandbox_id);
+  const absl::StatusOr<BridgeState> own = DecodeState(state);
+  const Lease lease = LeaseOf(state, own);
+  RETURN_IF_ERROR_IN(CheckLease(lease), where);
+  Base base;
   {
     absl::MutexLock lock(&mutex_);
-    RETURN_IF_ERROR_IN(ipam_.Adopt(lease), Where("adopting", lease));
-    made = base_.bridge != 0;
+    const absl::Status held = ipam_.Adopt(lease);
+    if (!held.ok()) {
+      return PodCheck{PodCheck::Verdict::kLost, std::string(held.message()),
+                      state};
+    }
+    base = base_;
   }
-  // Init did it for leases adopted before.
-  if (!made) return absl::OkStatus();
-  return base::Annotate(rules_.AddPod(PortOf(lease)), Where("adopting", lease));
+  // From here on the address is safe, whatever cannot be found out.
+  RETURN_IF_ERROR_IN(own.status(), where);
+  RETURN_IF_ERROR_IN(deadline.Check(), where);
+  if (base.bridge == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(where, ": the pod network is not set up"));
+  }
+  PodCheck check;
+  if (!own->host_ifname.empty()) {
+    RETURN_IF_ERROR_IN(rules_.AddPod(PortOf(lease)), where);
+    ASSIGN_OR_RETURN_IN(const WiringPlan plan, MakeWiringPlan(lease, base.mtu),
+                        where);
+    ASSIGN_OR_RETURN_IN(check, ComparePod(plan, base.bridge, netns_fd), where);
+  }
+  ASSIGN_OR_RETURN_IN(check.state, EncodeState(*own), where);
+  return check;
 }
 
 absl::StatusOr<BridgeNetwork::Base> BridgeNetwork::BaseFor(const Lease& lease) {
@@ -230,19 +250,35 @@ absl::StatusOr<BridgeNetwork::Base> BridgeNetwork::BaseFor(const Lease& lease) {
   return base_;
 }
 
-absl::StatusOr<Attachment> BridgeNetwork::Setup(const Lease& lease,
-                                                int netns_fd) {
-  const std::string where = Where("setting up", lease);
-  ASSIGN_OR_RETURN_IN(const Base base, BaseFor(lease), where);
-  ASSIGN_OR_RETURN_IN(const WiringPlan plan, MakeWiringPlan(lease, base.mtu),
-                      where);
+absl::StatusOr<Attachment> BridgeNetwork::Attach(
+    const NetworkState& state, int netns_fd, const base::Deadline& deadline) {
+  const std::string where = Where("attaching", state.sandbox_id);
+  RETURN_IF_ERROR_IN(deadline.Check(), where);
+  ASSIGN_OR_RETURN_IN(BridgeState own, DecodeState(state), where);
+  ASSIGN_OR_RETURN_IN(const Base base, BaseFor(own.lease), where);
+  ASSIGN_OR_RETURN_IN(const WiringPlan plan,
+                      MakeWiringPlan(own.lease, base.mtu), where);
+  own.host_ifname = plan.port.host_ifname;
+  Attachment attachment;
+  ASSIGN_OR_RETURN_IN(attachment.state, EncodeState(own), where);
   RETURN_IF_ERROR_IN(WirePod(plan, base.bridge, netns_fd, rules_), where);
-  return Attachment{plan.port.host_ifname, kPodIfname, FormatMac(plan.port.mac),
-                    plan.gateways, plan.mtu};
+  attachment.host_ifname = plan.port.host_ifname;
+  attachment.pod_ifname = kPodIfname;
+  attachment.mac = FormatMac(plan.port.mac);
+  attachment.gateways = plan.gateways;
+  attachment.mtu = plan.mtu;
+  return attachment;
 }
 
-absl::Status BridgeNetwork::Teardown(const Lease& lease) {
-  const std::string where = Where("tearing down", lease);
+absl::Status BridgeNetwork::Detach(const NetworkState& state,
+                                   const base::Deadline&) {
+  const std::string where = Where("detaching", state.sandbox_id);
+  const absl::StatusOr<BridgeState> own = DecodeState(state);
+  // The state of another network: that one has to take the pod down.
+  if (absl::IsInvalidArgument(own.status()) && !state.opaque.empty()) {
+    return base::Annotate(own.status(), where);
+  }
+  const Lease lease = LeaseOf(state, own);
   const PodPort port = PortOf(lease);
   RETURN_IF_ERROR_IN(rules_.RemovePod(port), where);
   ASSIGN_OR_RETURN_IN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE),
@@ -261,11 +297,11 @@ absl::Status BridgeNetwork::Teardown(const Lease& lease) {
 }
 
 absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
-    const std::vector<std::string>& live_ids) {
+    const std::vector<std::string>& live_ids, const base::Deadline& deadline) {
   constexpr char kWhere[] = "removing orphaned links";
   ASSIGN_OR_RETURN_IN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE),
                       kWhere);
-  ASSIGN_OR_RETURN_IN(const auto veths, OurVeths(socket, options_.bridge),
+  ASSIGN_OR_RETURN_IN(const auto veths, ListVeths(socket, options_.bridge),
                       kWhere);
   // By name, which follows from the ID: a link without alias is known too.
   absl::flat_hash_set<std::string> live;
@@ -280,7 +316,7 @@ absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
   for (const Link& link : veths) {
     if (!live.contains(link.name)) orphans.push_back(link.index);
   }
-  RETURN_IF_ERROR_IN(DeleteLinks(socket, orphans), kWhere);
+  RETURN_IF_ERROR_IN(DeleteLinks(socket, orphans, deadline), kWhere);
   RETURN_IF_ERROR_IN(rules_.RetainPods(live), kWhere);
   return static_cast<int>(orphans.size());
 }
@@ -289,14 +325,16 @@ absl::StatusOr<NetnsView> BridgeNetwork::Inspect(int netns_fd) {
   return InspectNetns(netns_fd);
 }
 
-absl::Status BridgeNetwork::Drain() { return reaper_.Drain(); }
+absl::Status BridgeNetwork::Drain(const base::Deadline& deadline) {
+  return reaper_.Drain(deadline);
+}
 
 absl::Status BridgeNetwork::Clean() {
   absl::MutexLock setup(&setup_mutex_);
-  absl::Status result = reaper_.Drain();
+  absl::Status result = reaper_.Drain(base::Deadline::Never());
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
   std::vector<int> links;
-  const auto veths = OurVeths(socket, options_.bridge);
+  const auto veths = ListVeths(socket, options_.bridge);
   base::Update(&result, veths.status());
   if (veths.ok()) {
     for (const Link& link : *veths) links.push_back(link.index);

@@ -5,47 +5,35 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/synchronization/mutex.h>
-#include <absl/time/time.h>
 
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "netplugin/bridge/link_reaper.h"
-#include "netplugin/bridge/plan.h"
+#include "netplugin/bridge/options.h"
 #include "netplugin/ip.h"
 #include "netplugin/ipam/ipam.h"
-#include "netplugin/netlink/link.h"
-#include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/sysctl.h"
 #include "netplugin/nft/rules.h"
 #include "netplugin/pod_network.h"
-#include "runtime/base/clock.h"
+#include "runtime/base/deadline.h"
 
 namespace warren::netplugin {
 
-struct BridgeNetworkOptions {
-  std::vector<IpPrefix> ranges;    // ValidateRanges
-  std::string bridge = "warren0";  // link name
-  int mtu = 0;                     // 0 = that of the uplink
-  std::string table = "warren";    // nftables table names
-  const base::Clock* clock = &base::SystemClock();
-  // A released address rests so long, unless its range is otherwise full.
-  absl::Duration cool_down = absl::Seconds(30);
-  // How long a torn-down link may go by itself (LinkReaper).
-  absl::Duration link_grace = absl::Milliseconds(200);
-};
-
 // Pods on a bridge of the node: the PodNetwork made of a veth per pod, host
 // addresses of the pod ranges, default routes to the bridge and masquerading.
-// The "node" is the network namespace of the threads that call; all of them
-// must be in the same one.
+// Its NetworkState is that of bridge/state.h. Host ports and bandwidth are
+// refused.
 //
-// Teardown cuts the pod off at once (no packet passes its port any more) and
+// Detach cuts the pod off at once (no packet passes its port any more) and
 // leaves the deletion of the link, 20-36 ms of waiting inside the kernel, to
 // the LinkReaper; the lease is taken until the link is gone. Drain() waits.
 //
-// Thread-safe as PodNetwork says.
+// Attach, Check and Inspect enter the pod's namespace on the calling thread, to
+// open a netlink socket and to write settings. Nothing else waits for another
+// thread than Drain, SetPodRanges, and Prepare when a range is full or the same
+// sandbox was detached just before. Thread-safe as PodNetwork says.
 class BridgeNetwork : public PodNetwork {
  public:
   // Touches nothing yet. kInvalidArgument for bad options.
@@ -53,17 +41,21 @@ class BridgeNetwork : public PodNetwork {
       BridgeNetworkOptions options);
 
   absl::Status Init() override;
-  absl::Status SetPodRanges(const std::vector<IpPrefix>& ranges) override;
-  Health Check() override;
-  absl::StatusOr<Lease> Allocate(const std::string& sandbox_id) override;
-  void Release(const Lease& lease) override;
-  absl::Status Adopt(const Lease& lease) override;
-  absl::StatusOr<Attachment> Setup(const Lease& lease, int netns_fd) override;
-  absl::Status Teardown(const Lease& lease) override;
-  absl::StatusOr<int> RemoveOrphans(
-      const std::vector<std::string>& live_ids) override;
+  absl::Status SetPodRanges(const std::vector<IpPrefix>& ranges,
+                            const base::Deadline& deadline) override;
+  Health CheckHealth() override;
+  absl::StatusOr<NetworkState> Prepare(const PodRequest& request,
+                                       const base::Deadline& deadline) override;
+  absl::StatusOr<Attachment> Attach(const NetworkState& state, int netns_fd,
+                                    const base::Deadline& deadline) override;
+  absl::Status Detach(const NetworkState& state,
+                      const base::Deadline& deadline) override;
+  absl::StatusOr<PodCheck> Check(const NetworkState& state, int netns_fd,
+                                 const base::Deadline& deadline) override;
+  absl::Status Drain(const base::Deadline& deadline) override;
+  absl::StatusOr<int> RemoveOrphans(const std::vector<std::string>& live_ids,
+                                    const base::Deadline& deadline) override;
   absl::StatusOr<NetnsView> Inspect(int netns_fd) override;
-  absl::Status Drain() override;
   absl::Status Clean() override;
 
  private:
@@ -76,6 +68,10 @@ class BridgeNetwork : public PodNetwork {
     int mtu = 0;
   };
   absl::StatusOr<Base> BaseFor(const Lease& lease);
+  absl::StatusOr<Lease> Reserve(const PodRequest& request,
+                                const base::Deadline& deadline);
+  // Gives a lease back, unless its link is still to go.
+  void Release(const Lease& lease);
 
   const BridgeNetworkOptions options_;
   PodRules rules_;

@@ -1,5 +1,7 @@
 #include "netplugin/bridge/plan.h"
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_format.h>
@@ -9,6 +11,8 @@
 
 #include <algorithm>
 #include <cstring>
+
+#include "runtime/base/status.h"
 
 namespace warren::netplugin {
 namespace {
@@ -115,17 +119,25 @@ PodPort PortOf(const Lease& lease) {
   return port;
 }
 
-absl::StatusOr<WiringPlan> MakeWiringPlan(const Lease& lease, int mtu) {
-  WiringPlan plan;
-  plan.alias = LinkAlias(lease.sandbox_id);
-  if (lease.sandbox_id.empty() || plan.alias.size() > kMaxAlias) {
+absl::Status CheckLease(const Lease& lease) {
+  const std::string& id = lease.sandbox_id;
+  if (id.empty() || LinkAlias(id).size() > kMaxAlias ||
+      std::any_of(id.begin(), id.end(),
+                  [](unsigned char c) { return absl::ascii_iscntrl(c); })) {
     return absl::InvalidArgumentError(
-        absl::StrCat("\"", lease.sandbox_id, "\" is no sandbox ID"));
+        absl::StrCat("\"", absl::CHexEscape(id), "\" is no sandbox ID"));
   }
   if (lease.addresses.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the lease of sandbox \"", lease.sandbox_id, "\" has no address"));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<WiringPlan> MakeWiringPlan(const Lease& lease, int mtu) {
+  RETURN_IF_ERROR(CheckLease(lease));
+  WiringPlan plan;
+  plan.alias = LinkAlias(lease.sandbox_id);
   plan.port = PortOf(lease);
   plan.mtu = mtu;
   plan.addresses = lease.addresses;

@@ -1,6 +1,7 @@
 #ifndef WARREN_NETPLUGIN_BRIDGE_PLAN_H_
 #define WARREN_NETPLUGIN_BRIDGE_PLAN_H_
 
+#include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
@@ -10,13 +11,14 @@
 #include <vector>
 
 #include "netplugin/ip.h"
+#include "netplugin/ipam/lease.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/sysctl.h"
 #include "netplugin/nft/pod_port.h"
-#include "netplugin/pod_network.h"
 
 // What is to be done to wire a pod to the bridge, as values: names, addresses
-// and settings. Pure; BridgeNetwork carries it out.
+// and settings. Pure; wiring.h carries it out. Names and aliases are on links
+// that outlive the agent: a new version must derive them as an old one did.
 namespace warren::netplugin {
 
 inline constexpr char kPodIfname[] = "eth0";
@@ -46,17 +48,20 @@ MacAddress PodMac(const Lease& lease);
 
 PodPort PortOf(const Lease& lease);
 
+// kInvalidArgument for a lease without ID or addresses, or with an ID that does
+// not fit an alias or holds control characters.
+absl::Status CheckLease(const Lease& lease);
+
 struct WiringPlan {
   PodPort port;
   std::string alias;
-  int mtu = 0;
+  int mtu = 0;                       // bytes
   std::vector<IpPrefix> addresses;   // of eth0
   std::vector<IpAddress> gateways;   // default routes
   std::vector<Sysctl> pod_sysctls;   // in the pod, before eth0 exists
   std::vector<Sysctl> host_sysctls;  // in the node, before there is a carrier
 };
-// kInvalidArgument for a lease without ID or addresses, or with an ID that
-// does not fit an alias.
+// kInvalidArgument as CheckLease.
 absl::StatusOr<WiringPlan> MakeWiringPlan(const Lease& lease, int mtu);
 
 // Settings of the bridge itself (NET-1), before it comes up.

@@ -126,6 +126,20 @@ bool IsVethOf(const Link& link, const std::string& alias) {
          (link.alias.empty() || link.alias == alias);
 }
 
+absl::StatusOr<std::vector<Link>> ListVeths(NetlinkSocket& socket,
+                                            const std::string& bridge) {
+  ASSIGN_OR_RETURN(std::vector<Link> links, ListLinks(socket));
+  int bridge_index = 0;
+  for (const Link& link : links) {
+    if (link.name == bridge) bridge_index = link.index;
+  }
+  std::erase_if(links, [&](const Link& link) {
+    const bool here = link.master == bridge_index || link.master == 0;
+    return !here || !SandboxOfLink(link);
+  });
+  return links;
+}
+
 absl::Status WirePod(const WiringPlan& plan, int bridge, int netns_fd,
                      PodRules& rules) {
   ASSIGN_OR_RETURN(NetlinkSocket pod, OpenInPod(plan, netns_fd));

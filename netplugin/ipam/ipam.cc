@@ -29,6 +29,12 @@ uint64_t LowBits(const IpAddress& address) {
   return value;
 }
 
+bool Holds(const std::vector<IpPrefix>& prefixes, const IpAddress& address) {
+  return std::any_of(
+      prefixes.begin(), prefixes.end(),
+      [&](const IpPrefix& prefix) { return prefix.address == address; });
+}
+
 }  // namespace
 
 AddressPool::AddressPool(const IpPrefix& range, const base::Clock* clock,
@@ -140,13 +146,49 @@ std::vector<IpPrefix> Ipam::ranges() const {
   return ranges;
 }
 
-absl::StatusOr<Lease> Ipam::Allocate(const std::string& sandbox_id) {
+absl::StatusOr<Lease> Ipam::Allocate(const std::string& sandbox_id,
+                                     const std::vector<IpAddress>& wanted) {
   if (const auto it = leases_.find(sandbox_id); it != leases_.end()) {
+    for (const IpAddress& address : wanted) {
+      if (!Holds(it->second.addresses, address)) {
+        return absl::AlreadyExistsError(
+            absl::StrCat("sandbox \"", sandbox_id, "\" holds a lease without ",
+                         address.ToString()));
+      }
+    }
     return it->second;
   }
+  absl::StatusOr<Lease> lease = TakeOneOfEach(sandbox_id, wanted);
+  if (!lease.ok()) return lease;
+  for (const IpAddress& address : wanted) {
+    if (Holds(lease->addresses, address)) continue;
+    for (size_t i = 0; i < pools_.size(); ++i) {
+      pools_[i].Return(lease->addresses[i].address, sandbox_id);
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        address.ToString(), " is in none of the pod ranges, or one of two"));
+  }
+  leases_[sandbox_id] = *lease;
+  return lease;
+}
+
+absl::StatusOr<Lease> Ipam::TakeOneOfEach(
+    const std::string& sandbox_id, const std::vector<IpAddress>& wanted) {
   Lease lease{sandbox_id, {}};
   for (AddressPool& pool : pools_) {
-    absl::StatusOr<IpAddress> address = pool.Take(sandbox_id);
+    const auto exact = std::find_if(wanted.begin(), wanted.end(),
+                                    [&](const IpAddress& address) {
+                                      return pool.range().Contains(address);
+                                    });
+    absl::StatusOr<IpAddress> address = absl::InternalError("not taken");
+    if (exact == wanted.end()) {
+      address = pool.Take(sandbox_id);
+    } else if (absl::Status taken = pool.TakeExactly(*exact, sandbox_id);
+               taken.ok()) {
+      address = *exact;
+    } else {
+      address = std::move(taken);
+    }
     if (!address.ok()) {
       for (size_t i = 0; i < lease.addresses.size(); ++i) {
         pools_[i].Return(lease.addresses[i].address, sandbox_id);
@@ -155,7 +197,6 @@ absl::StatusOr<Lease> Ipam::Allocate(const std::string& sandbox_id) {
     }
     lease.addresses.push_back({*address, pool.range().length});
   }
-  leases_[sandbox_id] = lease;
   return lease;
 }
 

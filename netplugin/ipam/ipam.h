@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "netplugin/ip.h"
-#include "netplugin/pod_network.h"
+#include "netplugin/ipam/lease.h"
 #include "runtime/base/clock.h"
 
 namespace warren::netplugin {
@@ -75,9 +75,13 @@ class Ipam {
   absl::Status SetRanges(const std::vector<IpPrefix>& ranges);
   std::vector<IpPrefix> ranges() const;
 
-  // The lease of `sandbox_id`, a new one if it has none. Nothing is taken when
-  // one of the ranges is full (kResourceExhausted naming it).
-  absl::StatusOr<Lease> Allocate(const std::string& sandbox_id);
+  // The lease of `sandbox_id`, a new one if it has none. `wanted` holds at most
+  // one address of each range, which is then the one of that range. Nothing is
+  // taken on an error: kResourceExhausted when a range is full (naming it),
+  // kAlreadyExists when a wanted address belongs to another pod or the sandbox
+  // holds a lease without it, kFailedPrecondition when it is of no range.
+  absl::StatusOr<Lease> Allocate(const std::string& sandbox_id,
+                                 const std::vector<IpAddress>& wanted = {});
   // Re-takes a lease from a record; idempotent. All or nothing.
   absl::Status Adopt(const Lease& lease);
   // Gives back the lease of that sandbox if it is this one; else nothing.
@@ -88,6 +92,9 @@ class Ipam {
   std::vector<Lease> Leases() const;
 
  private:
+  absl::StatusOr<Lease> TakeOneOfEach(const std::string& sandbox_id,
+                                      const std::vector<IpAddress>& wanted);
+
   const base::Clock* const clock_;
   const absl::Duration cool_down_;
   std::vector<AddressPool> pools_;

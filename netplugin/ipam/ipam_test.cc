@@ -129,6 +129,38 @@ TEST_F(IpamTest, FullRangeTakesNothingOfTheOther) {
   EXPECT_EQ(First(ipam.Allocate("c")), "fd00::4/64");
 }
 
+TEST_F(IpamTest, AWantedAddressIsTheOneOfItsRange) {
+  Ipam ipam = Make({"10.0.0.0/24", "fd00::/64"});
+  const Lease lease = *ipam.Allocate("a", {Address("10.0.0.77")});
+  EXPECT_EQ(lease.addresses[0].ToString(), "10.0.0.77/24");
+  EXPECT_EQ(lease.addresses[1].ToString(), "fd00::2/64");
+  EXPECT_EQ(ipam.Allocate("a", {Address("10.0.0.77")})->addresses,
+            lease.addresses);
+  EXPECT_TRUE(absl::IsAlreadyExists(
+      ipam.Allocate("a", {Address("10.0.0.78")}).status()));
+  const auto both =
+      ipam.Allocate("b", {Address("fd00::9"), Address("10.0.0.9")});
+  EXPECT_EQ(both->addresses[0].ToString(), "10.0.0.9/24");
+  EXPECT_EQ(both->addresses[1].ToString(), "fd00::9/64");
+}
+
+TEST_F(IpamTest, AWantedAddressThatCannotBeTakesNothing) {
+  Ipam ipam = Make({"10.0.0.0/24", "fd00::/64"});
+  ASSERT_TRUE(ipam.Allocate("a", {Address("fd00::9")}).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(
+      ipam.Allocate("b", {Address("10.0.0.9"), Address("fd00::9")}).status()));
+  for (const char* bad : {"10.0.0.1", "10.0.1.9", "192.168.0.2"}) {
+    EXPECT_TRUE(
+        absl::IsFailedPrecondition(ipam.Allocate("b", {Address(bad)}).status()))
+        << bad;
+  }
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      ipam.Allocate("b", {Address("10.0.0.8"), Address("10.0.0.9")}).status()));
+  EXPECT_EQ(ipam.Leases().size(), 1u);
+  EXPECT_TRUE(
+      ipam.Allocate("c", {Address("10.0.0.9"), Address("fd00::8")}).ok());
+}
+
 TEST_F(IpamTest, AdoptTakesTheRecordedAddress) {
   Ipam ipam = Make({"10.0.0.0/24", "fd00::/64"});
   const Lease lease{"a", {Prefix("10.0.0.2/24"), Prefix("fd00::2/64")}};

@@ -9,7 +9,7 @@
 
 #include "netplugin/ip.h"
 
-// Which ranges pods may live in. The first three are pure.
+// Which ranges pods may live in. The first three are pure; all are thread-safe.
 namespace warren::netplugin {
 
 // kInvalidArgument unless there is one IPv4 range, one IPv6 range or one of

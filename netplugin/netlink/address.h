@@ -8,7 +8,9 @@
 #include "netplugin/ip.h"
 #include "netplugin/netlink/netlink.h"
 
-// Addresses of links by rtnetlink(7).
+// Addresses of links by rtnetlink(7): RTM_NEWADDR and its kin, attributes of
+// linux/if_addr.h. Building a Request cannot fail here; its errors come out of
+// NetlinkSocket. Thread-safe but for the socket.
 namespace warren::netplugin {
 
 struct LinkAddress {
@@ -20,7 +22,10 @@ struct LinkAddress {
 // Fails with EEXIST when the link has the address. IPv6 addresses are usable
 // at once: no duplicate address detection.
 Request AddAddress(int link, const IpPrefix& prefix);
+// Fails with EADDRNOTAVAIL when the link does not have it.
 Request DeleteAddress(int link, const IpPrefix& prefix);
+// Of both families and all links of the socket's namespace, in the kernel's
+// order.
 absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket);
 
 }  // namespace warren::netplugin

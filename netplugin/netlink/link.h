@@ -13,8 +13,11 @@
 
 #include "netplugin/netlink/netlink.h"
 
-// Links by rtnetlink(7). Functions that return a Request only build it, so
-// that several go to the kernel in one system call.
+// Links by rtnetlink(7): RTM_NEWLINK and its kin, attributes of
+// linux/if_link.h. Functions that return a Request only build it, so that
+// several go to the kernel in one system call. Those that take a socket ask the
+// kernel in the socket's namespace and block for its answer only. Thread-safe
+// but for the socket.
 namespace warren::netplugin {
 
 using MacAddress = std::array<uint8_t, 6>;
@@ -24,18 +27,20 @@ struct Link {
   int index = 0;
   std::string name;
   std::string alias;
-  std::string kind;  // "veth", "bridge", empty for hardware and lo
+  std::string kind;  // IFLA_INFO_KIND: "veth", "bridge", empty for hardware, lo
   MacAddress mac = {};
   uint32_t group = 0;
-  int master = 0;  // index of its bridge, 0 = none
-  int mtu = 0;
-  bool up = false;
+  int master = 0;   // index of its bridge, 0 = none
+  int mtu = 0;      // bytes
+  bool up = false;  // IFF_UP, not whether there is a carrier
 };
 
 // Names fit IFNAMSIZ with the NUL and hold no '/', white space or control
 // byte, and are no name with a meaning of its own in /proc/sys/net.
 bool IsValidIfname(const std::string& name);
 
+// None when the kernel says that there is no such link (ENODEV); every other
+// failure is an error, so that "not there" is always a fact.
 absl::StatusOr<std::optional<Link>> FindLink(NetlinkSocket& socket,
                                              const std::string& name);
 absl::StatusOr<std::optional<Link>> FindLink(NetlinkSocket& socket, int index);
@@ -48,10 +53,10 @@ struct VethSpec {
   std::string name;
   uint32_t group = 0;
   int master = 0;
-  int mtu = 0;
+  int mtu = 0;  // bytes, of both ends
   std::string peer_name;
   MacAddress peer_mac = {};
-  int peer_netns_fd = -1;
+  int peer_netns_fd = -1;  // borrowed until the request was executed
   // 0 = the kernel chooses; it takes both or none.
   int index = 0;
   int peer_index = 0;
@@ -78,11 +83,12 @@ Request SetIpv4Conf(int index,
                     const std::vector<std::pair<int, uint32_t>>& settings);
 // The bridge passes nothing more from or to this port.
 Request DisableBridgePort(int index);
+// Waits for an RCU grace period inside the kernel: 20-36 ms.
 Request DeleteLink(int index);
-// All links of a group in one grace period of the kernel instead of one each.
+// All links of a group in one such wait instead of one each.
 Request DeleteGroup(uint32_t group);
 
-// True when `status` says that the link does not exist.
+// True when `status` says that the link does not exist (ENODEV).
 bool IsNoSuchLink(const absl::Status& status);
 
 }  // namespace warren::netplugin

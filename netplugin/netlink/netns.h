@@ -14,13 +14,16 @@ namespace warren::netplugin {
 // get back, since all later work of the thread would hit the wrong namespace.
 // `act` opens sockets and writes /proc/sys/net, which belong to the namespace
 // of the thread that opens them, and starts no thread. kInvalidArgument when
-// `netns_fd` is no network namespace. Needs CAP_SYS_ADMIN.
+// `netns_fd` (borrowed) is no network namespace. Needs CAP_SYS_ADMIN in the
+// user namespace that owns it. setns(2) moves this thread alone. Thread-safe;
+// takes as long as `act`.
 absl::Status InNetns(int netns_fd, absl::FunctionRef<absl::Status()> act);
 
 // The network namespace of the calling thread.
 absl::StatusOr<base::UniqueFd> OpenOwnNetns();
 
-// True when both descriptors are the same namespace (nsfs device and inode).
+// True when both descriptors are the same namespace: nsfs device and inode, as
+// namespaces(7) says.
 absl::StatusOr<bool> IsSameNetns(int a, int b);
 
 }  // namespace warren::netplugin

@@ -9,7 +9,8 @@
 #include "netplugin/ip.h"
 #include "netplugin/netlink/netlink.h"
 
-// Routes by rtnetlink(7).
+// Routes by rtnetlink(7): RTM_NEWROUTE and its kin, constants of
+// linux/rtnetlink.h. Thread-safe but for the socket.
 namespace warren::netplugin {
 
 struct Route {
@@ -22,6 +23,8 @@ struct Route {
   uint8_t protocol = 0;  // RTPROT_*
 };
 
+// In the main table, for the family of `gateway`. Fails with ENETUNREACH when
+// the link has no address from which the gateway is reached.
 Request AddDefaultRoute(int link, const IpAddress& gateway);
 
 // All routes of both families but those of the local table (own and broadcast

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
-// Kernel settings below /proc/sys/net. They are those of the network namespace
-// of the calling thread.
+// Kernel settings below /proc/sys/net, as Documentation/networking/ip-sysctl
+// of the kernel names them. They are those of the network namespace of the
+// calling thread at the time of the call. Errors carry errno. Thread-safe; no
+// call waits.
 namespace warren::netplugin {
 
 struct Sysctl {
@@ -21,8 +23,9 @@ struct Sysctl {
 // The value without the newline.
 absl::StatusOr<std::string> ReadSysctl(const std::string& path);
 
-// Writes in order, stops at the first error. A setting of IPv6 that the
-// running kernel does not have (ipv6.disable=1) counts as written.
+// Writes in order, stops at the first error; what was written stays. A setting
+// of IPv6 that the running kernel does not have (ipv6.disable=1) counts as
+// written.
 absl::Status WriteSysctls(const std::vector<Sysctl>& settings);
 
 }  // namespace warren::netplugin

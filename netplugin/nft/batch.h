@@ -14,8 +14,8 @@
 struct nftnl_rule;
 struct nlmsghdr;
 
-// Messages for nf_tables, built with libnftnl. No text is parsed and nothing
-// is exec'd: adding one element takes microseconds.
+// Messages for nf_tables (linux/netfilter/nf_tables.h), built with libnftnl. No
+// text is parsed and nothing is exec'd: adding one element takes microseconds.
 namespace warren::netplugin {
 
 // One rule, expression by expression. Registers are the kernel's: 1 to 4 hold
@@ -94,7 +94,9 @@ class NftBatch {
   void FlushChain(const std::string& chain);
   void AddRule(const std::string& chain, const NftRule& rule);
 
-  // Errors carry errno: ENOENT when a table, set or element is not there.
+  // Sends all of it through `socket`, a NETLINK_NETFILTER one, whose namespace
+  // it changes. Blocks for the kernel only. Errors carry errno: ENOENT when a
+  // table, set or element is not there. Once only.
   absl::Status Commit(NetlinkSocket& socket);
 
  private:
@@ -111,11 +113,11 @@ class NftBatch {
   std::vector<char> scratch_;
 };
 
-// Keys of all elements of a set. ENOENT when it does not exist.
+// Keys of all elements of a set, appended. ENOENT when it does not exist.
 absl::Status ListElements(NetlinkSocket& socket, uint16_t family,
                           const std::string& table, const std::string& set,
                           std::vector<std::string>* keys);
-// ENOENT when it does not exist.
+// OK when the table exists, ENOENT when it does not.
 absl::Status FindTable(NetlinkSocket& socket, uint16_t family,
                        const std::string& table);
 

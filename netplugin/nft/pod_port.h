@@ -14,7 +14,8 @@ namespace warren::netplugin {
 // of pods by it.
 inline constexpr uint32_t kLinkGroup = 0x0077726e;
 
-// What a port may send from, and all that the packet filter knows of a pod.
+// What a port may send from, and all that the packet filter knows of a pod. A
+// value.
 struct PodPort {
   std::string host_ifname;
   MacAddress mac = {};

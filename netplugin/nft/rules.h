@@ -33,7 +33,9 @@ namespace warren::netplugin {
 //                                          the rest, router adverts: drop
 //
 // All changes are transactions. Works on the network namespace of the thread
-// that first uses it. Thread-safe.
+// that first uses it, whichever calls later. Errors carry errno. Blocks for the
+// kernel and for another call's transaction: microseconds, milliseconds for
+// thousands of pods. Thread-safe.
 class PodRules {
  public:
   explicit PodRules(std::string table) : table_(std::move(table)) {}

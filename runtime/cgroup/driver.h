@@ -40,6 +40,17 @@ struct CgroupMount {
   bool operator==(const CgroupMount&) const = default;
 };
 
+// Where the figures of a leaf are read.
+struct LeafDirectories {
+  base::UniqueFd unified;  // v2; then the others are invalid
+  // v1: in the hierarchy of the controller of that name; invalid where none is
+  // mounted.
+  base::UniqueFd cpuacct;
+  base::UniqueFd memory;
+  base::UniqueFd pids;
+  base::UniqueFd blkio;
+};
+
 // Thread-safe; calls on one leaf are serialised by the caller.
 class CgroupDriver {
  public:
@@ -62,7 +73,7 @@ class CgroupDriver {
   // Brings a leaf from the limits of `from` to those of `to`, all or nothing:
   // writes only what differs, and puts the values of before back when one is
   // refused. A limit that only `from` has goes back to the kernel's default.
-  // Errors as WriteAllOrNone() (cgroup_update.h), nothing was written then.
+  // Errors as WriteAllOrNone() (update.h), nothing was written then.
   virtual absl::Status Update(const std::string& path, const Resources& from,
                               const Resources& to) = 0;
   virtual absl::StatusOr<CgroupPlacement> OpenPlacement(
@@ -76,6 +87,9 @@ class CgroupDriver {
   // v2 memory.events, v1 memory.oom_control; an invalid descriptor when there
   // is no memory controller.
   virtual absl::StatusOr<base::UniqueFd> OpenOomFile(
+      const std::string& path) = 0;
+  // For LeafSampler::Open(). errno ENOENT when the leaf is not there.
+  virtual absl::StatusOr<LeafDirectories> OpenDirectories(
       const std::string& path) = 0;
   // cgroup.procs of the leaf, read only.
   virtual absl::StatusOr<base::UniqueFd> OpenProcsFile(

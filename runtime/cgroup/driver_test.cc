@@ -3,11 +3,11 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/cgroup/fake_tree.h"
 #include "runtime/cgroup/v1.h"
 #include "runtime/cgroup/v2.h"
 
@@ -186,37 +186,6 @@ TEST(CgroupValues, V1) {
   EXPECT_THAT(V1Values(r).status().message(),
               HasSubstr("unified: \"memory.high\""));
 }
-
-// A directory that looks like cgroups: nothing in it is made by a kernel.
-class FakeTree : public ::testing::Test {
- protected:
-  void SetUp() override { ASSERT_NE(mkdtemp(directory_), nullptr); }
-  void TearDown() override {
-    EXPECT_TRUE(base::RemoveTree(AT_FDCWD, directory_).ok());
-  }
-  std::string root() const { return directory_; }
-  void MakeFile(const std::string& path, const std::string& text) {
-    const std::string full = root() + path;
-    auto dir = base::MakeDirs(AT_FDCWD, full.substr(0, full.rfind('/')), 0755);
-    ASSERT_TRUE(dir.ok());
-    auto fd = base::OpenAt(AT_FDCWD, full, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    ASSERT_TRUE(fd.ok());
-    ASSERT_TRUE(base::WriteFd(fd->get(), text).ok());
-  }
-  std::string Read(const std::string& path) {
-    return base::ReadFileAt(AT_FDCWD, root() + path).value_or("missing");
-  }
-  CgroupTree Open(const std::string& sub = "") {
-    auto fd = base::OpenAt(AT_FDCWD, root() + sub, O_PATH | O_DIRECTORY);
-    return CgroupTree(fd.ok() ? *std::move(fd) : base::UniqueFd());
-  }
-  CgroupV2 V2() {
-    auto fd = base::OpenAt(AT_FDCWD, root(), O_PATH | O_DIRECTORY);
-    return CgroupV2(fd.ok() ? *std::move(fd) : base::UniqueFd());
-  }
-
-  char directory_[64] = "/tmp/cgroup_test.XXXXXX";
-};
 
 TEST_F(FakeTree, V2EnablesControllersDownToTheLeaf) {
   for (const char* level : {"", "/kube", "/kube/pod"}) {

@@ -265,6 +265,21 @@ absl::StatusOr<base::UniqueFd> CgroupV1::OpenOomFile(const std::string& path) {
                       O_RDONLY);
 }
 
+absl::StatusOr<LeafDirectories> CgroupV1::OpenDirectories(
+    const std::string& path) {
+  LeafDirectories directories;
+  for (const auto& [controller, directory] :
+       {std::pair{"cpuacct", &directories.cpuacct},
+        {"memory", &directories.memory},
+        {"pids", &directories.pids},
+        {"blkio", &directories.blkio}}) {
+    const V1Hierarchy* h = Find(controller);
+    if (h == nullptr) continue;
+    ASSIGN_OR_RETURN(*directory, h->tree.Open(PathIn(*h, path)));
+  }
+  return directories;
+}
+
 const V1Hierarchy& CgroupV1::Listing() const {
   const V1Hierarchy* freezer = Find("freezer");
   return freezer != nullptr ? *freezer : hierarchies_[0];

@@ -48,6 +48,8 @@ class CgroupV1 : public CgroupDriver {
   absl::StatusOr<std::string> JoiningPath(const std::string& path,
                                           pid_t first) override;
   absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;
+  absl::StatusOr<LeafDirectories> OpenDirectories(
+      const std::string& path) override;
   absl::StatusOr<base::UniqueFd> OpenProcsFile(
       const std::string& path) override;
   absl::StatusOr<std::vector<pid_t>> Processes(

@@ -141,6 +141,13 @@ absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const std::string& path) {
   return events;
 }
 
+absl::StatusOr<LeafDirectories> CgroupV2::OpenDirectories(
+    const std::string& path) {
+  LeafDirectories directories;
+  ASSIGN_OR_RETURN(directories.unified, tree_.Open(path));
+  return directories;
+}
+
 absl::StatusOr<base::UniqueFd> CgroupV2::OpenProcsFile(
     const std::string& path) {
   ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));

@@ -11,8 +11,8 @@
 
 // From what a container asks for to device nodes as plain numbers. A path of
 // the host is opened once and its numbers are read from the descriptor; from
-// then on nothing looks at the path again, so that whoever swaps it later
-// changes nothing (FS-1).
+// then on nothing looks at the path again: a node that is swapped later changes
+// nothing (FS-1). Thread-safe.
 namespace warren::runtime {
 
 // Of one container's requests, directories expanded.
@@ -30,21 +30,23 @@ inline constexpr size_t kMaxHostDevices = 16384;
 // unless it says otherwise.
 //
 // kInvalidArgument, beginning with the request's field: neither a device nor a
-// directory, a reserved container_path,
-// two devices at one path, more than kMaxDevices, an owner that the pod's user
-// namespace does not have. kFailedPrecondition: no such path on the host.
+// directory, a reserved container_path, two devices at one path, more than
+// kMaxDevices, an owner that the pod's user namespace does not have.
+// kFailedPrecondition: no such path on the host.
 absl::StatusOr<std::vector<DeviceNode>> ResolveDevices(
     const std::vector<DeviceRequest>& requests, const SandboxSpec& sandbox);
 
-// For a privileged container: all nodes below the host's /dev but those that
-// each container has its own of.
+// For a privileged container: all nodes below the host's /dev but those of
+// which each container has its own (StandardDevices, IsReservedDeviceTarget).
+// Numbers, mode and owner are the host's. kResourceExhausted past
+// kMaxHostDevices.
 absl::StatusOr<std::vector<DeviceNode>> ListHostDevices();
 
 // null, zero, full, random, urandom and tty, mode 0666, owned by the pod's
 // root. Pure.
 std::vector<DeviceNode> StandardDevices(const SandboxSpec& sandbox);
 
-// `below` and `above`, in order of appearance; of two at one path that of
+// `below` and `above`, in order of appearance. Of two at one path the one of
 // `above` stays. Pure.
 std::vector<DeviceNode> MergeDevices(std::vector<DeviceNode> below,
                                      const std::vector<DeviceNode>& above);

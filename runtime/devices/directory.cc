@@ -19,7 +19,8 @@ namespace {
 
 absl::Status SetOwner(int directory, const std::string& name, uint32_t uid,
                       uint32_t gid, uint32_t mode) {
-  // The owner first: chown(2) clears set-id bits. Nobody else is in there.
+  // The owner first: chown(2) clears set-id bits. No other process can reach
+  // this file system yet.
   if (fchownat(directory, name.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return base::ErrnoError(errno, absl::StrCat("chown ", name));
   }

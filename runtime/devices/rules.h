@@ -9,7 +9,7 @@
 #include "runtime/runtime.h"
 
 // Which devices a container may make and open, in the one form that both
-// kinds of cgroup understand: a list of what is allowed, all else is not.
+// kinds of cgroup understand: a list of what is allowed. All else is forbidden.
 // Pure.
 namespace warren::runtime {
 
@@ -22,10 +22,10 @@ struct DeviceRule {
 };
 using DeviceRules = std::vector<DeviceRule>;
 
-// What every container has, whatever it asks for:
+// What every container may do, whatever it asks for:
 //  - mknod of any node, without opening it, so that archives that hold some
 //    can be unpacked (without CAP_MKNOD not even that);
-//  - null, zero, full, random, urandom, tty and the pseudo terminals.
+//  - opening null, zero, full, random, urandom, tty and the pseudo terminals.
 // Not among them, unlike with other runtimes: 5:1, which is the console of the
 // node (a container's /dev/console is a pseudo terminal), and 10:200,
 // /dev/net/tun.
@@ -35,7 +35,8 @@ const DeviceRules& StandardDeviceRules();
 // what both allow, as one rule.
 DeviceRules RulesFor(const std::vector<DeviceNode>& nodes);
 
-// As devices.allow of cgroup v1 wants it: "c 1:3 rwm", "b *:* m".
+// As devices.allow of cgroup v1 takes it (kernel document
+// admin-guide/cgroup-v1/devices): "c 1:3 rwm", "b *:* m".
 std::string ToV1Text(const DeviceRule& rule);
 
 }  // namespace warren::runtime

@@ -12,7 +12,8 @@
 #include "runtime/views.h"
 
 // User and group ids inside and outside of a user namespace
-// (user_namespaces(7)). Pure.
+// (user_namespaces(7)). ValidateIdMappings(), which the seam has (views.h), is
+// defined here, too. Pure.
 namespace warren::runtime {
 
 // The host's number of an id inside; nullopt when it has none. Without
@@ -20,7 +21,8 @@ namespace warren::runtime {
 std::optional<uint32_t> ToHostId(const std::vector<IdMapping>& mappings,
                                  uint32_t container_id);
 
-// The lines of /proc/<pid>/uid_map.
+// The lines of /proc/<pid>/uid_map or gid_map, in their order. kInternal when a
+// line is not three numbers.
 absl::StatusOr<std::vector<IdMapping>> ParseIdMap(absl::string_view text);
 
 }  // namespace warren::runtime

@@ -53,7 +53,7 @@ absl::StatusOr<uint32_t> CheckedId(int64_t value, absl::string_view field) {
   return static_cast<uint32_t>(value);
 }
 
-// A line that is not name:x:uid:gid:gecos:home… is nobody's.
+// A line that is not name:x:uid:gid:gecos:home… is skipped.
 std::optional<PasswdEntry> ParsePasswdLine(absl::string_view line) {
   const std::vector<absl::string_view> f = absl::StrSplit(line, ':');
   if (f.size() < 4 || f[0].empty() || !IsNumber(f[2]) || !IsNumber(f[3])) {

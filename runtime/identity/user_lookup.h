@@ -27,7 +27,8 @@ namespace warren::runtime {
 // Reads /etc/passwd and /etc/group below `rootfs_fd` and resolves. They may be
 // links; all are followed inside that root only, those of procfs never. A
 // missing file counts as empty; one that is no regular file, is larger than
-// 1 MiB or is a link to nowhere is kInvalidArgument (FS-8).
+// 1 MiB or is a link to nowhere is kInvalidArgument (FS-8). `rootfs_fd` is
+// borrowed. Thread-safe; blocks for reading two files.
 absl::StatusOr<User> LookUpUser(const UserRequest& request, int rootfs_fd);
 
 // The same on the files' content. Pure. kInvalidArgument: unknown names,

@@ -28,9 +28,9 @@ ImageTable::Entry Renamed(const ImageEntry& entry, ImageRecord record) {
 
 }  // namespace
 
-std::vector<std::string> LayerFolders(const std::vector<Digest>& diff_ids,
-                                      const std::vector<bool>& opaque,
-                                      const std::string& layers_directory) {
+std::vector<std::string> LayerDirectories(const std::vector<Digest>& diff_ids,
+                                          const std::vector<bool>& opaque,
+                                          const std::string& layers_directory) {
   std::vector<std::string> directories;
   std::set<Digest> seen;
   for (size_t i = diff_ids.size(); i > 0; --i) {
@@ -74,7 +74,8 @@ ImageEntry MakeEntry(const ImageRecord& record,
     chain = chain.has_value() ? ChainId(*chain, diff_id) : diff_id;
   }
   if (chain.has_value()) image->chain_id = chain->ToString();
-  image->layer_dirs = LayerFolders(config.diff_ids, opaque, layers_directory);
+  image->layer_dirs =
+      LayerDirectories(config.diff_ids, opaque, layers_directory);
   entry.image = std::move(image);
   return entry;
 }

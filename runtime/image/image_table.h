@@ -47,9 +47,9 @@ ImageEntry MakeEntry(const ImageRecord& record,
 // opaque layer hides is left out, and of a layer that comes more than once
 // only the topmost (the lower ones change nothing, and overlayfs refuses a
 // directory twice).
-std::vector<std::string> LayerFolders(const std::vector<Digest>& diff_ids,
-                                      const std::vector<bool>& opaque,
-                                      const std::string& layers_directory);
+std::vector<std::string> LayerDirectories(const std::vector<Digest>& diff_ids,
+                                          const std::vector<bool>& opaque,
+                                          const std::string& layers_directory);
 
 // All published images at one moment. Immutable: a change makes a new table,
 // so that readers need no lock. Thread-safe.

@@ -55,17 +55,19 @@ TEST(ImageTable, SizeAndBlobs) {
                                                              Digest::Of("m1")));
 }
 
-TEST(LayerFolders, OverlaysNeeds) {
+TEST(LayerDirectories, OverlaysNeeds) {
   const Digest a = Digest::Of("a");
   const Digest b = Digest::Of("b");
   const std::string fa = "/l/" + a.hex();
   const std::string fb = "/l/" + b.hex();
-  EXPECT_THAT(LayerFolders({a, b}, {false, false}, "/l"), ElementsAre(fa, fb));
-  EXPECT_THAT(LayerFolders({a, b, a}, {false, false, false}, "/l"),
+  EXPECT_THAT(LayerDirectories({a, b}, {false, false}, "/l"),
+              ElementsAre(fa, fb));
+  EXPECT_THAT(LayerDirectories({a, b, a}, {false, false, false}, "/l"),
               ElementsAre(fb, fa));
-  EXPECT_THAT(LayerFolders({a, b}, {false, true}, "/l"), ElementsAre(fb));
-  EXPECT_THAT(LayerFolders({a, b}, {true, false}, "/l"), ElementsAre(fa, fb));
-  EXPECT_THAT(LayerFolders({}, {}, "/l"), ElementsAre());
+  EXPECT_THAT(LayerDirectories({a, b}, {false, true}, "/l"), ElementsAre(fb));
+  EXPECT_THAT(LayerDirectories({a, b}, {true, false}, "/l"),
+              ElementsAre(fa, fb));
+  EXPECT_THAT(LayerDirectories({}, {}, "/l"), ElementsAre());
 }
 
 }  // namespace

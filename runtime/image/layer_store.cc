@@ -218,7 +218,7 @@ absl::Status LayerStore::Sweep() {
         ++it;
         continue;
       }
-      // Renamed under the lock, so that nobody sees it half deleted.
+      // Renamed under the lock, so that no caller sees it half deleted.
       const std::string name = TemporaryName();
       if (renameat(root_, LayerPath(it->first).c_str(), root_, name.c_str()) ==
           0) {

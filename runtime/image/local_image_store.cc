@@ -112,6 +112,7 @@ absl::Status LocalImageStore::Prepare() {
 }
 
 absl::Status LocalImageStore::Load() {
+  const absl::MutexLock lock(&change_mutex_);
   auto text = base::ReadFileAt(root_.get(), kRefs, kMaxRefsBytes);
   if (!text.ok()) {
     return base::GetErrno(text.status()) == ENOENT ? absl::OkStatus()
@@ -259,9 +260,9 @@ absl::Status LocalImageStore::Remove(absl::string_view reference) {
   RETURN_IF_ERROR(entry.status());
   ImageTable next = table()->Without((*entry)->record.id);
   absl::Status written = WriteRefs(next);
-  // A full disk must not keep its own cure from working: the space is freed
-  // first then. After a crash between, the list names an image whose files
-  // are gone, and Load leaves it out.
+  // Removing an image must work on a full disk: then the space is freed before
+  // the list is written. After a crash in between, the list names an image
+  // whose files are gone, and Load leaves it out.
   if (!written.ok() && !absl::IsResourceExhausted(written)) return written;
   SetTable(std::move(next));
   const std::set<Digest> needed = table()->Blobs();

@@ -89,9 +89,10 @@ class LocalImageStore : public ImageStore {
                       const std::vector<KnownManifest>& manifests,
                       const ConfigDocument& config, std::string config_json,
                       std::vector<std::shared_ptr<LayerLease>> layers);
-  absl::Status WriteRefs(const ImageTable& table);
+  absl::Status WriteRefs(const ImageTable& table)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   std::shared_ptr<const ImageTable> table() const;
-  void SetTable(ImageTable table);
+  void SetTable(ImageTable table) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
 
   const Options options_;
   const Unpacker unpacker_;

@@ -51,9 +51,9 @@ absl::Status BadManifest(absl::string_view why) {
   return absl::InvalidArgumentError(why);
 }
 
-// What every manifest and index must hold to, whoever reads it: version 2,
-// the media type it came under, and no key of another kind of document, in
-// any spelling (some readers ignore case).
+// What must be true of every manifest and index, so that all readers see the
+// same: version 2, the media type it came under, and no key of another kind of
+// document, in any spelling (some readers ignore case).
 absl::Status CheckKind(const Json& document, absl::string_view media_type,
                        std::initializer_list<absl::string_view> own,
                        std::initializer_list<absl::string_view> foreign) {
@@ -236,8 +236,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text,
 
 absl::StatusOr<ConfigDocument> ParseConfig(absl::string_view text) {
   ASSIGN_OR_RETURN(const Json document, ParseJsonObject(text));
-  // Keys of a manifest or an index mean that somebody hopes for a reader who
-  // takes one for the other. ("config" and "history" belong here.)
+  // A configuration with keys of a manifest or an index is refused: another
+  // reader could take it for one. ("config" and "history" belong here.)
   for (const char* key : {"manifests", "layers", "fsLayers"}) {
     if (document.contains(key)) {
       return BadManifest(absl::StrCat("configuration has \"", key, "\""));

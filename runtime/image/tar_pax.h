@@ -40,8 +40,8 @@ struct PaxRecords {
   std::vector<SparseChunk> sparse_map;
 };
 
-// Keys that nobody here needs are skipped; keys that matter may come once, not
-// be empty and not hold NUL.
+// Keys without a field in PaxRecords are skipped. Each of the others may come
+// once. A path is not empty and holds no NUL.
 absl::StatusOr<PaxRecords> ParsePax(absl::string_view data);
 
 // A decimal number without sign or blanks.

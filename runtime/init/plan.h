@@ -121,7 +121,10 @@ struct Plan {
   // stdin, stdout, stderr of an exec; [0] is also a container's stdin when
   // !stdin_open.
   int stdio_fds[3];
-  bool tty;
+  bool tty;  // a terminal of the container's devpts instead of the above
+  // Of an exec's terminal; both 0 = the kernel's default.
+  uint16_t terminal_rows;
+  uint16_t terminal_columns;
   bool stdin_open;
 
   ProgramPlan program;

@@ -20,6 +20,7 @@ enum class ReportKind : uint32_t {
 // first: the pty's master side.
 enum StdioFds : uint32_t {
   kStdoutRead = 0,
+  kTtyMaster = 0,
   kStderrRead = 1,
   kStdinWrite = 2,  // only when the plan says stdin_open
   kStdioFdsMax = 3,

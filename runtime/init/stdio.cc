@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -55,25 +56,67 @@ int OpenPipes(Context* c) {
   return error != 0 ? error : SendToShim(c, ours, count);
 }
 
-// FS-5: the master comes from the container's own devpts, checked to be one;
-// the peer from the master by TIOCGPTPEER; /dev/console is a bind of that
-// very descriptor. No path of the image decides what is opened.
-int OpenConsole(Context* c) {
-  const int root = c->plan.rootfs_fd;
-  c->detail = "/dev/pts/ptmx";
-  const int link = OpenInside(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
-  if (link < 0) return errno;
+// FS-5: the master comes from the devpts at /dev/pts, checked to be one before
+// anything is opened; the peer comes from the master by TIOCGPTPEER. No other
+// path below `root` decides what is opened, and nothing that was put over ptmx
+// is.
+int OpenTerminal(Context* c, int root, int* master, int* peer) {
+  c->detail = "/dev/pts";
+  const int devpts = OpenInside(root, "/dev/pts", O_PATH | O_DIRECTORY, 0);
+  if (devpts < 0) return errno;
   struct statfs fs;
-  if (fstatfs(link, &fs) != 0) return errno;
+  if (fstatfs(devpts, &fs) != 0) return errno;
   if (fs.f_type != DEVPTS_SUPER_MAGIC) return EXDEV;
+  c->detail = "/dev/pts/ptmx";
+  *master = OpenInside(devpts, "ptmx", O_RDWR | O_NOCTTY,
+                       RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+  if (*master < 0) return errno;
+  close(devpts);
   const int unlocked = 0;
-  if (ioctl(link, TIOCSPTLCK, &unlocked) != 0) return errno;
-  const int peer = ioctl(link, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (peer < 0) return errno;
+  if (ioctl(*master, TIOCSPTLCK, &unlocked) != 0) return errno;
+  *peer = ioctl(*master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (*peer < 0) return errno;
   // The group stays what the devpts instance says (gid=5, tty).
-  if (fchown(peer, c->plan.program.uid, static_cast<gid_t>(-1)) != 0) {
+  if (fchown(*peer, c->plan.program.uid, static_cast<gid_t>(-1)) != 0) {
     return errno;
   }
+  return 0;
+}
+
+// Makes it the controlling terminal and all of stdio.
+int UseTerminal(Context* c, int master, int peer) {
+  c->detail = "controlling terminal";
+  if (ioctl(peer, TIOCSCTTY, 0) != 0) return errno;
+  for (int& fd : c->stdio) fd = peer;
+  return SendToShim(c, &master, 1);
+}
+
+// An exec session's. The root is that of the mount namespace that was entered.
+int OpenSessionTerminal(Context* c) {
+  c->detail = "/";
+  const int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return errno;
+  int master;
+  int peer;
+  const int error = OpenTerminal(c, root, &master, &peer);
+  if (error != 0) return error;
+  close(root);
+  winsize size = {};
+  size.ws_row = c->plan.terminal_rows;
+  size.ws_col = c->plan.terminal_columns;
+  if (size.ws_row + size.ws_col > 0 && ioctl(peer, TIOCSWINSZ, &size) != 0) {
+    return errno;
+  }
+  return UseTerminal(c, master, peer);
+}
+
+// A container's. /dev/console is a bind of the very descriptor of the peer.
+int OpenConsole(Context* c) {
+  const int root = c->plan.rootfs_fd;
+  int master;
+  int peer;
+  const int opened = OpenTerminal(c, root, &master, &peer);
+  if (opened != 0) return opened;
   c->detail = "/dev/console";
   const int tree = open_tree(peer, "",
                              static_cast<unsigned>(AT_EMPTY_PATH) |
@@ -90,17 +133,16 @@ int OpenConsole(Context* c) {
   }
   close(target);
   close(tree);
-  c->detail = "controlling terminal";
-  if (ioctl(peer, TIOCSCTTY, 0) != 0) return errno;
-  for (int& fd : c->stdio) fd = peer;
-  return SendToShim(c, &link, 1);
+  return UseTerminal(c, master, peer);
 }
 
 }  // namespace
 
-// A container's own pipes or terminal; an exec brings its descriptors along.
+// A container's own pipes or terminal; an exec brings its descriptors along, or
+// gets a terminal.
 int OpenStdio(Context* c) {
   if (c->plan.container) return c->plan.tty ? OpenConsole(c) : OpenPipes(c);
+  if (c->plan.tty) return OpenSessionTerminal(c);
   for (int i = 0; i < 3; ++i) c->stdio[i] = c->plan.stdio_fds[i];
   return 0;
 }

@@ -11,19 +11,27 @@
 
 #include "runtime/runtime.h"
 
-// What procfs says about one process (proc(5)), for inspection. A process that
-// ends meanwhile is an error; callers leave it out. Thread-safe.
+// What procfs says about one process (proc(5)), for inspection. `pid` is the
+// host's number. A process that ends meanwhile is an error, which callers take
+// for "it is not there"; a pid that was reused meanwhile shows the new process.
+// Errors are errno's, or kInternal for a text that is not what proc(5) says.
+// Thread-safe.
 namespace warren::runtime {
 
+// The command is the arguments as one line of printable ASCII, at most 1 KiB;
+// without arguments (a kernel thread) it is the process's name.
 absl::StatusOr<ProcessView> ReadProcess(pid_t pid);
+// The mounts of its namespace, at most 16 MiB of text.
 absl::StatusOr<std::vector<MountView>> ReadMounts(pid_t pid);
+// Those of its time namespace for children (time_namespaces(7)).
 absl::StatusOr<TimeOffsets> ReadTimeOffsets(pid_t pid);
-// uid_map or gid_map.
+// `file`: "uid_map" or "gid_map".
 absl::StatusOr<std::vector<IdMapping>> ReadIdMap(pid_t pid, const char* file);
-// nsfs descriptor of /proc/<pid>/ns/<name>.
+// nsfs descriptor of /proc/<pid>/ns/<name>, owned by the caller.
 absl::StatusOr<base::UniqueFd> OpenNamespaceOf(pid_t pid, const char* name);
 
-// The host name inside a UTS namespace: a short-lived thread goes in and asks.
+// The host name inside a UTS namespace (uts_fd: nsfs, borrowed): a short-lived
+// thread goes in and asks.
 absl::StatusOr<std::string> ReadHostname(int uts_fd);
 
 // Inode of a namespace and of the user namespace that owns it (0 when that is

@@ -149,8 +149,15 @@ LaunchRequest BuildExecLaunch(ExecLaunchParts parts) {
   e->set_target_pidfd(request.Lend(parts.target_pidfd));
   e->set_setns_flags(parts.setns_flags);
   AddPlacement(std::move(parts.placement), &request, e->mutable_cgroup());
-  e->set_stdout_fd(request.Give(std::move(parts.stdout_fd)));
-  e->set_stderr_fd(request.Give(std::move(parts.stderr_fd)));
+  if (parts.terminal.has_value()) {
+    e->set_tty(true);
+    e->set_rows(parts.terminal->rows);
+    e->set_columns(parts.terminal->columns);
+  } else {
+    e->set_stdin_fd(request.Give(std::move(parts.stdin_fd)));
+    e->set_stdout_fd(request.Give(std::move(parts.stdout_fd)));
+    e->set_stderr_fd(request.Give(std::move(parts.stderr_fd)));
+  }
   e->set_cgroup_procs_fd(request.Give(std::move(parts.procs)));
   return request;
 }

@@ -2,6 +2,7 @@
 #define WARREN_RUNTIME_LAUNCH_REQUEST_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,8 +75,11 @@ struct ExecLaunchParts {
   uint64_t setns_flags = 0;
   CgroupPlacement placement;
   base::UniqueFd procs;  // cgroup.procs, read only
+  // Invalid: /dev/null. Not looked at with a terminal.
+  base::UniqueFd stdin_fd;
   base::UniqueFd stdout_fd;
   base::UniqueFd stderr_fd;
+  std::optional<TerminalSize> terminal;
 };
 LaunchRequest BuildExecLaunch(ExecLaunchParts parts);
 

@@ -3,6 +3,7 @@
 #include <absl/strings/cord.h>
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +33,13 @@ std::string Serialize(const google::protobuf::MessageLite& message) {
   std::string data;
   message.SerializeToString(&data);
   return data;
+}
+
+// One message; kDeadlineExceeded or kCancelled.
+absl::StatusOr<base::Message> ReceiveBefore(int socket,
+                                            const base::Deadline& deadline) {
+  RETURN_IF_ERROR(base::AwaitFd(socket, POLLIN, deadline));
+  return base::ReceiveMessage(socket);
 }
 
 // An error that means: the process at the other end has gone.
@@ -77,24 +85,27 @@ absl::Status LaunchError(const shim::v1::Failed& failed) {
   return status;
 }
 
-absl::StatusOr<shim::v1::Event> ReceiveEvent(int socket,
-                                             absl::Duration timeout) {
-  ASSIGN_OR_RETURN(const base::Message message,
-                   base::ReceiveMessage(socket, timeout));
+// The next message, and the descriptors that come with it, if asked for.
+absl::StatusOr<shim::v1::Event> ReceiveEvent(
+    int socket, const base::Deadline& deadline,
+    std::vector<UniqueFd>* fds = nullptr) {
+  ASSIGN_OR_RETURN(base::Message message, ReceiveBefore(socket, deadline));
   if (message.data.empty()) return Gone("launch");
   shim::v1::Event event;
   if (!event.ParseFromString(message.data)) {
     return ErrnoError(EBADMSG, "message of the shim");
   }
   if (event.has_failed()) return LaunchError(event.failed());
+  if (fds != nullptr) *fds = std::move(message.fds);
   return event;
 }
 
 // Waits for a shim that has been told to leave; kills it when it does not.
 void Leave(base::Child* shim) {
   if (!shim->pidfd.valid()) return;
-  const auto exited = base::WaitExit(shim->pidfd.get(), kUndoTime);
-  if (!exited.ok() || !*exited) {
+  if (!base::AwaitFd(shim->pidfd.get(), POLLIN,
+                     base::Deadline::After(kUndoTime))
+           .ok()) {
     base::SendSignal(shim->pidfd.get(), SIGKILL).IgnoreError();
   }
   base::Reap(shim->pidfd.get()).IgnoreError();
@@ -104,13 +115,14 @@ void Leave(base::Child* shim) {
 struct Answer {
   Launched launched;
   UniqueFd socket;
+  UniqueFd terminal;
 };
 
 // Spawns a shim and gives it the launch; on any error the shim is gone.
 absl::StatusOr<Answer> Launch(int program,
                               const shim::v1::LaunchRequest& request,
                               const std::vector<int>& fds,
-                              absl::Duration timeout) {
+                              const base::Deadline& deadline) {
   ASSIGN_OR_RETURN(auto ends, base::SocketPair());
   base::SpawnOptions options;
   options.path = absl::StrCat("/proc/self/fd/", program);
@@ -120,9 +132,11 @@ absl::StatusOr<Answer> Launch(int program,
   ends.second.reset();
   const absl::Status sent = SendLaunch(ends.first.get(), request, fds);
   // A shim that gave up early has said why before it closed the socket.
+  std::vector<UniqueFd> given;
   absl::StatusOr<shim::v1::Event> event =
       sent.ok() || GetErrno(sent) == EPIPE
-          ? ReceiveEvent(ends.first.get(), timeout)
+          ? ReceiveEvent(ends.first.get(),
+                         deadline.Within(ShimLauncher::kLaunchTimeout), &given)
           : sent;
   if (event.ok() && !event->has_started()) {
     event = ErrnoError(EBADMSG, "message of the shim");
@@ -138,6 +152,7 @@ absl::StatusOr<Answer> Launch(int program,
   answer.launched.started_at_ns = started.started_at_ns();
   answer.launched.shim = std::move(shim);
   answer.socket = std::move(ends.first);
+  if (!given.empty()) answer.terminal = std::move(given[0]);
   return answer;
 }
 
@@ -163,8 +178,8 @@ absl::StatusOr<ShimLauncher> ShimLauncher::Open(const std::string& path) {
 
 absl::StatusOr<Launched> ShimLauncher::LaunchSandbox(
     const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
-    absl::Duration timeout) const {
-  auto answer = Launch(program_.get(), request, fds, timeout);
+    const base::Deadline& deadline) const {
+  auto answer = Launch(program_.get(), request, fds, deadline);
   if (!answer.ok()) return Annotate(answer.status(), "make namespaces");
   Leave(&answer->launched.shim);
   return std::move(answer->launched);
@@ -172,50 +187,64 @@ absl::StatusOr<Launched> ShimLauncher::LaunchSandbox(
 
 absl::StatusOr<Launched> ShimLauncher::LaunchContainer(
     const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
-    absl::Duration timeout) const {
-  auto answer = Launch(program_.get(), request, fds, timeout);
+    const base::Deadline& deadline) const {
+  auto answer = Launch(program_.get(), request, fds, deadline);
   if (!answer.ok()) return Annotate(answer.status(), "start container");
   return std::move(answer->launched);
 }
 
 absl::StatusOr<ExecSession> ShimLauncher::LaunchExec(
     const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
-    absl::Duration timeout) const {
-  auto answer = Launch(program_.get(), request, fds, timeout);
+    const base::Deadline& deadline) const {
+  auto answer = Launch(program_.get(), request, fds, deadline);
   if (!answer.ok()) return Annotate(answer.status(), "exec in container");
-  return ExecSession(std::move(answer->launched), std::move(answer->socket));
+  return ExecSession(std::move(answer->launched), std::move(answer->socket),
+                     std::move(answer->terminal));
 }
 
-ExecSession::ExecSession(Launched launched, UniqueFd socket)
-    : launched_(std::move(launched)), socket_(std::move(socket)) {}
+ExecSession::ExecSession(Launched launched, UniqueFd socket, UniqueFd terminal)
+    : launched_(std::move(launched)),
+      socket_(std::move(socket)),
+      terminal_(std::move(terminal)) {}
 
 ExecSession::~ExecSession() {
   socket_.reset();
   Leave(&launched_.shim);
 }
 
-absl::StatusOr<shim::v1::Exited> ExecSession::Wait(absl::Duration timeout) {
-  if (exited_) return *exited_;
-  auto event = ReceiveEvent(socket_.get(), timeout);
-  if (!event.ok()) return event.status();
-  if (!event->has_exited()) return ErrnoError(EBADMSG, "message of the shim");
-  exited_ = event->exited();
+absl::StatusOr<shim::v1::Exited> ExecSession::Wait(
+    const base::Deadline& deadline) {
+  while (!exited_) {
+    ASSIGN_OR_RETURN(const shim::v1::Event event,
+                     ReceiveEvent(socket_.get(), deadline));
+    if (event.has_exited()) exited_ = event.exited();
+  }
   return *exited_;
+}
+
+absl::Status ExecSession::Send(const shim::v1::Command& command) {
+  const absl::Status sent =
+      base::SendMessage(socket_.get(), Serialize(command));
+  return GetErrno(sent) == EPIPE ? absl::OkStatus() : sent;
 }
 
 absl::Status ExecSession::Kill() {
   shim::v1::Command command;
   command.mutable_kill();
-  const absl::Status sent =
-      base::SendMessage(socket_.get(), Serialize(command));
-  // Gone: it has ended by itself.
-  return GetErrno(sent) == EPIPE ? absl::OkStatus() : sent;
+  return Send(command);
 }
 
 absl::Status ExecSession::Signal(int signal) {
   shim::v1::Command command;
   command.mutable_signal()->set_signal(signal);
-  return base::SendMessage(socket_.get(), Serialize(command));
+  return Send(command);
+}
+
+absl::Status ExecSession::Resize(uint32_t rows, uint32_t columns) {
+  shim::v1::Command command;
+  command.mutable_resize()->set_rows(rows);
+  command.mutable_resize()->set_columns(columns);
+  return Send(command);
 }
 
 absl::StatusOr<ShimConnection> ShimConnection::Connect(int run_dir_fd) {
@@ -236,15 +265,17 @@ absl::StatusOr<ShimConnection> ShimConnection::Connect(int run_dir_fd) {
 }
 
 absl::StatusOr<shim::v1::Reply> ShimConnection::Call(
-    const shim::v1::Command& command, const std::vector<int>& fds) {
+    const shim::v1::Command& command, const std::vector<int>& fds,
+    const base::Deadline& deadline) {
   const absl::Status sent =
       base::SendMessage(socket_.get(), Serialize(command), fds);
   if (GetErrno(sent) == EPIPE || GetErrno(sent) == ECONNRESET) {
     return Gone("shim command");
   }
   RETURN_IF_ERROR(sent);
-  ASSIGN_OR_RETURN(const base::Message message,
-                   base::ReceiveMessage(socket_.get(), kCommandTimeout));
+  ASSIGN_OR_RETURN(
+      const base::Message message,
+      ReceiveBefore(socket_.get(), deadline.Within(kCommandTimeout)));
   if (message.data.empty()) return Gone("shim command");
   shim::v1::Reply reply;
   if (!reply.ParseFromString(message.data)) {
@@ -253,18 +284,20 @@ absl::StatusOr<shim::v1::Reply> ShimConnection::Call(
   return reply;
 }
 
-absl::StatusOr<shim::v1::Started> ShimConnection::Query() {
+absl::StatusOr<shim::v1::Started> ShimConnection::Query(
+    const base::Deadline& deadline) {
   shim::v1::Command command;
   command.mutable_query();
-  ASSIGN_OR_RETURN(const shim::v1::Reply reply, Call(command, {}));
+  ASSIGN_OR_RETURN(const shim::v1::Reply reply, Call(command, {}, deadline));
   if (reply.error() != 0) return ErrnoError(reply.error(), "query shim");
   return reply.process();
 }
 
-absl::Status ShimConnection::Signal(int signal) {
+absl::Status ShimConnection::Signal(int signal,
+                                    const base::Deadline& deadline) {
   shim::v1::Command command;
   command.mutable_signal()->set_signal(signal);
-  ASSIGN_OR_RETURN(const shim::v1::Reply reply, Call(command, {}));
+  ASSIGN_OR_RETURN(const shim::v1::Reply reply, Call(command, {}, deadline));
   if (reply.error() == 0) return absl::OkStatus();
   if (reply.error() == ESRCH) {
     return absl::UnavailableError("signal: the process has ended");
@@ -272,12 +305,13 @@ absl::Status ShimConnection::Signal(int signal) {
   return ErrnoError(reply.error(), absl::StrCat("send signal ", signal));
 }
 
-absl::Status ShimConnection::ReopenLog(int log_dir_fd) {
+absl::Status ShimConnection::ReopenLog(int log_dir_fd,
+                                       const base::Deadline& deadline) {
   shim::v1::Command command;
   command.mutable_reopen_log();
   std::vector<int> fds;
   if (log_dir_fd >= 0) fds.push_back(log_dir_fd);
-  ASSIGN_OR_RETURN(const shim::v1::Reply reply, Call(command, fds));
+  ASSIGN_OR_RETURN(const shim::v1::Reply reply, Call(command, fds, deadline));
   if (reply.error() == 0) return absl::OkStatus();
   return ErrnoError(reply.error(), "reopen log");
 }

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/process.h"
 #include "runtime/base/unique_fd.h"
 #include "warren/shim/v1/shim.pb.h"
@@ -43,14 +44,18 @@ struct Launched {
 };
 
 // An exec session. Closing (destroying) it before the end kills the program
-// and all it forked. Thread-compatible.
+// and all it forked. One thread at a time waits; Kill, Signal and Resize may
+// come from any thread, also while one waits.
 class ExecSession {
  public:
-  ExecSession(Launched launched, base::UniqueFd socket);
+  // `terminal`: the master of its terminal, if it has one.
+  ExecSession(Launched launched, base::UniqueFd socket,
+              base::UniqueFd terminal);
   ExecSession(ExecSession&&) = default;
   ExecSession& operator=(ExecSession&& other) noexcept {
     std::swap(launched_, other.launched_);
     std::swap(socket_, other.socket_);
+    std::swap(terminal_, other.terminal_);
     std::swap(exited_, other.exited_);
     return *this;
   }
@@ -63,19 +68,28 @@ class ExecSession {
   // Readable when Wait() will not block; for poll(2).
   int event_fd() const { return socket_.get(); }
 
-  // How the program ended. kDeadlineExceeded: still running. Once it has
-  // ended, the same answer again and again.
-  absl::StatusOr<shim::v1::Exited> Wait(absl::Duration timeout);
+  // The master of its terminal, once; invalid without one.
+  base::UniqueFd TakeTerminal() { return std::move(terminal_); }
+
+  // How the program ended. kDeadlineExceeded or kCancelled: still running. Once
+  // it has ended, the same answer again and again.
+  absl::StatusOr<shim::v1::Exited> Wait(const base::Deadline& deadline);
 
   // SIGKILL to the program and all it forked; Wait() then returns after the
   // last of them is gone.
   absl::Status Kill();
-  // A signal to the program only.
+  // A signal to the program only; OK when it has ended.
   absl::Status Signal(int signal);
+  // Of its terminal; the shim ignores it where there is none.
+  absl::Status Resize(uint32_t rows, uint32_t columns);
 
  private:
+  // OK when the shim has left: the program has ended by itself.
+  absl::Status Send(const shim::v1::Command& command);
+
   Launched launched_;
   base::UniqueFd socket_;
+  base::UniqueFd terminal_;
   std::optional<shim::v1::Exited> exited_;
 };
 
@@ -90,22 +104,23 @@ class ShimLauncher {
       : program_(std::move(sealed_program)) {}
 
   // Each sends `request` and the borrowed `fds` (request fields name them by
-  // place, counted from 1) and waits for the answer, at most `timeout`: then
-  // kDeadlineExceeded, and the shim has been made to undo what it did.
+  // place, counted from 1) and waits for the answer, until `deadline` and at
+  // most kLaunchTimeout: then kDeadlineExceeded or kCancelled, and the shim has
+  // been made to undo what it did (ten seconds more at most).
   //
   // Returns when the namespaces are made and pinned and the shim has left.
   absl::StatusOr<Launched> LaunchSandbox(
       const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
-      absl::Duration timeout = kLaunchTimeout) const;
+      const base::Deadline& deadline = base::Deadline::Never()) const;
   // Returns after execve of the program; the shim stays.
   absl::StatusOr<Launched> LaunchContainer(
       const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
-      absl::Duration timeout = kLaunchTimeout) const;
+      const base::Deadline& deadline = base::Deadline::Never()) const;
   // Returns after execve; the program runs until it ends or the session is
   // destroyed.
   absl::StatusOr<ExecSession> LaunchExec(
       const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
-      absl::Duration timeout = kLaunchTimeout) const;
+      const base::Deadline& deadline = base::Deadline::Never()) const;
 
   static constexpr absl::Duration kLaunchTimeout = absl::Seconds(60);
 
@@ -114,9 +129,10 @@ class ShimLauncher {
 };
 
 // A connection to the shim of a running container. Thread-compatible; any
-// number of connections may exist. Every call is a round trip of at most
-// `kCommandTimeout` (kDeadlineExceeded); kUnavailable when the shim has left
-// meanwhile: then its exit file tells how the container ended.
+// number of connections may exist, but a shim keeps eight (shim.proto). Every
+// call is a round trip until `deadline`, at most `kCommandTimeout`
+// (kDeadlineExceeded); kUnavailable when the shim has left meanwhile: then its
+// exit file tells how the container ended.
 class ShimConnection {
  public:
   // Connects to shim.sock in the container's run directory. kUnavailable when
@@ -128,12 +144,15 @@ class ShimConnection {
   const base::ProcessId& shim() const { return shim_; }
 
   // The container's first process and when it started.
-  absl::StatusOr<shim::v1::Started> Query();
+  absl::StatusOr<shim::v1::Started> Query(
+      const base::Deadline& deadline = base::Deadline::Never());
   // To the first process only. kUnavailable when it has ended.
-  absl::Status Signal(int signal);
+  absl::Status Signal(int signal,
+                      const base::Deadline& deadline = base::Deadline::Never());
   // Opens the log again: at the same directory descriptor, or at the new
   // `log_dir_fd` (borrowed, -1 = the same) when the directory was made anew.
-  absl::Status ReopenLog(int log_dir_fd = -1);
+  absl::Status ReopenLog(int log_dir_fd = -1, const base::Deadline& deadline =
+                                                  base::Deadline::Never());
 
   static constexpr absl::Duration kCommandTimeout = absl::Seconds(10);
 
@@ -141,7 +160,8 @@ class ShimConnection {
   ShimConnection(base::UniqueFd socket, base::ProcessId shim)
       : socket_(std::move(socket)), shim_(shim) {}
   absl::StatusOr<shim::v1::Reply> Call(const shim::v1::Command& command,
-                                       const std::vector<int>& fds);
+                                       const std::vector<int>& fds,
+                                       const base::Deadline& deadline);
 
   base::UniqueFd socket_;
   base::ProcessId shim_;

@@ -12,7 +12,8 @@
 
 // Paths of the host that a container mounts, opened once and before anything
 // of the pod can run (FS-6). The caller's path is followed through symlinks:
-// it comes from the orchestrator, which may name any place of the host.
+// it comes from the orchestrator, which may name any place of the host. A path
+// on a file system that hangs (NFS) hangs the call. Thread-safe.
 namespace warren::runtime {
 
 struct HostPathOptions {
@@ -23,7 +24,8 @@ struct HostPathOptions {
   MountPropagation propagation = MountPropagation::kPrivate;
   // Owners as this user namespace maps them, of the top mount; -1 = as is.
   int user_ns_fd = -1;
-  // What cannot be idmapped stays as it is, instead of an error.
+  // True: a file system that cannot be idmapped is mounted as it is. False: it
+  // is an error.
   bool mapped_by_default = false;
 };
 
@@ -36,8 +38,8 @@ struct HostTree {
   bool is_file = false;
 };
 
-// A path that was opened: the place stays the one it was, whatever happens to
-// its name. Keeps the mount it is on busy.
+// A path that was opened. The place stays the same, whatever happens to its
+// name. Its mount is busy (umount(2), EBUSY) as long as this exists.
 struct HostSource {
   std::string path;  // for messages
   HostPathOptions options;
@@ -46,13 +48,14 @@ struct HostSource {
 };
 
 // kFailedPrecondition: the propagation asked for needs a shared (or, for
-// kHostToContainer, a slave) mount and the path is on none.
+// kHostToContainer, a slave) mount and the path is on none
+// (mount_namespaces(7)). Other errors are errno's, a missing path among them.
 absl::StatusOr<HostSource> OpenHostSource(const std::string& path,
                                           const HostPathOptions& options);
 
-// What is at the place now. kFailedPrecondition: its file system cannot be
-// idmapped, or (beginning with "RROUnsupported") not be made read-only all the
-// way down.
+// A detached copy of what is at the place now (open_tree(2)).
+// kFailedPrecondition: its file system cannot be idmapped, or (beginning with
+// "RROUnsupported") not be made read-only all the way down.
 absl::StatusOr<HostTree> CloneHostSource(const HostSource& source);
 
 // The two together.

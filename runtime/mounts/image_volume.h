@@ -13,13 +13,15 @@
 
 // The two ways in which an image becomes a volume: another image mounted
 // read-only, and a path of the container's own image made writable.
+// Descriptors and pointers of the options are borrowed. Thread-safe for
+// different containers.
 namespace warren::runtime {
 
 struct ImageVolumeOptions {
   std::vector<std::string> layer_dirs;  // lowest first
   std::string sub_path;                 // relative; "" = the whole tree
   uint64_t attributes = 0;              // MOUNT_ATTR_*
-  int user_ns_fd = -1;                  // who its owners are; -1 = as is
+  int user_ns_fd = -1;                  // maps its owners; -1 = as is
   std::string label;                    // SELinux, see overlay.h
   std::string rootfs_dir;               // of the container, see rootfs.h
   MountNamespaces* mount_namespaces = nullptr;
@@ -43,9 +45,10 @@ struct OwnVolumeOptions {
 };
 
 // Makes <rootfs_dir>/volumes/<name> with what the rootfs has at `path`
-// (resolved inside of it) and returns a detached mount of it; a missing path
-// gives an empty directory. kInvalidArgument when there is no directory but
-// something else. `copy` is used up by all volumes of a container.
+// (resolved inside of it) and returns a detached mount of it. A missing path
+// gives an empty directory. kInvalidArgument when the path is there and no
+// directory. All volumes of a container share the limits in `copy`; past them
+// kResourceExhausted. It goes with rootfs_dir, also after a failure.
 absl::StatusOr<base::UniqueFd> MakeOwnVolume(const OwnVolumeOptions& options,
                                              TreeCopyOptions* copy);
 

@@ -26,7 +26,7 @@ namespace {
 constexpr char kAttribute[] = "security.selinux";
 constexpr size_t kMaxLabel = 4096;
 
-// Never as a whole; what is below them may well be a volume.
+// Never labelled themselves; a directory below one may be a volume.
 constexpr const char* kNodeDirectories[] = {"/",
                                             "/home",
                                             "/media",
@@ -44,13 +44,14 @@ constexpr const char* kNodeDirectories[] = {"/",
                                             "/var/spool",
                                             "/var/tmp",
                                             "/var/lib/kubelet"};
-// Nor anything in these.
+// Never labelled, nor is anything in them.
 constexpr const char* kNodeTrees[] = {"/bin",  "/boot",  "/dev",   "/etc",
                                       "/lib",  "/lib32", "/lib64", "/libx32",
                                       "/proc", "/sbin",  "/sys",   "/usr"};
 
-// An O_PATH descriptor cannot be asked by itself. Of a symlink this is the
-// symlink: nothing is followed behind the descriptor.
+// getxattr(2) and setxattr(2) by the name of a descriptor, because the f…()
+// calls refuse one that is O_PATH. For a symlink this is the symlink itself:
+// nothing is followed behind the descriptor.
 std::string PathOf(int fd) { return absl::StrCat("/proc/self/fd/", fd); }
 
 bool HasLabel(const std::string& path, const std::string& label) {

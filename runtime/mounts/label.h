@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
-// Labels of files for SELinux: what a container's processes may use. Labels
-// are user:role:type:level; a file's is kept in the extended attribute
-// security.selinux (selinux(8), xattr(7)). Thread-safe.
+// Labels of files for SELinux, which say what a container's processes may use.
+// A label is user:role:type:level; a file keeps its own in the extended
+// attribute security.selinux (selinux(8), xattr(7)). Thread-safe.
 namespace warren::runtime {
 
 // The label of the files of a container whose processes have `process_label`:
-// its user, object_r, the type container_file_t, which policies have for this,
-// and its level, so that containers of different categories cannot use each
-// other's. "" of "".
+// the same user, object_r, the type container_file_t, which policies have for
+// this, and the same level, so that containers of different categories cannot
+// use each other's files. "" for "". Pure.
 std::string FileLabel(absl::string_view process_label);
 // The same at another level.
 std::string FileLabelAt(absl::string_view process_label,
@@ -25,27 +25,28 @@ std::string FileLabelAt(absl::string_view process_label,
 // OK without an effect where the file system has no labels (ENOTSUP).
 absl::Status LabelFile(int fd, const std::string& label);
 
-// Bounds the descriptors and the stack that a tree takes: made name by name, it
-// can be deeper than any path is long.
+// Bounds the descriptors and the stack that one tree costs: a tree that is made
+// name by name can be deeper than any path is long.
 inline constexpr int kMaxLabelDepth = 256;
 
 // Labels the file at `place` (O_PATH), or the directory and everything below it
-// but other mounts. Whoever may write there may try to lead it elsewhere: it
-// goes down by descriptors, from name to name, and follows no link. What has
-// the label is not written to; what vanishes meanwhile is passed over. So is
-// what lies deeper than `max_depth` directories: it keeps its label, the
-// container cannot use it, and nobody who shares a volume can make it fail for
-// others. kFailedPrecondition: a read-only file system. On failure what was
-// labelled so far stays.
+// but other mounts. Another writer of the volume may try to lead it elsewhere:
+// it goes down by descriptors, from name to name, and follows no link. What has
+// the label already is not written to; what vanishes meanwhile is passed over.
+// So is what lies deeper than `max_depth` directories: it keeps its label and
+// the container cannot use it, so that one who shares a volume cannot make it
+// fail for others. kFailedPrecondition: a read-only file system. On failure
+// what was labelled so far stays. Takes as long as the tree is large; cannot be
+// cancelled.
 absl::Status LabelTree(int place, const std::string& label,
                        int max_depth = kMaxLabelDepth);
 
 // kInvalidArgument when `place` is a directory that the node needs as it is
 // ("/", /home, /var, …, by whatever name it was found) or lies in one with
-// nothing but the node's own (/etc, /usr, /dev, …): labelled for a container,
-// it would be lost to everybody else. The same for `own_directories`, the
-// agent's: these, what is in them and what they are in. An error where one
-// cannot be opened.
+// nothing but the node's own (/etc, /usr, /dev, …): once labelled for a
+// container, the node's own programs could not use it any more. The same for
+// `own_directories`, the agent's: these, what is in them and what they are in.
+// An error where one of them cannot be opened.
 absl::Status CheckMayLabel(int place,
                            const std::vector<std::string>& own_directories);
 

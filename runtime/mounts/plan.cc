@@ -82,7 +82,7 @@ class BasePlanner {
  private:
   void AddProc() {
     if (user_namespace_ && spec_.pid == NamespaceMode::kHost) {
-      // The host's pid namespace is not ours to mount.
+      // A user namespace cannot mount a procfs of the host's pid namespace.
       mounts_.push_back(Attach("/proc", MountSource::kHostPath, "/proc"));
       return;
     }
@@ -114,8 +114,8 @@ class BasePlanner {
     dev.attributes = MOUNT_ATTR_NOSUID;
     std::vector<PlannedMount> binds;
     if (guard_devices_) {
-      // A nodev tmpfs opens no node of its own, so that nobody can make one
-      // that can be opened; each node is a mount of the host's.
+      // On a nodev tmpfs no node can be opened, so that the container cannot
+      // make one for itself. Each node is a bind of the host's.
       dev.op.set_attributes(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
       dev.attributes = dev.op.attributes();
     }

@@ -14,7 +14,7 @@
 #include "warren/shim/v1/shim.pb.h"
 
 // What a container's file system tree is made of: ContainerSpec -> list of
-// steps, in the order in which the init performs them. Pure; mount_sources.h
+// steps, in the order in which the init performs them. Pure; sources.h
 // opens what the steps name, the init attaches it.
 //
 //   volumes of the image

@@ -13,9 +13,9 @@ namespace warren::runtime {
 //
 // Its containers may write to them, so the file system is capped (LOG-2):
 // kPodFilesSpare bytes beyond what is in it at first, then ENOSPC; the memory
-// counts in the writer's cgroup. And it holds nothing else, because who has
-// CAP_DAC_READ_SEARCH can open every file of a file system of which it sees
-// one (open_by_handle_at(2)).
+// counts in the writer's cgroup. It holds nothing else, because a process with
+// CAP_DAC_READ_SEARCH that sees one file of a file system can open them all
+// (open_by_handle_at(2)). Errors are errno's. Thread-safe.
 inline constexpr uint64_t kPodFilesSpare = uint64_t{1} << 20;
 
 absl::StatusOr<base::UniqueFd> MakePodFiles(const SandboxSpec& spec);

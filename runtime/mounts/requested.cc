@@ -17,7 +17,7 @@
 namespace warren::runtime {
 namespace {
 
-// Nothing of an image volume gives anything but data.
+// An image volume is data: no writes, no set-id bits, no devices, no programs.
 constexpr uint64_t kImageAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
                                       MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
@@ -36,7 +36,7 @@ absl::Status CheckTarget(absl::string_view target) {
   return Reserved("mounts: container_path", target);
 }
 
-// An image may not do that; nothing of it belongs there (class 2).
+// An image may not do that: it has no say in the container's own file systems.
 absl::Status CheckVolumeTarget(absl::string_view target) {
   bool ours = target == "/";
   for (const char* directory : {"/proc", "/dev", "/sys"}) {

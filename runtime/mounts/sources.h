@@ -19,8 +19,8 @@
 
 namespace warren::runtime {
 
-// A planned mount with its detached source in hand; op.fd is set when the
-// launch request is built.
+// A planned mount with its detached source. op.fd is set later, when the launch
+// request is built.
 struct OpenedMount {
   shim::v1::MountOp op;
   base::UniqueFd source;  // invalid: the init makes it
@@ -29,8 +29,8 @@ struct OpenedMount {
   std::optional<HostSource> late;
 };
 
-// The user namespace with these mappings; stays open as long as the container
-// is being prepared.
+// Returns the user namespace with these mappings. The descriptor is borrowed
+// and stays open as long as the container is being prepared.
 using UserNamespaceOpener = std::function<absl::StatusOr<int>(
     const std::vector<IdMapping>& uids, const std::vector<IdMapping>& gids)>;
 
@@ -42,12 +42,13 @@ struct MountPlaces {
   UserNamespaceOpener user_namespace;
   std::string rootfs_dir;     // see rootfs.h
   int rootfs_fd = -1;         // the mounted overlay
-  bool shift_owners = false;  // … shows the image's owners
-  // Owner of what the image does not have, and how to shift.
+  bool shift_owners = false;  // it shows the image's owners
+  // Owner of what the image does not have, and how to shift owners.
   const SandboxSpec* sandbox = nullptr;
-  // Whether what is at a path of the host gets the label that its mount has.
-  // Only when the container is created: by the time its sources are opened
-  // again, another may have labelled a volume for itself.
+  // Whether the files at a path of the host get the label that its mount has.
+  // True when the container is created. False when its sources are opened again
+  // after a restart of the agent: another container may have labelled a volume
+  // for itself by then.
   bool label_host_paths = false;
   std::vector<std::string> own_directories;  // see CheckMayLabel
   // The pod's root, in the host's numbers.
@@ -56,13 +57,14 @@ struct MountPlaces {
 };
 
 // Opens all sources of a plan, in order. Errors name the mount; those of an
-// image begin with "ImageVolumeMountFailed".
+// image begin with "ImageVolumeMountFailed". On failure nothing stays open;
+// directories of the host that were made for missing paths stay.
 absl::StatusOr<std::vector<OpenedMount>> OpenMountSources(
     const std::vector<PlannedMount>& plan, const MountPlaces& places);
 
-// To be called when the container starts: a detached copy takes part in no
-// propagation, so what the host mounted below a source since it was opened is
-// in a new copy only.
+// Copies those with a propagation again; called when the container starts. A
+// detached copy takes part in no propagation, so what the host mounted below a
+// source since CreateContainer is in a new copy only.
 absl::Status RefreshMountSources(std::vector<OpenedMount>* mounts);
 
 }  // namespace warren::runtime

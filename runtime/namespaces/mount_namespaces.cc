@@ -113,8 +113,8 @@ absl::Status Pin(const std::string& path, int namespace_fd) {
   auto bound = base::CloneTree(namespace_fd, "", false);
   absl::Status status = bound.status();
   if (status.ok()) status = base::AttachMount(bound->get(), target.get());
-  // A recursive bind of a directory above it, a hostPath of "/" say, must leave
-  // it out: no mount namespace takes one in that is older than itself.
+  // A recursive bind of a directory above it, such as a hostPath of "/", must
+  // leave it out: no mount namespace takes one in that is older than itself.
   if (status.ok()) {
     status = base::ChangeMount(self.get(), {.propagation = MS_UNBINDABLE});
   }
@@ -122,10 +122,11 @@ absl::Status Pin(const std::string& path, int namespace_fd) {
   return status;
 }
 
-// A mount namespace can be bound only into one that is older (no loops), which
-// the kernel judges by ids. Since Linux 6.18 every processor takes ids from a
-// range of its own, so that a newer namespace can have a smaller one (ELOOP).
-// One made on the processor where ours was made, at the latest, has not.
+// A mount namespace can be bound only into an older one, so that there are no
+// loops. The kernel compares ids. Since Linux 6.18 every processor takes ids
+// from a range of its own, and a newer namespace can have a smaller id (ELOOP).
+// One that is made on the same processor as ours has a larger id: so each
+// processor is tried.
 absl::StatusOr<base::UniqueFd> MakePinned(const std::string& path) {
   absl::Status last;
   for (int cpu = kAnyCpu; cpu < CPU_SETSIZE; ++cpu) {

@@ -19,7 +19,7 @@
 
 // The agent's two private mount namespaces. They keep the host's mount table
 // small: a container's mount namespace is a copy of another one, and pays for
-// every mount in it (design.md, 5).
+// every mount in it.
 //
 //   template   tmpfs /            a fresh procfs and sysfs, fully visible:
 //   without
@@ -32,12 +32,15 @@
 //              +- shm          /dev/shm of the pod
 //              +- files        hostname, hosts, resolv.conf (pod_files.h)
 //
-// The template lives as long as a descriptor of it; the pins live through a
-// kill of the agent by one bind mount of their nsfs file at <run>/pins.mnt.
+// The template lives as long as a descriptor of it. The pins outlive a kill of
+// the agent: their nsfs file is bind-mounted at <run>/pins.mnt.
 namespace warren::runtime {
 
 // Thread-safe. Owns a thread that lives inside the pins namespace; the thread
-// shares no file system state (CLONE_FS) with the rest of the process.
+// shares no file system state (CLONE_FS) with the rest of the process. All
+// calls but OpenPin() and Pods() wait for their turn on that thread and for a
+// few system calls there; they cannot be cancelled. Errors are errno's unless
+// said otherwise.
 class MountNamespaces {
  public:
   // Makes the template; finds the pins at <run_dir>/pins.mnt or makes them.
@@ -52,9 +55,9 @@ class MountNamespaces {
   int template_ns() const { return template_ns_.get(); }
   int pins() const { return pins_.get(); }
 
-  // The directory of a new pod, with nothing but `files_fd`, a detached mount
-  // (-1 = none), in it; O_PATH. Something left under that name is dropped
-  // first.
+  // Makes the directory of a new pod and returns it, O_PATH. It is empty but
+  // for `files_fd`, a detached mount (borrowed; -1 = none). What an earlier pod
+  // left under that name is dropped first.
   absl::StatusOr<base::UniqueFd> AddPod(const std::string& id, int files_fd);
   // Drops every pin, /dev/shm and the files of the pod; missing is OK.
   absl::Status RemovePod(const std::string& id);
@@ -63,7 +66,7 @@ class MountNamespaces {
                                          NamespaceKind kind) const;
   // A detached copy of the pod's /dev/shm, to be attached anywhere.
   absl::StatusOr<base::UniqueFd> CloneShm(const std::string& id);
-  // The same of one of its files.
+  // The same of one of its files: a name of kPodFiles (mounts/plan.h).
   absl::StatusOr<base::UniqueFd> CloneFile(const std::string& id,
                                            const std::string& name);
   // A detached copy of what is at `path` inside the detached mount `mount_fd`
@@ -71,13 +74,14 @@ class MountNamespaces {
   // somewhere, so it is for a moment.
   absl::StatusOr<base::UniqueFd> CloneBelow(int mount_fd,
                                             const std::string& path);
+  // Names of all pods' directories; empty when they cannot be listed.
   std::vector<std::string> Pods() const;
 
  private:
   MountNamespaces() = default;
   absl::StatusOr<base::UniqueFd> Clone(const std::string& path);
   absl::Status OpenPins(const std::string& run_dir);
-  // Runs `work` on the thread inside the pins and returns its result.
+  // Runs `work` on the thread inside the pins, waits, and returns its result.
   absl::Status InPins(absl::FunctionRef<absl::Status()> work);
   void Serve();
 

@@ -8,8 +8,10 @@
 #include "runtime/runtime.h"
 
 // The one table of the eight namespace kinds: what each is called, which clone
-// flag makes it, who makes it and which user namespace owns it. Whatever makes,
-// pins, joins or draws namespaces walks this table and its order. Pure.
+// flag makes it (clone(2), namespaces(7)) and whether the pod or each container
+// has its own. All code that makes, pins, joins or draws namespaces walks this
+// table in its order. `time_namespaces`: whether the kernel has them (Linux
+// 5.6, CONFIG_TIME_NS). Pure.
 namespace warren::runtime {
 
 struct NamespaceInfo {
@@ -38,7 +40,8 @@ bool HasUserNamespace(const SandboxSpec& spec);
 
 // CLONE_NEW* of what CreateSandbox makes. 0 = the pod has only the host's.
 uint64_t SandboxCloneFlags(const SandboxSpec& spec, bool time_namespaces);
-// CLONE_NEW* of what StartContainer makes.
+// CLONE_NEW* of what StartContainer makes: mnt always, pid and cgroup where the
+// container has its own.
 uint64_t ContainerCloneFlags(const ContainerSpec& spec);
 // The pod's namespaces that a container joins by their pins, in order. pid is
 // among them with mode kPod only; a target's comes from the target.

@@ -79,7 +79,7 @@ absl::StatusOr<base::UniqueFd> MountPlain(const OverlayOptions& o,
 }
 
 // In a private mount namespace: covers a layer's directory with its idmapped
-// copy. Linux 5.19 takes that for a layer, but none that is detached.
+// copy. Linux 5.19 takes that for a layer; it does not take a detached mount.
 absl::Status CoverIdmapped(const std::string& dir, int user_ns_fd) {
   ASSIGN_OR_RETURN(const base::UniqueFd tree,
                    base::CloneTree(AT_FDCWD, dir, false));
@@ -91,10 +91,10 @@ absl::Status CoverIdmapped(const std::string& dir, int user_ns_fd) {
   return base::AttachMount(tree.get(), target.get());
 }
 
-// Before: one option string of up to a page, which only mount(2) takes, so
-// that the overlay must be mounted somewhere for a moment: in a private mount
-// namespace. Its mounts are copies, so all directories are opened anew in
-// there.
+// Before Linux 6.7: one option string of up to a page for all layers. Only
+// mount(2) takes one that long, and it needs a place to mount: for a moment, in
+// a private mount namespace. The mounts there are copies, so all directories
+// are opened anew.
 absl::StatusOr<base::UniqueFd> MountInPrivate(const OverlayOptions& o,
                                               bool idmapped) {
   if (unshare(CLONE_FS | CLONE_NEWNS) != 0) {

@@ -10,12 +10,13 @@
 
 #include "runtime/base/unique_fd.h"
 
-// Layers of an image as one tree: a detached overlay mount, by whatever way
-// the kernel knows (6.13: layers by descriptor, idmapped; 6.7: one parameter
-// for each; before: mount(2), idmapped from 5.19). Thread-safe.
+// Layers of an image as one tree: a detached overlay mount, made in the best
+// way that the kernel knows (Linux 6.13: layers by descriptor, idmapped; 6.7:
+// one parameter for each; before: mount(2), idmapped from 5.19; the table is in
+// README.md). Thread-safe.
 namespace warren::runtime {
 
-// Where changes go. Both invalid: read-only.
+// Where changes go, on one file system. Both invalid: read-only.
 struct UpperDirs {
   base::UniqueFd upper;
   base::UniqueFd work;
@@ -28,8 +29,9 @@ struct OverlayOptions {
   // a private mount namespace). The upper directories are `upper` and `work` in
   // it.
   std::string dir;
-  // Asked for fresh ones before each attempt: overlayfs leaves directories in
-  // `work` and refuses a volatile one that was used before. Null: read-only.
+  // Called before each attempt, to make fresh ones: overlayfs leaves
+  // directories in `work` and refuses a volatile one that was used before.
+  // Null: read-only.
   std::function<absl::StatusOr<UpperDirs>()> make_upper;
   uint64_t attributes = 0;  // MOUNT_ATTR_*
   // Shows the layers' owners as this user namespace maps them; -1 = as is.
@@ -46,6 +48,10 @@ struct Overlay {
   bool idmapped = false;
 };
 
+// Tries one way after the other while the kernel says that it does not know
+// the last one. kFailedPrecondition: too many layers for mount(2), whose option
+// string ends at 4095 bytes. Other errors are errno's; nothing is left then. On
+// an older kernel a short-lived thread does the mounting.
 absl::StatusOr<Overlay> MakeOverlay(const OverlayOptions& options);
 
 }  // namespace warren::runtime

@@ -21,15 +21,17 @@
 //
 // The overlay is mounted detached: it has no place in any mount namespace
 // until a shim gives it one, and is gone with its last descriptor. It is
-// volatile (no fsync of upper): such a tree is never used again after the
-// machine went down.
+// volatile (no fsync of upper; overlayfs.rst, "Volatile mount"): such a tree is
+// never used again after the machine went down. Thread-safe for different
+// directories.
 namespace warren::runtime {
 
 struct RootfsOptions {
   std::vector<std::string> layer_dirs;  // lowest first, at least one
   std::string dir;                      // …/rootfs, its parent exists
   uint64_t attributes = 0;              // MOUNT_ATTR_*
-  // The pod's user namespace and who its root is; -1 = the host's.
+  // The pod's user namespace, and its root in the host's numbers; -1 = the
+  // host's user namespace.
   int user_ns_fd = -1;
   uint32_t root_uid = 0;
   uint32_t root_gid = 0;
@@ -46,7 +48,8 @@ struct Rootfs {
   bool shift_owners = false;
 };
 
-// What was at `dir` before is removed: nothing ever ran in it. On failure
+// What was at `dir` before is removed: nothing ever ran in it.
+// kInvalidArgument: no layer, or more than the runtime takes. On failure
 // nothing is left.
 absl::StatusOr<Rootfs> MakeRootfs(const RootfsOptions& options);
 
@@ -54,7 +57,8 @@ absl::StatusOr<Rootfs> MakeRootfs(const RootfsOptions& options);
 absl::StatusOr<base::UniqueFd> MakeRootfsDirectory(const std::string& dir,
                                                    const std::string& name);
 
-// Removes `dir`. Missing is OK.
+// Removes `dir` with all that the container wrote, which takes as long as that
+// is large. Missing is OK.
 absl::Status RemoveRootfs(const std::string& dir);
 
 }  // namespace warren::runtime

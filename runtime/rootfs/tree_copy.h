@@ -14,13 +14,14 @@
 namespace warren::runtime {
 
 struct TreeCopyOptions {
-  // What all volumes of a container may hold at first. Past it:
-  // kResourceExhausted.
+  // Bytes and inodes that all volumes of a container may hold at first. Past
+  // them: kResourceExhausted.
   uint64_t max_bytes = uint64_t{8} << 30;
   uint64_t max_entries = 1'000'000;
-  int max_depth = 256;  // two descriptors each
-  // Where the rootfs shows the image's own owners: whose they become. Empty:
-  // as shown. An id that is not mapped stays as it is.
+  int max_depth = 256;  // directories; each level has two descriptors open
+  // For a rootfs that shows the image's own owners (shift_owners): the copies
+  // belong to the ids that these map them to. Empty: to the ids that the rootfs
+  // shows. An id that is not mapped stays as it is.
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
 };
@@ -29,8 +30,10 @@ struct TreeCopyOptions {
 // and from's own owner, mode, times and attributes onto it. Directories,
 // regular files, links and FIFOs; device nodes and sockets are left out; hard
 // links become files of their own. Of extended attributes security.capability
-// and user.*. Takes what it copied off the limits of `options`. Nobody else may
-// change either tree meanwhile. On failure `to` is left half full.
+// and user.*. Subtracts what it copied from the limits of `options`. Both
+// descriptors are borrowed, and no other process may change either tree
+// meanwhile. On failure `to` is left half full. Cannot be cancelled; the limits
+// bound how long it takes.
 absl::Status CopyTree(int from, int to, TreeCopyOptions* options);
 
 }  // namespace warren::runtime

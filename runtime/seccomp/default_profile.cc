@@ -30,9 +30,8 @@ constexpr const char* kAllowed[] = {
     "truncate truncate64 readahead fadvise64 fadvise64_64 arm_fadvise64_64 "
     "cachestat copy_file_range sendfile sendfile64 splice tee vmsplice pipe "
     "pipe2",
-    // Files: names, attributes, directories. A handle's name tells nothing;
-    // what
-    // opens it needs CAP_DAC_READ_SEARCH, see below.
+    // Files: names, attributes, directories. The name of a handle is harmless:
+    // the call that opens one needs CAP_DAC_READ_SEARCH, see below.
     "access faccessat faccessat2 stat stat64 lstat lstat64 fstat fstat64 "
     "fstatat64 newfstatat statx statfs statfs64 fstatfs fstatfs64 getdents "
     "getdents64 getcwd chdir fchdir mkdir mkdirat rmdir mknod mknodat link "
@@ -171,7 +170,7 @@ const Privileged kPrivileged[] = {
 // are not namespaced), io_uring_* (calls that no filter sees), userfaultfd
 // (stops the kernel at a moment of choice), kexec_*, swapon, swapoff,
 // nfsservctl, _sysctl, uselib, ustat, sysfs, vm86, vm86old, lookup_dcookie,
-// and all that nobody has thought of.
+// and every other call that no table names.
 
 // ENOSYS: C libraries and tools try them first and then do without. clone3
 // hides its flags in memory, where no filter can look (without CAP_SYS_ADMIN).

@@ -9,8 +9,8 @@ namespace warren::seccomp {
 
 // The text of a profile of the node. `path` is absolute. The file must be a
 // regular one of at most kMaxProfileBytes and no symbolic link itself, so that
-// who names a profile by its path gets that one; directories above may be
-// links. Opening it never waits. kFailedPrecondition when it is not there,
+// a path names one profile and no other; directories above it may be links.
+// Opening it never waits. kFailedPrecondition when it is not there,
 // kInvalidArgument when it is no such file.
 absl::StatusOr<std::string> ReadProfileFile(const std::string& path);
 

@@ -24,21 +24,11 @@
 namespace warren::shim {
 namespace {
 
-// What stays when the launch is over.
-struct Kept {
-  Program program;
-  base::UniqueFd run_dir;
-  base::UniqueFd listener;
-  base::UniqueFd signals;
-  base::UniqueFd oom;
-  uint64_t oom_kills = 0;
-};
-
 // Static storage, page-aligned: pages of an idle container's buffers are never
 // touched.
 constexpr size_t kPage = 4096;
 alignas(kPage) LogFile::Buffer g_log_buffer;
-alignas(kPage) FramerBuffer g_stream_buffers[Monitor::kStreams];
+alignas(kPage) Monitor::Buffers g_buffers;
 
 // Gives back the pages that the launch left behind: free heap, and the stack
 // below the caller's frame (which is gone for good by then).
@@ -79,8 +69,10 @@ Failure Listen(int run_dir, base::UniqueFd* listener) {
   return {};
 }
 
-Failure OpenEverything(const LaunchInput& input, Kept* kept, LogFile* log) {
+Failure OpenEverything(const LaunchInput& input, Monitor::Kept* kept,
+                       LogFile* log) {
   const v1::ContainerLaunch& container = input.request.container();
+  kept->tty = container.tty();
   kept->run_dir = Dup(input.Fd(container.run_dir_fd()));
   if (!kept->run_dir.valid()) return Fail("run_dir", EBADF);
   kept->oom = Dup(input.Fd(container.oom_fd()));
@@ -94,7 +86,7 @@ Failure OpenEverything(const LaunchInput& input, Kept* kept, LogFile* log) {
 }
 
 // Everything up to the program's execve.
-Failure Launch(const LaunchInput& input, int launch_socket, Kept* kept,
+Failure Launch(const LaunchInput& input, int launch_socket, Monitor::Kept* kept,
                LogFile* log) {
   const v1::ContainerLaunch& container = input.request.container();
   PlanBuilder builder(input);
@@ -116,7 +108,7 @@ Failure Launch(const LaunchInput& input, int launch_socket, Kept* kept,
 
 int RunContainer(std::unique_ptr<LaunchInput> input,
                  base::UniqueFd launch_socket) {
-  Kept kept;
+  Monitor::Kept kept;
   LogFile log(&g_log_buffer);
   kept.signals = WatchChildren();
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -134,9 +126,7 @@ int RunContainer(std::unique_ptr<LaunchInput> input,
   }
   launch_socket.reset();
   input.reset();
-  Monitor monitor(std::move(kept.program), &log, g_stream_buffers,
-                  std::move(kept.run_dir), std::move(kept.listener),
-                  std::move(kept.signals), std::move(kept.oom), kept.oom_kills);
+  Monitor monitor(std::move(kept), &log, &g_buffers);
   ReleaseLaunchMemory();
   monitor.Run();
   return 0;

@@ -17,6 +17,7 @@
 #include "runtime/shim/plan_builder.h"
 #include "runtime/shim/signals.h"
 #include "runtime/shim/spawn.h"
+#include "runtime/shim/terminal.h"
 
 namespace warren::shim {
 namespace {
@@ -80,7 +81,21 @@ class ExecSession {
     } else if (command.has_signal()) {
       syscall(SYS_pidfd_send_signal, program_.pidfd.get(),
               command.signal().signal(), nullptr, 0);
+    } else if (command.has_resize()) {
+      Complain("resize", ResizeTerminal(program_.stdio[init::kTtyMaster].get(),
+                                        command.resize()));
+    } else {
+      Complain("command", EOPNOTSUPP);
     }
+  }
+
+  // What went well needs no answer.
+  void Complain(const char* what, int error) {
+    if (error == 0) return;
+    v1::Event event;
+    event.mutable_reply()->set_error(error);
+    event.mutable_reply()->set_detail(what);
+    SendPacket(socket_.get(), event);
   }
 
   int SignalAll(int proc, int signal) {
@@ -147,7 +162,7 @@ int RunExec(std::unique_ptr<LaunchInput> input, base::UniqueFd launch_socket) {
   }
   v1::Event event;
   Describe(program, event.mutable_started());
-  SendPacket(launch_socket.get(), event);
+  SendPacket(launch_socket.get(), event, program.stdio[init::kTtyMaster].get());
   const int procs = input->Fd(input->request.exec().cgroup_procs_fd());
   base::UniqueFd cgroup_procs(procs < 0 ? -1
                                         : fcntl(procs, F_DUPFD_CLOEXEC, 3));

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +19,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "runtime/shim/terminal.h"
 
 namespace warren::shim {
 namespace {
@@ -72,22 +75,20 @@ void DescribeExit(int wait_status, v1::Exited* exited) {
   }
 }
 
-Monitor::Monitor(Program program, LogFile* log,
-                 FramerBuffer (&buffers)[kStreams], base::UniqueFd run_dir,
-                 base::UniqueFd listener, base::UniqueFd signals,
-                 base::UniqueFd oom, uint64_t oom_kills)
-    : program_(std::move(program)),
+Monitor::Monitor(Kept kept, LogFile* log, Buffers* buffers)
+    : kept_(std::move(kept)),
       log_(log),
-      run_dir_(std::move(run_dir)),
-      listener_(std::move(listener)),
-      signals_(std::move(signals)),
-      oom_(std::move(oom)),
-      oom_kills_before_(oom_kills),
-      framers_{LogFramer(LogStream::kStdout, &buffers[0]),
-               LogFramer(LogStream::kStderr, &buffers[1])} {
-  for (int i = 0; i < kStreams; ++i) {
-    const int fd = program_.stdio[i].get();
-    if (fd >= 0) fcntl(fd, F_SETFL, O_NONBLOCK | fcntl(fd, F_GETFL));
+      framers_{LogFramer(LogStream::kStdout, &buffers->streams[0]),
+               LogFramer(LogStream::kStderr, &buffers->streams[1])},
+      input_(&kept_.program
+                  .stdio[kept_.tty ? init::kTtyMaster : init::kStdinWrite],
+             kept_.tty, &buffers->input),
+      streams_(&input_) {
+  // All are ours alone: the program has the other ends.
+  for (const base::UniqueFd& fd : kept_.program.stdio) {
+    if (fd.valid()) {
+      fcntl(fd.get(), F_SETFL, O_NONBLOCK | fcntl(fd.get(), F_GETFL));
+    }
   }
 }
 
@@ -97,40 +98,54 @@ void Monitor::Run() {
   Drain();
   WriteExitFile();
   // Only now: whoever finds nobody listening finds the exit file instead.
-  unlinkat(run_dir_.get(), kSocketName, 0);
+  unlinkat(kept_.run_dir.get(), kSocketName, 0);
+  streams_.Finish();
 }
 
 void Monitor::Turn() {
-  // signals, streams, listener, clients; a closed one is -1, which poll skips.
-  pollfd p[2 + kStreams + kMaxClients];
-  p[0] = {signals_.get(), POLLIN, 0};
-  p[1] = {listener_.get(), POLLIN, 0};
+  // A closed one is -1, which poll skips.
+  enum : int {
+    kSignals,
+    kListener,
+    kOutput,
+    kCommands = kOutput + kStreams,
+    kAttached = kCommands + kMaxCommandClients,
+    kCount = kAttached + StreamClients::kPolled
+  };
+  pollfd p[kCount];
+  p[kSignals] = {kept_.signals.get(), POLLIN, 0};
+  p[kListener] = {kept_.listener.get(), POLLIN, 0};
   for (int i = 0; i < kStreams; ++i) {
-    p[2 + i] = {program_.stdio[i].get(), POLLIN, 0};
+    p[kOutput + i] = {kept_.program.stdio[i].get(), POLLIN, 0};
   }
-  for (int i = 0; i < kMaxClients; ++i) {
-    p[2 + kStreams + i] = {clients_[i].get(), POLLIN, 0};
+  for (int i = 0; i < kMaxCommandClients; ++i) {
+    p[kCommands + i] = {clients_[i].get(), POLLIN, 0};
   }
-  if (poll(p, 2 + kStreams + kMaxClients, -1) < 0) return;  // EINTR
+  streams_.AddTo(p + kAttached);
+  if (poll(p, kCount, -1) < 0) return;  // EINTR
   for (int i = 0; i < kStreams; ++i) {
-    if (p[2 + i].revents != 0) ReadStream(i);
+    if (p[kOutput + i].revents != 0) ReadStream(i);
   }
   log_->Flush();
-  for (int i = 0; i < kMaxClients; ++i) {
-    if (p[2 + kStreams + i].revents != 0) ServeClient(i);
+  streams_.Serve(p + kAttached);
+  // From the last: one that is served moves to the end.
+  for (int i = kMaxCommandClients - 1; i >= 0; --i) {
+    if (p[kCommands + i].revents != 0) ServeClient(&clients_[i]);
   }
-  if (p[1].revents != 0) AcceptClient();
-  if (p[0].revents != 0) Reap();
+  if (p[kListener].revents != 0) AcceptClient();
+  if (p[kSignals].revents != 0) Reap();
 }
 
 bool Monitor::ReadStream(int index) {
-  base::UniqueFd& fd = program_.stdio[index];
+  base::UniqueFd& fd = kept_.program.stdio[index];
   LogFramer& framer = framers_[index];
   if (!fd.valid()) return false;
   const ssize_t n = read(fd.get(), framer.space(), framer.space_size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   log_->SetTime(RealNow());
   if (n > 0) {
+    streams_.Write(index == init::kStderrRead ? v1::STDERR : v1::STDOUT,
+                   framer.space(), static_cast<size_t>(n));
     framer.Consume(static_cast<size_t>(n), log_);
     return true;
   }
@@ -142,13 +157,13 @@ bool Monitor::ReadStream(int index) {
 
 void Monitor::Reap() {
   signalfd_siginfo ignored;
-  while (read(signals_.get(), &ignored, sizeof(ignored)) > 0) {
+  while (read(kept_.signals.get(), &ignored, sizeof(ignored)) > 0) {
   }
   for (;;) {
     int status;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
-    if (pid != program_.pid || ended_) continue;  // an adopted orphan
+    if (pid != kept_.program.pid || ended_) continue;  // an adopted orphan
     ended_ = true;
     wait_status_ = status;
     finished_at_ns_ = RealNow();
@@ -156,45 +171,63 @@ void Monitor::Reap() {
 }
 
 void Monitor::AcceptClient() {
-  base::UniqueFd client(
-      accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!client.valid()) return;
-  for (base::UniqueFd& slot : clients_) {
-    if (slot.valid()) continue;
-    slot = std::move(client);
-    return;
-  }
-  // Full: the one that came first makes room.
-  for (int i = 1; i < kMaxClients; ++i) {
-    clients_[i - 1] = std::move(clients_[i]);
-  }
-  clients_[kMaxClients - 1] = std::move(client);
+  base::UniqueFd client(accept4(kept_.listener.get(), nullptr, nullptr,
+                                SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (client.valid()) *FreePlace() = std::move(client);
 }
 
-void Monitor::ServeClient(int index) {
-  base::UniqueFd& client = clients_[index];
+base::UniqueFd* Monitor::FreePlace() {
+  // What came while this turn was at work is answered before anyone goes.
+  for (int i = kMaxCommandClients - 1; i >= 0; --i) {
+    if (clients_[i].valid()) ServeClient(&clients_[i]);
+  }
+  base::UniqueFd* place = clients_;
+  for (base::UniqueFd& client : clients_) {
+    if (!client.valid()) place = &client;
+  }
+  place->reset();
+  // The newest is the last.
+  std::rotate(place, place + 1, clients_ + kMaxCommandClients);
+  return &clients_[kMaxCommandClients - 1];
+}
+
+void Monitor::ServeClient(base::UniqueFd* client) {
   char buffer[256];
   std::vector<base::UniqueFd> fds;
-  const long n = ReceivePacket(client.get(), buffer, sizeof(buffer), &fds);
+  const int socket = client->get();
+  const long n = ReceivePacket(socket, buffer, sizeof(buffer), &fds);
   if (n < 0 && errno == EAGAIN) return;
   v1::Command command;
   if (n <= 0 || !command.ParseFromArray(buffer, static_cast<int>(n))) {
-    client.reset();
+    client->reset();
     return;
   }
   v1::Reply reply;
-  Answer(command, fds.empty() ? base::UniqueFd() : std::move(fds[0]), &reply);
-  if (SendPacket(client.get(), reply) != 0) client.reset();
+  Answer(command, fds.empty() ? base::UniqueFd() : std::move(fds[0]), client,
+         &reply);
+  const int error = SendPacket(socket, reply);
+  // A stream sees for itself that nobody is there.
+  if (!client->valid()) return;
+  if (error != 0) client->reset();
+  std::rotate(client, client + 1, clients_ + kMaxCommandClients);
+}
+
+void Monitor::Introduce(v1::Reply* reply) const {
+  Describe(kept_.program, reply->mutable_process());
+  v1::Protocol* protocol = reply->mutable_protocol();
+  protocol->set_version(1);
+  protocol->add_features(v1::FEATURE_ATTACH);
+  protocol->add_features(v1::FEATURE_RESIZE);
 }
 
 void Monitor::Answer(const v1::Command& command, base::UniqueFd fd,
-                     v1::Reply* reply) {
+                     base::UniqueFd* client, v1::Reply* reply) {
   switch (command.command_case()) {
     case v1::Command::kQuery:
-      Describe(program_, reply->mutable_process());
+      Introduce(reply);
       return;
     case v1::Command::kSignal:
-      if (syscall(SYS_pidfd_send_signal, program_.pidfd.get(),
+      if (syscall(SYS_pidfd_send_signal, kept_.program.pidfd.get(),
                   command.signal().signal(), nullptr, 0) != 0) {
         reply->set_error(errno);
         reply->set_detail("signal");
@@ -206,8 +239,20 @@ void Monitor::Answer(const v1::Command& command, base::UniqueFd fd,
       if (failure.failed()) reply->set_detail("reopen log");
       return;
     }
+    case v1::Command::kAttach:
+      reply->set_error(streams_.Add(command.attach(), client));
+      if (reply->error() != 0) reply->set_detail("attach");
+      return;
+    case v1::Command::kResize: {
+      const int terminal =
+          kept_.tty ? kept_.program.stdio[init::kTtyMaster].get() : -1;
+      reply->set_error(ResizeTerminal(terminal, command.resize()));
+      if (reply->error() != 0) reply->set_detail("resize");
+      return;
+    }
     default:
       reply->set_error(EOPNOTSUPP);
+      reply->set_detail("command");
   }
 }
 
@@ -222,10 +267,10 @@ void Monitor::EndOrphans() {
     if (pid > 0) continue;
     if (pid < 0 || MonotonicMs() >= deadline) return;  // ECHILD: none left
     KillChildren();
-    pollfd p = {signals_.get(), POLLIN, 0};
+    pollfd p = {kept_.signals.get(), POLLIN, 0};
     poll(&p, 1, kDrainIdleMs);
     signalfd_siginfo ignored;
-    while (read(signals_.get(), &ignored, sizeof(ignored)) > 0) {
+    while (read(kept_.signals.get(), &ignored, sizeof(ignored)) > 0) {
     }
   }
 }
@@ -245,8 +290,8 @@ void Monitor::Drain() {
     pollfd p[kStreams];
     bool open = false;
     for (int i = 0; i < kStreams; ++i) {
-      p[i] = {program_.stdio[i].get(), POLLIN, 0};
-      open |= program_.stdio[i].valid();
+      p[i] = {kept_.program.stdio[i].get(), POLLIN, 0};
+      open |= kept_.program.stdio[i].valid();
     }
     if (!open || MonotonicMs() >= deadline ||
         poll(p, kStreams, kDrainIdleMs) <= 0) {
@@ -262,22 +307,22 @@ void Monitor::WriteExitFile() {
   file.set_version(1);
   v1::Exited* exited = file.mutable_exit();
   DescribeExit(wait_status_, exited);
-  exited->set_oom_killed(ReadOomKills(oom_.get()) > oom_kills_before_);
+  exited->set_oom_killed(ReadOomKills(kept_.oom.get()) > kept_.oom_kills);
   exited->set_finished_at_ns(finished_at_ns_);
   std::string data;
   file.SerializeToString(&data);
-  unlinkat(run_dir_.get(), kExitTemporary, 0);
+  unlinkat(kept_.run_dir.get(), kExitTemporary, 0);
   const base::UniqueFd fd(
-      openat(run_dir_.get(), kExitTemporary,
+      openat(kept_.run_dir.get(), kExitTemporary,
              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return;
   // A record cut short (disk full) must not be found: no record then, and the
   // agent reports the exit code as lost.
   if (write(fd.get(), data.data(), data.size()) !=
           static_cast<ssize_t>(data.size()) ||
-      renameat(run_dir_.get(), kExitTemporary, run_dir_.get(), kExitName) !=
-          0) {
-    unlinkat(run_dir_.get(), kExitTemporary, 0);
+      renameat(kept_.run_dir.get(), kExitTemporary, kept_.run_dir.get(),
+               kExitName) != 0) {
+    unlinkat(kept_.run_dir.get(), kExitTemporary, 0);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "runtime/shim/log_file.h"
 #include "runtime/shim/log_framer.h"
 #include "runtime/shim/spawn.h"
+#include "runtime/shim/stream_clients.h"
 
 namespace warren::shim {
 
@@ -20,19 +21,33 @@ inline constexpr char kSocketName[] = "shim.sock";
 // -1 (and a file without the line) reads as 0.
 uint64_t ReadOomKills(int fd);
 
-// Looks after a running container: writes its log, answers at shim.sock, reaps
-// what ends, and, when the first process has ended, drains the output and
-// leaves exit.pb. Depends on nobody: the agent may come and go. Its memory is
-// what a node pays per container. Single-threaded.
+// Looks after a running container: writes its log, copies its output to
+// streams, feeds its stdin, answers at shim.sock, reaps what ends, and, when
+// the first process has ended, drains the output and leaves exit.pb. Depends on
+// nobody: the agent may come and go, and a client that does not read or write
+// holds nothing up. Its memory is what a node pays per container.
+// Single-threaded.
 class Monitor {
  public:
   static constexpr int kStreams = 2;
 
-  // Everything is owned but `log` and `buffers`. `signals`: a signalfd for
-  // SIGCHLD. `oom_kills`: the counter before the start.
-  Monitor(Program program, LogFile* log, FramerBuffer (&buffers)[kStreams],
-          base::UniqueFd run_dir, base::UniqueFd listener,
-          base::UniqueFd signals, base::UniqueFd oom, uint64_t oom_kills);
+  // Borrowed.
+  struct Buffers {
+    FramerBuffer streams[kStreams];
+    InputBuffer input;
+  };
+  // What a launch leaves to the monitor; owned.
+  struct Kept {
+    Program program;
+    bool tty = false;  // program.stdio is a terminal's master
+    base::UniqueFd run_dir;
+    base::UniqueFd listener;
+    base::UniqueFd signals;  // a signalfd for SIGCHLD
+    base::UniqueFd oom;
+    uint64_t oom_kills = 0;  // the counter before the start
+  };
+
+  Monitor(Kept kept, LogFile* log, Buffers* buffers);
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
 
@@ -40,7 +55,7 @@ class Monitor {
   void Run();
 
  private:
-  static constexpr int kMaxClients = 8;
+  static constexpr int kMaxCommandClients = 8;
   // After the first process: how long a silent, and how long a chatty
   // grandchild that holds the pipes may keep us.
   static constexpr int kDrainIdleMs = 100;
@@ -53,21 +68,26 @@ class Monitor {
   bool ReadStream(int index);
   void Reap();
   void AcceptClient();
-  void ServeClient(int index);
-  void Answer(const v1::Command& command, base::UniqueFd fd, v1::Reply* reply);
+  // A place for one more; when all are taken, the one that has been silent for
+  // the longest makes room. Streams are not among them.
+  base::UniqueFd* FreePlace();
+  void ServeClient(base::UniqueFd* client);
+  // The answer to `command`, which came over `client`; takes that over when it
+  // becomes a stream.
+  void Answer(const v1::Command& command, base::UniqueFd fd,
+              base::UniqueFd* client, v1::Reply* reply);
+  void Introduce(v1::Reply* reply) const;
   void EndOrphans();
   void Drain();
   void WriteExitFile();
 
-  Program program_;
+  Kept kept_;
   LogFile* log_;
-  base::UniqueFd run_dir_;
-  base::UniqueFd listener_;
-  base::UniqueFd signals_;
-  base::UniqueFd oom_;
-  uint64_t oom_kills_before_;
-  base::UniqueFd clients_[kMaxClients];
+  // Of commands; the one that spoke last is the last of them.
+  base::UniqueFd clients_[kMaxCommandClients];
   LogFramer framers_[kStreams];
+  ProgramInput input_;
+  StreamClients streams_;
   bool ended_ = false;
   int wait_status_ = 0;
   int64_t finished_at_ns_ = 0;

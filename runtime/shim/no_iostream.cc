@@ -1,7 +1,7 @@
 // protobuf's headers pull <iostream> in, whose static object builds eight
 // stream objects and a locale at each start of a program: 65 us and 20 kB of
 // a shim that uses none of it. These definitions take the place of the
-// library's (libstdc++: ios_init.cc, which is then not linked at all).
+// library's (libstdc++'s ios_init, which is then not linked at all).
 #include <ios>
 
 std::ios_base::Init::Init() {}

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/shim/terminal.h"
+
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
 #endif
@@ -264,6 +266,9 @@ Failure PlanBuilder::BuildExec() {
   plan_.stdio_fds[0] = OptionalFd(exec.stdin_fd(), "stdin");
   plan_.stdio_fds[1] = OptionalFd(exec.stdout_fd(), "stdout");
   plan_.stdio_fds[2] = OptionalFd(exec.stderr_fd(), "stderr");
+  plan_.tty = exec.tty();
+  plan_.terminal_rows = TerminalLength(exec.rows());
+  plan_.terminal_columns = TerminalLength(exec.columns());
   return failure_;
 }
 

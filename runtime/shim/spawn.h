@@ -18,7 +18,8 @@ struct Program {
   base::UniqueFd pidfd;
   uint64_t start_time = 0;    // field 22 of /proc/<pid>/stat
   int64_t started_at_ns = 0;  // CLOCK_REALTIME
-  // Our ends of its stdio, by init::StdioFds; containers only.
+  // Our ends of its stdio, by init::StdioFds. An exec session has none but the
+  // master of its terminal.
   base::UniqueFd stdio[init::kStdioFdsMax];
 };
 

@@ -93,14 +93,28 @@ Failure ReceiveLaunch(int socket, LaunchInput* input) {
   return ParseRequest(first[0].get(), &input->request);
 }
 
-int SendPacket(int socket, const google::protobuf::MessageLite& message) {
+int SendPacket(int socket, const google::protobuf::MessageLite& message,
+               int fd) {
   std::string data;
   message.SerializeToString(&data);
   // A message of defaults only is empty, which would read as end-of-file:
   // field 1 = 0, spelled out, is the same to any reader (Reply::error).
   if (data.empty()) data.assign("\x08\x00", 2);
-  while (send(socket, data.data(), data.size(), MSG_NOSIGNAL | MSG_DONTWAIT) <
-         0) {
+  iovec iov = {data.data(), data.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &iov;
+  header.msg_iovlen = 1;
+  if (fd >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(rights), &fd, sizeof(int));
+  }
+  while (sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
     if (errno != EINTR) return errno;
   }
   return 0;

@@ -32,8 +32,10 @@ Failure ReceiveLaunch(int socket, LaunchInput* input);
 long ReceivePacket(int socket, char* buffer, size_t size,
                    std::vector<base::UniqueFd>* fds);
 
-// Sends one message, without blocking and without SIGPIPE. Returns 0 or errno.
-int SendPacket(int socket, const google::protobuf::MessageLite& message);
+// Sends one message, with a borrowed descriptor unless `fd` is -1, without
+// blocking and without SIGPIPE. Returns 0 or errno.
+int SendPacket(int socket, const google::protobuf::MessageLite& message,
+               int fd = -1);
 
 // Event{failed} on the launch socket; nobody there is fine.
 void SendFailure(int socket, const Failure& failure);

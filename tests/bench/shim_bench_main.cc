@@ -106,7 +106,8 @@ class ShimBench : public ShimTest {
       auto request = ExecRequest(target, {"/bin/true"}, user, &fds, &pipes);
       const Stopwatch watch;
       auto session = launcher().LaunchExec(request, fds.Numbers());
-      if (session.ok()) session->Wait(absl::Seconds(10)).IgnoreError();
+      if (session.ok())
+        session->Wait(base::Deadline::After(absl::Seconds(10))).IgnoreError();
       times.push_back(watch.Microseconds());
     }
     Print((what + ": exec of true").c_str(), times);

@@ -6,6 +6,17 @@
 #include "runtime/base/status.h"
 
 namespace warren::test {
+namespace {
+
+std::string Prepared(const std::string& id) { return "prepared " + id; }
+std::string Attached(const std::string& id) { return "attached " + id; }
+
+bool IsOurs(const netplugin::NetworkState& state) {
+  return state.opaque.empty() || state.opaque == Prepared(state.sandbox_id) ||
+         state.opaque == Attached(state.sandbox_id);
+}
+
+}  // namespace
 
 FakePodNetwork::FakePodNetwork(Faults* faults, std::set<std::string> links)
     : faults_(faults), links_(std::move(links)) {}
@@ -17,9 +28,7 @@ std::set<std::string> FakePodNetwork::links() const {
 
 std::set<std::string> FakePodNetwork::leases() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::set<std::string> ids;
-  for (const auto& [id, lease] : leases_) ids.insert(id);
-  return ids;
+  return leases_;
 }
 
 int FakePodNetwork::misuses() const {
@@ -30,69 +39,82 @@ int FakePodNetwork::misuses() const {
 absl::Status FakePodNetwork::Init() { return absl::OkStatus(); }
 
 absl::Status FakePodNetwork::SetPodRanges(
-    const std::vector<netplugin::IpPrefix>&) {
+    const std::vector<netplugin::IpPrefix>&, const base::Deadline&) {
   return absl::OkStatus();
 }
 
-netplugin::Health FakePodNetwork::Check() { return {true, "", ""}; }
+netplugin::Health FakePodNetwork::CheckHealth() { return {true, "", ""}; }
 
-absl::StatusOr<netplugin::Lease> FakePodNetwork::Allocate(
-    const std::string& sandbox_id) {
-  RETURN_IF_ERROR(faults_->Before("Network.Allocate"));
+absl::StatusOr<netplugin::NetworkState> FakePodNetwork::Prepare(
+    const netplugin::PodRequest& request, const base::Deadline&) {
+  RETURN_IF_ERROR(faults_->Before("Network.Prepare"));
   const std::lock_guard<std::mutex> lock(mutex_);
-  netplugin::Lease lease;
-  lease.sandbox_id = sandbox_id;
+  netplugin::NetworkState state;
+  state.sandbox_id = request.sandbox_id;
+  state.opaque = Prepared(request.sandbox_id);
   for (const char* range : {"10.1.0.0/16", "fd00:1::/64"}) {
     netplugin::IpPrefix address = *netplugin::IpPrefix::Parse(range);
     address.address = address.address.Plus(next_);
-    lease.addresses.push_back(address);
+    state.addresses.push_back(address);
   }
   ++next_;
-  if (!leases_.emplace(sandbox_id, lease).second) ++misuses_;
-  return lease;
+  if (!leases_.insert(request.sandbox_id).second) ++misuses_;
+  return state;
 }
 
-void FakePodNetwork::Release(const netplugin::Lease& lease) {
-  faults_->Before("Network.Release").IgnoreError();
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (leases_.erase(lease.sandbox_id) == 0) ++misuses_;
-}
-
-absl::Status FakePodNetwork::Adopt(const netplugin::Lease& lease) {
-  RETURN_IF_ERROR(faults_->Before("Network.Adopt"));
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!leases_.emplace(lease.sandbox_id, lease).second) ++misuses_;
-  return absl::OkStatus();
-}
-
-absl::StatusOr<netplugin::Attachment> FakePodNetwork::Setup(
-    const netplugin::Lease& lease, int netns_fd) {
-  RETURN_IF_ERROR(faults_->Before("Network.Setup"));
+absl::StatusOr<netplugin::Attachment> FakePodNetwork::Attach(
+    const netplugin::NetworkState& state, int netns_fd, const base::Deadline&) {
+  RETURN_IF_ERROR(faults_->Before("Network.Attach"));
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (netns_fd < 0 || leases_.count(lease.sandbox_id) == 0) ++misuses_;
-    links_.insert(lease.sandbox_id);
+    if (netns_fd < 0 || leases_.count(state.sandbox_id) == 0 ||
+        state.opaque != Prepared(state.sandbox_id)) {
+      ++misuses_;
+    }
+    links_.insert(state.sandbox_id);
   }
-  faults_->After("Network.Setup");
+  faults_->After("Network.Attach");
   netplugin::Attachment attachment;
-  attachment.host_ifname = "wrn" + lease.sandbox_id.substr(0, 11);
+  attachment.state = state;
+  attachment.state.opaque = Attached(state.sandbox_id);
+  attachment.host_ifname = "wrn" + state.sandbox_id.substr(0, 11);
   attachment.pod_ifname = "eth0";
   return attachment;
 }
 
-absl::Status FakePodNetwork::Teardown(const netplugin::Lease& lease) {
-  RETURN_IF_ERROR(faults_->Before("Network.Teardown"));
+absl::Status FakePodNetwork::Detach(const netplugin::NetworkState& state,
+                                    const base::Deadline&) {
+  RETURN_IF_ERROR(faults_->Before("Network.Detach"));
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    links_.erase(lease.sandbox_id);
-    leases_.erase(lease.sandbox_id);
+    if (!IsOurs(state)) ++misuses_;
+    links_.erase(state.sandbox_id);
+    leases_.erase(state.sandbox_id);
   }
-  faults_->After("Network.Teardown");
+  faults_->After("Network.Detach");
   return absl::OkStatus();
 }
 
+absl::StatusOr<netplugin::PodCheck> FakePodNetwork::Check(
+    const netplugin::NetworkState& state, int, const base::Deadline&) {
+  netplugin::PodCheck check;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!leases_.insert(state.sandbox_id).second || !IsOurs(state)) ++misuses_;
+    if (links_.count(state.sandbox_id) == 0) {
+      check.verdict = netplugin::PodCheck::Verdict::kLost;
+      check.problem = "its link is gone";
+    }
+  }
+  // The reservation is held even if nothing can be said of the pod.
+  RETURN_IF_ERROR(faults_->Before("Network.Check"));
+  check.state = state;
+  check.state.opaque = Attached(state.sandbox_id);
+  return check;
+}
+
 absl::StatusOr<int> FakePodNetwork::RemoveOrphans(
-    const std::vector<std::string>& live_ids) {
+    const std::vector<std::string>& live_ids, const base::Deadline&) {
   RETURN_IF_ERROR(faults_->Before("Network.RemoveOrphans"));
   const std::lock_guard<std::mutex> lock(mutex_);
   int removed = 0;

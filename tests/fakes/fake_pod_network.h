@@ -12,32 +12,39 @@
 
 namespace warren::test {
 
-// A network with one IPv4 and one IPv6 range. Leases die with the agent, links
-// do not. A lease that is taken twice or given back twice is an error of the
-// caller and counted. Thread-safe.
+// A network with one IPv4 and one IPv6 range. Reservations die with the agent,
+// links do not. A reservation that is taken twice, an Attach without one and a
+// state that this fake did not make are errors of the caller and counted.
+// States without opaque bytes (of records older than the seam) are fine.
+// Thread-safe.
 class FakePodNetwork : public netplugin::PodNetwork {
  public:
   explicit FakePodNetwork(Faults* faults, std::set<std::string> links = {});
 
   // ---- For tests ----
   std::set<std::string> links() const;   // by sandbox id
-  std::set<std::string> leases() const;  // by sandbox id
+  std::set<std::string> leases() const;  // reservations, by sandbox id
   int misuses() const;
 
   // ---- PodNetwork ----
   absl::Status Init() override;
-  absl::Status SetPodRanges(
-      const std::vector<netplugin::IpPrefix>& ranges) override;
-  netplugin::Health Check() override;
-  absl::StatusOr<netplugin::Lease> Allocate(
-      const std::string& sandbox_id) override;
-  void Release(const netplugin::Lease& lease) override;
-  absl::Status Adopt(const netplugin::Lease& lease) override;
-  absl::StatusOr<netplugin::Attachment> Setup(const netplugin::Lease& lease,
-                                              int netns_fd) override;
-  absl::Status Teardown(const netplugin::Lease& lease) override;
-  absl::StatusOr<int> RemoveOrphans(
-      const std::vector<std::string>& live_ids) override;
+  absl::Status SetPodRanges(const std::vector<netplugin::IpPrefix>& ranges,
+                            const base::Deadline& deadline) override;
+  netplugin::Health CheckHealth() override;
+  absl::StatusOr<netplugin::NetworkState> Prepare(
+      const netplugin::PodRequest& request,
+      const base::Deadline& deadline) override;
+  absl::StatusOr<netplugin::Attachment> Attach(
+      const netplugin::NetworkState& state, int netns_fd,
+      const base::Deadline& deadline) override;
+  absl::Status Detach(const netplugin::NetworkState& state,
+                      const base::Deadline& deadline) override;
+  // Says kLost of a pod whose link is gone.
+  absl::StatusOr<netplugin::PodCheck> Check(
+      const netplugin::NetworkState& state, int netns_fd,
+      const base::Deadline& deadline) override;
+  absl::StatusOr<int> RemoveOrphans(const std::vector<std::string>& live_ids,
+                                    const base::Deadline& deadline) override;
   absl::StatusOr<netplugin::NetnsView> Inspect(int netns_fd) override;
   absl::Status Clean() override;
 
@@ -45,7 +52,7 @@ class FakePodNetwork : public netplugin::PodNetwork {
   Faults* const faults_;
   mutable std::mutex mutex_;  // guards all below
   std::set<std::string> links_;
-  std::map<std::string, netplugin::Lease> leases_;
+  std::set<std::string> leases_;
   uint64_t next_ = 1;
   int misuses_ = 0;
 };

@@ -1,6 +1,5 @@
 #include "tests/fakes/fake_runtime.h"
 
-#include <absl/strings/str_join.h>
 #include <fcntl.h>
 
 #include <chrono>
@@ -133,7 +132,8 @@ absl::StatusOr<base::UniqueFd> FakeRuntime::OpenSandboxNetns(
   return base::OpenAt(AT_FDCWD, "/dev/null", O_RDONLY);
 }
 
-absl::Status FakeRuntime::StopSandbox(const runtime::SandboxSpec& spec) {
+absl::Status FakeRuntime::StopSandbox(const runtime::SandboxSpec& spec,
+                                      const base::Deadline&) {
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.StopSandbox"));
   {
@@ -145,7 +145,8 @@ absl::Status FakeRuntime::StopSandbox(const runtime::SandboxSpec& spec) {
   return absl::OkStatus();
 }
 
-absl::Status FakeRuntime::RemoveSandbox(const runtime::SandboxSpec& spec) {
+absl::Status FakeRuntime::RemoveSandbox(const runtime::SandboxSpec& spec,
+                                        const base::Deadline&) {
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.RemoveSandbox"));
   {
@@ -203,7 +204,7 @@ absl::StatusOr<runtime::AdoptedContainer> FakeRuntime::AdoptContainer(
 }
 
 absl::StatusOr<runtime::StartFacts> FakeRuntime::StartContainer(
-    const std::string& id) {
+    const std::string& id, const base::Deadline&) {
   const Turn turn(this, id);
   RETURN_IF_ERROR(faults_->Before("Runtime.StartContainer"));
   Manners manners;
@@ -239,7 +240,8 @@ absl::StatusOr<runtime::StartFacts> FakeRuntime::StartContainer(
 
 absl::Status FakeRuntime::UpdateResources(const std::string& id,
                                           const runtime::Resources&,
-                                          const runtime::Resources& to) {
+                                          const runtime::Resources& to,
+                                          const base::Deadline&) {
   const Turn turn(this, id);
   RETURN_IF_ERROR(faults_->Before("Runtime.UpdateResources"));
   RETURN_IF_ERROR(CheckKnown(id));
@@ -270,7 +272,8 @@ absl::Status FakeRuntime::SignalContainer(const std::string& id, int signal) {
   return absl::OkStatus();
 }
 
-absl::Status FakeRuntime::KillContainer(const std::string& id) {
+absl::Status FakeRuntime::KillContainer(const std::string& id,
+                                        const base::Deadline&) {
   const Turn turn(this, id);
   RETURN_IF_ERROR(faults_->Before("Runtime.KillContainer"));
   RETURN_IF_ERROR(CheckKnown(id));
@@ -289,7 +292,8 @@ absl::Status FakeRuntime::KillContainer(const std::string& id) {
   return absl::OkStatus();
 }
 
-absl::Status FakeRuntime::RemoveContainer(const runtime::ContainerSpec& spec) {
+absl::Status FakeRuntime::RemoveContainer(const runtime::ContainerSpec& spec,
+                                          const base::Deadline&) {
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.RemoveContainer"));
   {
@@ -301,47 +305,8 @@ absl::Status FakeRuntime::RemoveContainer(const runtime::ContainerSpec& spec) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<runtime::ExecResult> FakeRuntime::ExecSync(
-    const std::string& id, const runtime::ExecRequest& request) {
-  RETURN_IF_ERROR(faults_->Before("Runtime.ExecSync"));
-  runtime::ExecResult result;
-  if (request.args[0] == "echo") {
-    result.stdout_data =
-        absl::StrJoin(request.args.begin() + 1, request.args.end(), " ") + "\n";
-    return result;
-  }
-  if (request.args[0] == "false") {
-    result.exit_code = 1;
-    return result;
-  }
-  if (request.args[0] != "sleep") return absl::InternalError("no such program");
-  const auto end =
-      std::chrono::steady_clock::now() +
-      absl::ToChronoNanoseconds(std::min(request.timeout, absl::Hours(1)));
-  std::unique_lock<std::mutex> lock(mutex_);
-  ++exec_sessions_;
-  changed_.notify_all();
-  absl::Status ended;
-  while (ended.ok()) {
-    const auto found = kernel_.containers.find(id);
-    if (found == kernel_.containers.end() ||
-        found->second.process != FakeKernel::Process::kRunning) {
-      ended = absl::CancelledError("the container has ended");
-    } else if (std::chrono::steady_clock::now() >= end) {
-      ended = absl::DeadlineExceededError("command timed out");
-    } else {
-      lock.unlock();
-      const bool cancelled = request.cancelled();
-      lock.lock();
-      if (cancelled) ended = absl::CancelledError("cancelled");
-      changed_.wait_for(lock, std::chrono::milliseconds(1));
-    }
-  }
-  --exec_sessions_;
-  return ended;
-}
-
-absl::Status FakeRuntime::ReopenLog(const std::string& id) {
+absl::Status FakeRuntime::ReopenLog(const std::string& id,
+                                    const base::Deadline&) {
   const Turn turn(this, id);
   return faults_->Before("Runtime.ReopenLog");
 }

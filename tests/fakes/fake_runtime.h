@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -20,10 +21,11 @@ namespace warren::test {
 
 // A runtime whose kernel is a value. Exits are reported from a thread of its
 // own, as by the real one. It also checks its callers: calls on one object
-// that overlap are counted (all but ExecSync, which stands beside the rest).
+// that overlap are counted (all but StartExec, which stands beside the rest).
 //
-// ExecSync knows these programs: "echo" prints its arguments, "false" exits
-// with 1, "sleep" runs until it is ended. Thread-safe.
+// StartExec knows these programs: "echo" prints its arguments, "false" exits
+// with 1, "sleep" runs until it is killed, also when its container has ended:
+// its caller sees to it. Terminals are not known. Thread-safe.
 class FakeRuntime : public runtime::Runtime {
  public:
   explicit FakeRuntime(Faults* faults, FakeKernel kernel = {});
@@ -49,7 +51,7 @@ class FakeRuntime : public runtime::Runtime {
   void Release(const std::string& id);  // an unkillable one dies now
   int overlaps() const;
   std::vector<std::pair<std::string, int>> signals() const;
-  void WaitForExec(int sessions);  // until so many ExecSync calls run
+  void WaitForExec(int sessions);  // until so many sessions run
   // Calls of StartContainer wait until Open(): for tests of queues.
   void CloseGate();
   void OpenGate();
@@ -64,26 +66,32 @@ class FakeRuntime : public runtime::Runtime {
                             const runtime::SandboxFacts& facts) override;
   absl::StatusOr<base::UniqueFd> OpenSandboxNetns(
       const std::string& sandbox_id) override;
-  absl::Status StopSandbox(const runtime::SandboxSpec& spec) override;
-  absl::Status RemoveSandbox(const runtime::SandboxSpec& spec) override;
+  absl::Status StopSandbox(const runtime::SandboxSpec& spec,
+                           const base::Deadline& deadline) override;
+  absl::Status RemoveSandbox(const runtime::SandboxSpec& spec,
+                             const base::Deadline& deadline) override;
   absl::StatusOr<runtime::ContainerFacts> CreateContainer(
       const runtime::ContainerSpec& spec) override;
   absl::StatusOr<runtime::AdoptedContainer> AdoptContainer(
       const runtime::ContainerSpec& spec,
       const runtime::ContainerFacts& facts) override;
   absl::StatusOr<runtime::StartFacts> StartContainer(
-      const std::string& container_id) override;
+      const std::string& container_id, const base::Deadline& deadline) override;
   absl::Status UpdateResources(const std::string& container_id,
                                const runtime::Resources& from,
-                               const runtime::Resources& to) override;
+                               const runtime::Resources& to,
+                               const base::Deadline& deadline) override;
   absl::Status SignalContainer(const std::string& container_id,
                                int signal) override;
-  absl::Status KillContainer(const std::string& container_id) override;
-  absl::Status RemoveContainer(const runtime::ContainerSpec& spec) override;
-  absl::StatusOr<runtime::ExecResult> ExecSync(
-      const std::string& container_id,
-      const runtime::ExecRequest& request) override;
-  absl::Status ReopenLog(const std::string& container_id) override;
+  absl::Status KillContainer(const std::string& container_id,
+                             const base::Deadline& deadline) override;
+  absl::Status RemoveContainer(const runtime::ContainerSpec& spec,
+                               const base::Deadline& deadline) override;
+  absl::Status ReopenLog(const std::string& container_id,
+                         const base::Deadline& deadline) override;
+  absl::StatusOr<std::unique_ptr<runtime::ExecProcess>> StartExec(
+      const std::string& container_id, runtime::ExecSpec spec,
+      const base::Deadline& deadline) override;
   absl::StatusOr<runtime::SandboxView> InspectSandbox(
       const runtime::SandboxSpec& spec) override;
   absl::StatusOr<runtime::ContainerView> InspectContainer(
@@ -93,6 +101,7 @@ class FakeRuntime : public runtime::Runtime {
 
  private:
   class Turn;  // one call on one object
+  class Exec;  // one session
 
   // False: it was not running.
   bool EndLocked(const std::string& id, runtime::ExitRecord exit);

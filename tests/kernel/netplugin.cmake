@@ -1,13 +1,16 @@
 # netplugin against the real kernel, in network namespaces of its own.
 set(here ${CMAKE_CURRENT_LIST_DIR})
-add_library(netplugin_node STATIC ${here}/netplugin_node.cc
+add_library(netplugin_node STATIC EXCLUDE_FROM_ALL ${here}/netplugin_node.cc
   ${here}/netplugin_traffic.cc)
 target_link_libraries(netplugin_node PUBLIC netplugin_bridge warren_build
   warren_test_patience
   GTest::gtest)
 
-foreach(test netplugin_kernel_test netplugin_lifecycle_kernel_test
-        netplugin_security_kernel_test)
+foreach(test netplugin_kernel_test netplugin_security_kernel_test)
   warren_test(NAME ${test} LABEL kernel LIBS netplugin_node
     SOURCES ${here}/${test}.cc)
 endforeach()
+warren_test(NAME netplugin_lifecycle_kernel_test LABEL kernel THREADS
+  LIBS netplugin_node
+  SOURCES ${here}/netplugin_check_kernel_test.cc
+    ${here}/netplugin_lifecycle_kernel_test.cc)

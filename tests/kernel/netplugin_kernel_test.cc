@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "netplugin/bridge/plan.h"
 #include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
@@ -167,20 +168,20 @@ TEST_F(BridgeNetworkTest, InitRepairsBridgeAndRules) {
   auto network = MakeNetwork();
   const Pod a = StartPod(*network, "a123456789012345");
   const Pod b = StartPod(*network, "b123456789012345");
-  EXPECT_TRUE(network->Check().ready) << network->Check().message;
+  EXPECT_TRUE(network->CheckHealth().ready) << network->CheckHealth().message;
   NetlinkSocket socket = NetlinkSocket::Open(NETLINK_ROUTE).value();
   const int bridge = FindLink(socket, "warren0").value()->index;
   ASSERT_TRUE(socket.Execute(DeleteLink(bridge)).ok());
-  EXPECT_EQ(network->Check().reason, "BridgeMissing");
+  EXPECT_EQ(network->CheckHealth().reason, "BridgeMissing");
   ASSERT_TRUE(network->Init().ok());
-  EXPECT_TRUE(network->Check().ready) << network->Check().message;
+  EXPECT_TRUE(network->CheckHealth().ready) << network->CheckHealth().message;
   ASSERT_TRUE(PodRules("warren").Remove().ok());
-  EXPECT_EQ(network->Check().reason, "RulesMissing");
+  EXPECT_EQ(network->CheckHealth().reason, "RulesMissing");
   ASSERT_TRUE(network->Init().ok());
   ASSERT_TRUE(WriteSysctls({{"net/ipv4/ip_forward", "0"}}).ok());
-  EXPECT_EQ(network->Check().reason, "ForwardingOff");
+  EXPECT_EQ(network->CheckHealth().reason, "ForwardingOff");
   ASSERT_TRUE(network->Init().ok());
-  EXPECT_TRUE(network->Check().ready) << network->Check().message;
+  EXPECT_TRUE(network->CheckHealth().ready) << network->CheckHealth().message;
   EXPECT_EQ(TalkTcp(a.netns.get(), b.netns.get(), b.lease.addresses[0].address)
                 .value_or("no answer"),
             "10.88.0.2");
@@ -249,16 +250,17 @@ TEST_F(BridgeNetworkTest, PodRangesChangeWhileNoPodHoldsAddresses) {
                                        Prefix("fd77::/64")};
   {
     const Pod pod = StartPod(*network, "a123456789012345");
-    EXPECT_TRUE(network->SetPodRanges({Prefix("10.88.0.0/16")}).ok());
-    EXPECT_TRUE(absl::IsFailedPrecondition(network->SetPodRanges(wider)));
-    EXPECT_TRUE(network->Teardown(pod.lease).ok());
+    EXPECT_TRUE(network->SetPodRanges({Prefix("10.88.0.0/16")}, kForever).ok());
+    EXPECT_TRUE(
+        absl::IsFailedPrecondition(network->SetPodRanges(wider, kForever)));
+    EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
   }
-  EXPECT_TRUE(absl::IsInvalidArgument(network->SetPodRanges({})));
-  EXPECT_TRUE(
-      absl::IsInvalidArgument(network->SetPodRanges({Prefix("224.0.0.0/24")})));
+  EXPECT_TRUE(absl::IsInvalidArgument(network->SetPodRanges({}, kForever)));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      network->SetPodRanges({Prefix("224.0.0.0/24")}, kForever)));
   EXPECT_TRUE(absl::IsFailedPrecondition(
-      network->SetPodRanges({Prefix("192.0.2.0/25")})));
-  const absl::Status status = network->SetPodRanges(wider);
+      network->SetPodRanges({Prefix("192.0.2.0/25")}, kForever)));
+  const absl::Status status = network->SetPodRanges(wider, kForever);
   ASSERT_TRUE(status.ok()) << status;
   const Pod a = StartPod(*network, "b123456789012345");
   const Pod b = StartPod(*network, "c123456789012345");

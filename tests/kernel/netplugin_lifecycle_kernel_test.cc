@@ -58,11 +58,11 @@ class LifecycleTest : public NodeTest {
     ASSERT_TRUE(socket.Execute(SetAlias(index, alias)).ok());
   }
 
-  // Setup must fail and leave the node as it is, then work in a good netns.
-  absl::Status FailSetup(BridgeNetwork& network, const Lease& lease,
+  // Attach must fail and leave the node as it is, then work in a good netns.
+  absl::Status FailSetup(BridgeNetwork& network, const NetworkState& state,
                          int netns) {
     const auto before = NodeState();
-    const absl::Status status = network.Setup(lease, netns).status();
+    const absl::Status status = network.Attach(state, netns, kForever).status();
     EXPECT_FALSE(status.ok());
     EXPECT_EQ(NodeState(), before) << status;
     return status;
@@ -71,7 +71,8 @@ class LifecycleTest : public NodeTest {
 
 TEST_F(LifecycleTest, FailedSetupLeavesNothing) {
   auto network = MakeNetwork({"10.88.0.0/16", "fd88::/64"});
-  const Lease lease = network->Allocate("sandbox-1").value();
+  const NetworkState lease =
+      network->Prepare(RequestFor("sandbox-1"), kForever).value();
   EXPECT_FALSE(FailSetup(*network, lease, -1).ok());
   const auto pipe = base::MakePipe().value();
   EXPECT_TRUE(
@@ -94,7 +95,7 @@ TEST_F(LifecycleTest, FailedSetupLeavesNothing) {
   const int index = FindLink(node, name).value()->index;
   ASSERT_TRUE(node.Execute(DeleteLink(index)).ok());
 
-  const auto done = network->Setup(lease, good.get());
+  const auto done = network->Attach(lease, good.get(), kForever);
   EXPECT_TRUE(done.ok()) << done.status();
 }
 
@@ -103,11 +104,11 @@ TEST_F(LifecycleTest, SetupThatFailsAtAnAddressLeavesNothing) {
   auto network = MakeNetwork();
   const Lease twice{"sandbox-1",
                     {Prefix("10.88.0.9/16"), Prefix("10.88.0.9/16")}};
-  ASSERT_TRUE(network->Adopt(twice).ok());
-  // Adopt takes it for a pod that is wired.
+  ASSERT_TRUE(network->Check(Recorded(twice), -1, kForever).ok());
+  // Check takes it for a pod that is wired.
   ASSERT_TRUE(PodRules("warren").RemovePod(PortOf(twice)).ok());
   const base::UniqueFd netns = NewNetns();
-  const absl::Status status = FailSetup(*network, twice, netns.get());
+  const absl::Status status = FailSetup(*network, Recorded(twice), netns.get());
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("adding address 10.88.0.9/16"));
 }
@@ -115,14 +116,16 @@ TEST_F(LifecycleTest, SetupThatFailsAtAnAddressLeavesNothing) {
 TEST_F(LifecycleTest, SetupNeedsInitAndAHeldLease) {
   auto network = MakeNetwork();
   const base::UniqueFd netns = NewNetns();
-  EXPECT_TRUE(absl::IsFailedPrecondition(FailSetup(
-      *network, {"sandbox-1", {Prefix("10.88.0.9/16")}}, netns.get())));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      FailSetup(*network, Recorded({"sandbox-1", {Prefix("10.88.0.9/16")}}),
+                netns.get())));
   BridgeNetworkOptions options;
   options.ranges = {Prefix("10.88.0.0/16")};
   auto idle = BridgeNetwork::Create(options).value();
-  const Lease lease = idle->Allocate("sandbox-1").value();
+  const NetworkState lease =
+      idle->Prepare(RequestFor("sandbox-1"), kForever).value();
   EXPECT_TRUE(absl::IsFailedPrecondition(FailSetup(*idle, lease, netns.get())));
-  EXPECT_EQ(idle->Check().reason, "NetworkNotInitialized");
+  EXPECT_EQ(idle->CheckHealth().reason, "NetworkNotInitialized");
 }
 
 TEST_F(LifecycleTest, SetupOverALinkThatACrashLeft) {
@@ -130,7 +133,7 @@ TEST_F(LifecycleTest, SetupOverALinkThatACrashLeft) {
   const Pod first = StartPod(*network, "sandbox-1");
   // The agent died before it recorded the result; the pod is made anew.
   const base::UniqueFd netns = NewNetns();
-  const auto again = network->Setup(first.lease, netns.get());
+  const auto again = network->Attach(first.state, netns.get(), kForever);
   EXPECT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(CountPodLinks(), 1);
   EXPECT_TRUE(
@@ -142,21 +145,21 @@ TEST_F(LifecycleTest, NET_4_TeardownWorksWithoutTheNamespace) {
   const auto before = NodeState();
   Pod pod = StartPod(*network, "sandbox-1");
   pod.netns.reset();  // the last reference
-  EXPECT_TRUE(network->Teardown(pod.lease).ok());
-  EXPECT_TRUE(network->Teardown(pod.lease).ok());
-  EXPECT_TRUE(network->Drain().ok());
-  EXPECT_TRUE(network->Teardown(pod.lease).ok());
+  EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
+  EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
+  EXPECT_TRUE(network->Drain(kForever).ok());
+  EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
   EXPECT_EQ(NodeState(), before);
   // No lease is left: the ranges may change.
-  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}).ok());
+  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}, kForever).ok());
 }
 
 TEST_F(LifecycleTest, TeardownWorksWhileTheNamespaceIsHeld) {
   auto network = MakeNetwork();
   const auto before = NodeState();
   const Pod pod = StartPod(*network, "sandbox-1");
-  EXPECT_TRUE(network->Teardown(pod.lease).ok());
-  EXPECT_TRUE(network->Drain().ok());
+  EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
+  EXPECT_TRUE(network->Drain(kForever).ok());
   EXPECT_EQ(NodeState(), before);
   const NetnsView view = network->Inspect(pod.netns.get()).value();
   ASSERT_EQ(view.links.size(), 1u);
@@ -166,11 +169,12 @@ TEST_F(LifecycleTest, TeardownWorksWhileTheNamespaceIsHeld) {
 TEST_F(LifecycleTest, TeardownOfWhatNeverWasIsOk) {
   auto network = MakeNetwork();
   const auto before = NodeState();
-  const Lease lease = network->Allocate("sandbox-1").value();
-  EXPECT_TRUE(network->Teardown(lease).ok());
-  EXPECT_TRUE(network->Teardown({"sandbox-2", {}}).ok());
+  const NetworkState lease =
+      network->Prepare(RequestFor("sandbox-1"), kForever).value();
+  EXPECT_TRUE(network->Detach(lease, kForever).ok());
+  EXPECT_TRUE(network->Detach({"sandbox-2", "", {}}, kForever).ok());
   EXPECT_EQ(NodeState(), before);
-  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}).ok());
+  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}, kForever).ok());
 }
 
 TEST_F(LifecycleTest, NET_4_AddressIsFreeOnlyOnceTheLinkIsGone) {
@@ -181,28 +185,28 @@ TEST_F(LifecycleTest, NET_4_AddressIsFreeOnlyOnceTheLinkIsGone) {
     pods.push_back(StartPod(*network, absl::StrCat("sandbox-", i)));
   }
   const Pod& last = pods.back();
-  EXPECT_TRUE(network->Teardown(last.lease).ok());
+  EXPECT_TRUE(network->Detach(last.state, kForever).ok());
   EXPECT_EQ(CountPodLinks(), 5);
   // Nobody may hand it back early.
-  network->Release(last.lease);
+  EXPECT_TRUE(network->Detach(last.state, kForever).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(
-      network->Setup(last.lease, last.netns.get()).status()));
+      network->Attach(last.state, last.netns.get(), kForever).status()));
   // Only this address is left: Allocate waits for the link to go.
-  const auto reused = network->Allocate("sandbox-new");
+  const auto reused = network->Prepare(RequestFor("sandbox-new"), kForever);
   ASSERT_TRUE(reused.ok()) << reused.status();
   EXPECT_EQ(reused->addresses, last.lease.addresses);
   EXPECT_EQ(CountPodLinks(), 4);
   EXPECT_TRUE(absl::IsResourceExhausted(
-      network->Allocate("sandbox-too-many").status()));
+      network->Prepare(RequestFor("sandbox-too-many"), kForever).status()));
 }
 
 TEST_F(LifecycleTest, SameSandboxMayComeBackAtOnce) {
   auto network = Lazy("10.88.0.0/16");
   const Pod pod = StartPod(*network, "sandbox-1");
-  EXPECT_TRUE(network->Teardown(pod.lease).ok());
+  EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
   const Pod again = StartPod(*network, "sandbox-1");
   EXPECT_NE(again.lease.addresses, pod.lease.addresses);
-  EXPECT_TRUE(network->Drain().ok());
+  EXPECT_TRUE(network->Drain(kForever).ok());
   EXPECT_EQ(CountPodLinks(), 1);
   EXPECT_TRUE(
       TalkTcp(node_.get(), again.netns.get(), again.lease.addresses[0].address)
@@ -253,12 +257,16 @@ TEST_F(LifecycleTest, RestartedNetworkTakesOverPodsAndDropsOrphans) {
                   .ok());
 
   auto network = MakeNetwork();
-  ASSERT_TRUE(network->Adopt(kept.lease).ok());
-  ASSERT_TRUE(network->Adopt(kept.lease).ok());
-  const auto removed = network->RemoveOrphans({"sandbox-1"});
+  for (int i = 0; i < 2; ++i) {
+    const auto check = network->Check(kept.state, kept.netns.get(), kForever);
+    ASSERT_TRUE(check.ok()) << check.status();
+    EXPECT_EQ(check->verdict, PodCheck::Verdict::kIntact) << check->problem;
+    EXPECT_EQ(check->state, kept.state);
+  }
+  const auto removed = network->RemoveOrphans({"sandbox-1"}, kForever);
   ASSERT_TRUE(removed.ok()) << removed.status();
   EXPECT_EQ(*removed, 2);
-  EXPECT_EQ(*network->RemoveOrphans({"sandbox-1"}), 0);
+  EXPECT_EQ(*network->RemoveOrphans({"sandbox-1"}, kForever), 0);
   for (const char* name : {"wr0123456789abc", "other0", "wrdeadbeef00000",
                            "elsewhere", "wrfedcba9876543"}) {
     EXPECT_TRUE(FindLink(node, name).value().has_value()) << name;
@@ -270,14 +278,16 @@ TEST_F(LifecycleTest, RestartedNetworkTakesOverPodsAndDropsOrphans) {
       TalkTcp(node_.get(), kept.netns.get(), kept.lease.addresses[0].address)
           .ok());
   // The address of the living pod is not given out again.
-  EXPECT_EQ(network->Allocate("sandbox-3")->addresses[0].ToString(),
+  EXPECT_EQ(network->Prepare(RequestFor("sandbox-3"), kForever)
+                ->addresses[0]
+                .ToString(),
             "10.88.0.3/16");
 }
 
 TEST_F(LifecycleTest, SetupUnderWayIsNoOrphan) {
   auto network = MakeNetwork();
   const Pod pod = StartPod(*network, "sandbox-1");
-  EXPECT_EQ(*network->RemoveOrphans({}), 0);
+  EXPECT_EQ(*network->RemoveOrphans({}, kForever), 0);
   EXPECT_EQ(CountPodLinks(), 1);
 }
 
@@ -287,11 +297,11 @@ TEST_F(LifecycleTest, HundredPodsLeaveNothing) {
   for (int i = 0; i < 100; ++i) {
     Pod pod = StartPod(*network, absl::StrCat("sandbox-", i));
     if (i % 2 == 0) pod.netns.reset();
-    EXPECT_TRUE(network->Teardown(pod.lease).ok());
+    EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
   }
-  EXPECT_TRUE(network->Drain().ok());
+  EXPECT_TRUE(network->Drain(kForever).ok());
   EXPECT_EQ(NodeState(), before);
-  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}).ok());
+  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}, kForever).ok());
 }
 
 TEST_F(LifecycleTest, ManyThreadsAtOnce) {
@@ -303,14 +313,14 @@ TEST_F(LifecycleTest, ManyThreadsAtOnce) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 10; ++i) {
         const Pod pod = StartPod(*network, absl::StrCat(t, "-", i));
-        EXPECT_TRUE(network->Check().ready);
+        EXPECT_TRUE(network->CheckHealth().ready);
         EXPECT_TRUE(network->Inspect(pod.netns.get()).ok());
-        EXPECT_TRUE(network->Teardown(pod.lease).ok());
+        EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_TRUE(network->Drain().ok());
+  EXPECT_TRUE(network->Drain(kForever).ok());
   EXPECT_EQ(NodeState(), before);
 }
 
@@ -318,11 +328,11 @@ TEST_F(LifecycleTest, ManyThreadsAtOnce) {
 TEST_F(LifecycleTest, TornDownLinksGoByThemselves) {
   auto network = MakeNetwork();
   const Pod pod = StartPod(*network, "sandbox-1");
-  EXPECT_TRUE(network->Teardown(pod.lease).ok());
+  EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
   EXPECT_TRUE(test::Eventually([&] { return CountPodLinks() == 0; }));
 }
 
-// See MakeVeth in pod_wiring.cc.
+// See MakeVeth in netplugin/bridge/wiring.cc.
 TEST_F(LifecycleTest, EndsOfAPairDifferInIndex) {
   auto network = MakeNetwork();
   NetlinkSocket node = OpenNode();
@@ -332,8 +342,9 @@ TEST_F(LifecycleTest, EndsOfAPairDifferInIndex) {
   for (int i = 2; i <= last; ++i) {
     AddBridge(inside, absl::StrCat("filler", i), 0, "");
   }
-  const Lease lease = network->Allocate("sandbox-1").value();
-  ASSERT_TRUE(network->Setup(lease, netns.get()).ok());
+  const NetworkState lease =
+      network->Prepare(RequestFor("sandbox-1"), kForever).value();
+  ASSERT_TRUE(network->Attach(lease, netns.get(), kForever).ok());
   EXPECT_NE(FindLink(node, HostIfname("sandbox-1")).value()->index,
             FindLink(inside, "eth0").value()->index);
   EXPECT_EQ(CountPodLinks(), 1);
@@ -341,14 +352,22 @@ TEST_F(LifecycleTest, EndsOfAPairDifferInIndex) {
 
 TEST_F(LifecycleTest, AdoptRefusesWhatCannotBe) {
   auto network = MakeNetwork();
-  ASSERT_TRUE(network->Adopt({"sandbox-1", {Prefix("10.88.0.5/16")}}).ok());
-  EXPECT_TRUE(absl::IsAlreadyExists(
-      network->Adopt({"sandbox-2", {Prefix("10.88.0.5/16")}})));
-  EXPECT_TRUE(absl::IsFailedPrecondition(
-      network->Adopt({"sandbox-2", {Prefix("10.99.0.5/16")}})));
-  EXPECT_TRUE(absl::IsInvalidArgument(network->Adopt({"sandbox-2", {}})));
+  const auto check = [&](const Lease& lease) {
+    return network->Check(Recorded(lease), -1, kForever);
+  };
+  // Held, though its link is gone.
+  EXPECT_EQ(check({"sandbox-1", {Prefix("10.88.0.5/16")}})->verdict,
+            PodCheck::Verdict::kLost);
+  const auto taken = check({"sandbox-2", {Prefix("10.88.0.5/16")}});
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(taken->verdict, PodCheck::Verdict::kLost);
+  EXPECT_THAT(taken->problem, HasSubstr("belongs to sandbox \"sandbox-1\""));
+  const auto elsewhere = check({"sandbox-2", {Prefix("10.99.0.5/16")}});
+  EXPECT_EQ(elsewhere->verdict, PodCheck::Verdict::kLost);
+  EXPECT_THAT(elsewhere->problem, HasSubstr("in none of the pod ranges"));
+  EXPECT_TRUE(absl::IsInvalidArgument(check({"sandbox-2", {}}).status()));
   EXPECT_TRUE(
-      absl::IsInvalidArgument(network->Adopt({"", {Prefix("10.88.0.6/16")}})));
+      absl::IsInvalidArgument(check({"", {Prefix("10.88.0.6/16")}}).status()));
 }
 
 }  // namespace

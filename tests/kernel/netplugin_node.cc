@@ -93,14 +93,18 @@ std::unique_ptr<BridgeNetwork> NodeTest::MakeNetwork(
 
 Pod NodeTest::StartPod(BridgeNetwork& network, const std::string& id) {
   Pod pod;
-  const auto lease = network.Allocate(id);
-  EXPECT_TRUE(lease.ok()) << lease.status();
-  if (!lease.ok()) return pod;
-  pod.lease = *lease;
+  const auto prepared = network.Prepare(RequestFor(id), kForever);
+  EXPECT_TRUE(prepared.ok()) << prepared.status();
+  if (!prepared.ok()) return pod;
+  pod.state = *prepared;
+  pod.lease = {id, prepared->addresses};
   pod.netns = NewNetns();
-  const auto attachment = network.Setup(pod.lease, pod.netns.get());
+  const auto attachment = network.Attach(pod.state, pod.netns.get(), kForever);
   EXPECT_TRUE(attachment.ok()) << attachment.status();
-  if (attachment.ok()) pod.attachment = *attachment;
+  if (attachment.ok()) {
+    pod.attachment = *attachment;
+    pod.state = attachment->state;
+  }
   return pod;
 }
 

@@ -9,8 +9,10 @@
 
 #include "netplugin/bridge/network.h"
 #include "netplugin/ip.h"
+#include "netplugin/ipam/lease.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/pod_network.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 
 namespace warren::netplugin {
@@ -21,9 +23,25 @@ inline IpAddress Address(const char* text) { return *IpAddress::Parse(text); }
 // A network namespace that lives as long as the descriptor, with lo up.
 base::UniqueFd NewNetns();
 
+// The tests wait as long as it takes.
+inline const base::Deadline kForever = base::Deadline::Never();
+
+inline PodRequest RequestFor(const std::string& id) {
+  PodRequest request;
+  request.sandbox_id = id;
+  return request;
+}
+
+// The state of a pod that an agent older than the seam has recorded: a way to
+// name a lease that Prepare would not give out.
+inline NetworkState Recorded(const Lease& lease) {
+  return {lease.sandbox_id, "", lease.addresses};
+}
+
 // A pod as the network sees it.
 struct Pod {
-  Lease lease;
+  NetworkState state;
+  Lease lease;  // the same, as the rules and plans of the bridge want it
   base::UniqueFd netns;
   Attachment attachment;
 };
@@ -40,7 +58,7 @@ class NodeTest : public testing::Test {
   // A network over these ranges, Init() done.
   std::unique_ptr<BridgeNetwork> MakeNetwork(
       const std::vector<const char*>& ranges = {"10.88.0.0/16"});
-  // Allocates, makes a namespace, sets up.
+  // Prepares, makes a namespace, attaches.
   static Pod StartPod(BridgeNetwork& network, const std::string& id);
 
   // What the node holds now, one line each: links but their indexes,

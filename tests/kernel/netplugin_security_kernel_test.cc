@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "netplugin/bridge/plan.h"
 #include "netplugin/netlink/inspect.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
@@ -296,7 +297,7 @@ TEST_F(NetworkSecurityTest, TornDownPodIsCutOffAtOnce) {
       Udp(PodMac(mallory_.lease), mallory_.lease.addresses[0].address, "mine");
   Send(mallory_, frame);
   EXPECT_EQ(Receive(receiver.get()), "mine");
-  ASSERT_TRUE(network_->Teardown(mallory_.lease).ok());
+  ASSERT_TRUE(network_->Detach(mallory_.state, kForever).ok());
   EXPECT_EQ(CountPodLinks(), 2);
   Send(mallory_, frame);
   Send(alice_,

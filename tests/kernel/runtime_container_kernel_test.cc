@@ -336,7 +336,7 @@ TEST_F(RuntimeContainer, StartFailureNamesTheStep) {
   ContainerSpec spec = Shell(pod, "");
   spec.args = {"/bin/nope"};
   Create(spec);
-  auto started = runtime().StartContainer(spec.id);
+  auto started = runtime().StartContainer(spec.id, base::Deadline::Never());
   ASSERT_FALSE(started.ok());
   EXPECT_THAT(started.status().message(), HasSubstr("exec \"/bin/nope\""));
   EXPECT_FALSE(HasExited(spec.id));

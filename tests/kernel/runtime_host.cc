@@ -197,7 +197,7 @@ ContainerFacts RuntimeTest::Create(const ContainerSpec& spec) {
 }
 
 StartFacts RuntimeTest::Start(const ContainerSpec& spec) {
-  auto facts = runtime_->StartContainer(spec.id);
+  auto facts = runtime_->StartContainer(spec.id, base::Deadline::Never());
   EXPECT_TRUE(facts.ok()) << facts.status();
   return facts.ok() ? *facts : StartFacts();
 }
@@ -242,13 +242,20 @@ std::string RuntimeTest::Run(const ContainerSpec& spec, int expected) {
   return LogPayload(log, "stdout");
 }
 
+absl::StatusOr<agent::ExecSyncResult> RuntimeTest::ExecSync(
+    const ContainerSpec& spec, const agent::ExecSyncCommand& command,
+    const base::Deadline& caller) {
+  return agent::RunExecSync(runtime_.get(), spec.id, command, &output_budget_,
+                            caller);
+}
+
 std::string RuntimeTest::Exec(const ContainerSpec& spec,
                               const std::string& script) {
-  ExecRequest request;
-  request.args = {"sh", "-c", script};
-  request.timeout = Patience();
-  request.output_limit_bytes = 1 << 20;
-  auto result = runtime_->ExecSync(spec.id, request);
+  agent::ExecSyncCommand command;
+  command.args = {"sh", "-c", script};
+  command.timeout = Patience();
+  command.output_limit_bytes = 1 << 20;
+  auto result = ExecSync(spec, command);
   EXPECT_TRUE(result.ok()) << result.status();
   if (!result.ok()) return "";
   EXPECT_EQ(result->exit_code, 0) << result->stderr_data;
@@ -265,13 +272,15 @@ void RuntimeTest::WaitLog(const ContainerSpec& spec, const std::string& text) {
 }
 
 void RuntimeTest::Remove(const ContainerSpec& spec) {
-  const absl::Status removed = runtime_->RemoveContainer(spec);
+  const absl::Status removed =
+      runtime_->RemoveContainer(spec, base::Deadline::Never());
   EXPECT_TRUE(removed.ok()) << removed;
   std::erase_if(containers_, [&](const auto& c) { return c.id == spec.id; });
 }
 
 void RuntimeTest::Remove(const SandboxSpec& pod) {
-  const absl::Status removed = runtime_->RemoveSandbox(pod);
+  const absl::Status removed =
+      runtime_->RemoveSandbox(pod, base::Deadline::Never());
   EXPECT_TRUE(removed.ok()) << removed;
   std::erase_if(pods_, [&](const auto& p) { return p.id == pod.id; });
 }

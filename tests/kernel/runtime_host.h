@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/pods/exec_sync.h"
 #include "runtime/runtime.h"
 #include "tests/support/patience.h"
 
@@ -51,6 +52,9 @@ class RuntimeTest : public ::testing::Test {
   ExitRecord WaitExit(const ContainerSpec& spec);
   // Create, Start, WaitExit; returns what it wrote to stdout.
   std::string Run(const ContainerSpec& spec, int expected_exit_code = 0);
+  absl::StatusOr<agent::ExecSyncResult> ExecSync(
+      const ContainerSpec& spec, const agent::ExecSyncCommand& command,
+      const base::Deadline& caller = base::Deadline::Never());
   // ExecSync of a shell script.
   std::string Exec(const ContainerSpec& spec, const std::string& script);
   // First line of a control file of its cgroup, "missing" when it is not
@@ -78,6 +82,7 @@ class RuntimeTest : public ::testing::Test {
   std::string NewId(char kind);
 
   std::string dir_;
+  agent::OutputBudget output_budget_;
   std::unique_ptr<Runtime> runtime_;
   absl::Mutex mutex_;
   std::map<std::string, ExitRecord> exits_ ABSL_GUARDED_BY(mutex_);

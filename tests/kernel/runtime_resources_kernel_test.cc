@@ -78,17 +78,24 @@ TEST_F(RuntimeResources, ThereAndBackAgain) {
   // Once while it is created, once while it runs.
   for (const bool running : {false, true}) {
     if (running) Start(spec);
-    absl::Status updated = runtime().UpdateResources(spec.id, {}, Full());
+    absl::Status updated =
+        runtime().UpdateResources(spec.id, {}, Full(), base::Deadline::Never());
     ASSERT_TRUE(updated.ok()) << updated;
     EXPECT_EQ(All(spec), FullValues());
     // What only `from` has goes back to the kernel's defaults.
-    updated = runtime().UpdateResources(spec.id, Full(), {});
+    updated =
+        runtime().UpdateResources(spec.id, Full(), {}, base::Deadline::Never());
     ASSERT_TRUE(updated.ok()) << updated;
     EXPECT_EQ(All(spec), untouched);
   }
   Resources same = Full();
-  EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, Full()).ok());
-  EXPECT_TRUE(runtime().UpdateResources(spec.id, Full(), same).ok());
+  EXPECT_TRUE(runtime()
+                  .UpdateResources(spec.id, {}, Full(), base::Deadline::Never())
+                  .ok());
+  EXPECT_TRUE(
+      runtime()
+          .UpdateResources(spec.id, Full(), same, base::Deadline::Never())
+          .ok());
   EXPECT_EQ(All(spec), FullValues());
 }
 
@@ -105,7 +112,8 @@ TEST_F(RuntimeResources, WhatTheKernelRefusesUndoesTheRest) {
   bad.cpu_quota_us = -1;
   bad.memory_limit_bytes = 32 << 20;
   bad.cpuset_cpus = "4095";
-  const absl::Status refused = runtime().UpdateResources(spec.id, Full(), bad);
+  const absl::Status refused =
+      runtime().UpdateResources(spec.id, Full(), bad, base::Deadline::Never());
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << refused;
   EXPECT_THAT(std::string(refused.message()),
               testing::StartsWith("cpuset_cpus: "));
@@ -122,7 +130,9 @@ TEST_F(RuntimeResources, AnAdoptedContainerIsUpdatedAsBefore) {
   Restart();
   ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
   ASSERT_TRUE(runtime().AdoptContainer(spec, facts).ok());
-  EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, Full()).ok());
+  EXPECT_TRUE(runtime()
+                  .UpdateResources(spec.id, {}, Full(), base::Deadline::Never())
+                  .ok());
   EXPECT_EQ(Control(spec, "memory.limit_in_bytes", "memory.max"), "67108864");
 }
 
@@ -136,7 +146,9 @@ TEST_F(RuntimeResources, TheOperatorsPidsLimitIsForThoseWithoutTheirOwn) {
   EXPECT_EQ(Control(spec, "pids.max"), "40");
   Resources shares;
   shares.cpu_shares = 7;
-  EXPECT_TRUE(runtime().UpdateResources(spec.id, {}, shares).ok());
+  EXPECT_TRUE(runtime()
+                  .UpdateResources(spec.id, {}, shares, base::Deadline::Never())
+                  .ok());
   EXPECT_EQ(Control(spec, "pids.max"), "40");
   ContainerSpec own = Shell(pod, "true");
   own.resources.pids_limit = 5;

@@ -50,11 +50,11 @@ TEST_F(RuntimeSandbox, MakesAndRemovesWithoutTrace) {
     const SandboxFacts facts = Create(pod);
     EXPECT_EQ(facts.pod_init.pid != 0, pid == NamespaceMode::kPod);
     EXPECT_THAT(runtime().ListSandboxIds(), ::testing::ElementsAre(pod.id));
-    ASSERT_TRUE(runtime().StopSandbox(pod).ok());
+    ASSERT_TRUE(runtime().StopSandbox(pod, base::Deadline::Never()).ok());
     EXPECT_FALSE(runtime().OpenSandboxNetns(pod.id).ok());
-    ASSERT_TRUE(runtime().StopSandbox(pod).ok());
+    ASSERT_TRUE(runtime().StopSandbox(pod, base::Deadline::Never()).ok());
     Remove(pod);
-    ASSERT_TRUE(runtime().RemoveSandbox(pod).ok());
+    ASSERT_TRUE(runtime().RemoveSandbox(pod, base::Deadline::Never()).ok());
   }
   ExpectEqual(before, Ledger::Read(dir()));
 }
@@ -151,7 +151,7 @@ TEST_F(RuntimeSandbox, HolderIsPidOneOfThePod) {
   ASSERT_THAT(view->pod_init, SizeIs(1));
   EXPECT_EQ(view->pod_init[0].host_pid, facts.pod_init.pid);
   EXPECT_EQ(view->pod_init[0].inner_pid, 1);
-  ASSERT_TRUE(runtime().StopSandbox(pod).ok());
+  ASSERT_TRUE(runtime().StopSandbox(pod, base::Deadline::Never()).ok());
   // Reaped, not a zombie.
   EXPECT_FALSE(base::StartTime(facts.pod_init.pid).ok());
 }
@@ -225,7 +225,7 @@ TEST_F(RuntimeSandbox, AdoptionSeesWhatChanged) {
             absl::StatusCode::kFailedPrecondition);
   // Ends the pod init of an earlier agent, too.
   Restart();
-  ASSERT_TRUE(runtime().StopSandbox(pod).ok());
+  ASSERT_TRUE(runtime().StopSandbox(pod, base::Deadline::Never()).ok());
   auto pidfd = base::OpenProcess(facts.pod_init);
   EXPECT_TRUE(!pidfd.ok() ||
               *base::WaitExit(pidfd->get(), test::Patience(absl::Seconds(5))));

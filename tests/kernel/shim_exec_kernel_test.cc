@@ -53,7 +53,7 @@ class ShimExec : public ShimTest {
     if (!session.ok()) return result;
     result.out = Drain(pipes.out.get());
     result.err = Drain(pipes.err.get());
-    auto exited = session->Wait(Patience(absl::Seconds(10)));
+    auto exited = session->Wait(InTime());
     EXPECT_TRUE(exited.ok()) << exited.status();
     if (exited.ok()) result.exited = *exited;
     return result;
@@ -140,7 +140,7 @@ TEST_F(ShimExec, EndsShortlyAfterItsProgramWhateverHoldsThePipes) {
                              false, &fds, &pipes);
   auto session = launcher().LaunchExec(request, fds.Numbers());
   ASSERT_TRUE(session.ok()) << session.status();
-  const auto exited = session->Wait(Patience(absl::Seconds(10)));
+  const auto exited = session->Wait(InTime());
   ASSERT_TRUE(exited.ok()) << "waits for the pipes? " << exited.status();
   EXPECT_EQ(exited->exit_code(), 0);
   // Background work is left alone. It may not have become sleep(1) yet: while
@@ -171,14 +171,16 @@ TEST_F(ShimExec, STR_3_KillEndsAllThatWasForked) {
     exec->set_cgroup_procs_fd(fds.Add(cgroup.Open("cgroup.procs", O_RDONLY)));
     auto session = launcher().LaunchExec(request, fds.Numbers());
     ASSERT_TRUE(session.ok()) << session.status();
-    EXPECT_EQ(session->Wait(absl::ZeroDuration()).status().code(),
+    EXPECT_EQ(session->Wait(base::Deadline::After(absl::ZeroDuration()))
+                  .status()
+                  .code(),
               absl::StatusCode::kDeadlineExceeded);
     ASSERT_TRUE(Eventually([&] { return Find("1002").size() >= 4; }));
     if (by_closing) {
       const runtime::ExecSession closed = *std::move(session);
     } else {
       ASSERT_TRUE(session->Kill().ok());
-      auto exited = session->Wait(Patience(absl::Seconds(10)));
+      auto exited = session->Wait(InTime());
       ASSERT_TRUE(exited.ok()) << exited.status();
       EXPECT_EQ(exited->signal(), SIGKILL);
       EXPECT_EQ(exited->exit_code(), 137);
@@ -205,8 +207,8 @@ TEST_F(ShimExec, SignalReachesTheProgramOnly) {
   char up[3];
   ASSERT_EQ(read(pipes.out.get(), up, 3), 3);
   ASSERT_TRUE(session->Signal(SIGUSR1).ok());
-  EXPECT_EQ(session->Wait(Patience(absl::Seconds(10)))->exit_code(), 6);
-  EXPECT_EQ(session->Wait(Patience(absl::Seconds(10)))->exit_code(), 6);
+  EXPECT_EQ(session->Wait(InTime())->exit_code(), 6);
+  EXPECT_EQ(session->Wait(InTime())->exit_code(), 6);
   EndTarget();
 }
 
@@ -218,7 +220,7 @@ TEST_F(ShimExec, ContainerDeathEndsTheSession) {
   auto session = launcher().LaunchExec(request, fds.Numbers());
   ASSERT_TRUE(session.ok());
   EndTarget();
-  EXPECT_EQ(session->Wait(Patience(absl::Seconds(10)))->exit_code(), 137);
+  EXPECT_EQ(session->Wait(InTime())->exit_code(), 137);
 }
 
 TEST_F(ShimExec, StdinOfTheCallerIsUsed) {
@@ -232,7 +234,7 @@ TEST_F(ShimExec, StdinOfTheCallerIsUsed) {
   ASSERT_TRUE(session.ok());
   ASSERT_TRUE(base::WriteFd(in.write.get(), "typed").ok());
   in.write.reset();
-  EXPECT_EQ(session->Wait(Patience(absl::Seconds(10)))->exit_code(), 0);
+  EXPECT_EQ(session->Wait(InTime())->exit_code(), 0);
   char got[6] = {};
   EXPECT_EQ(read(pipes.out.get(), got, 5), 5);
   EXPECT_STREQ(got, "typed");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/launch/shim_client.h"
 #include "tests/support/patience.h"
@@ -116,6 +117,10 @@ class ShimTest : public ::testing::Test {
 std::string Slurp(int dirfd, const std::string& name);
 // Everything until end of file.
 std::string Drain(int fd);
+// How long a wait that must succeed may take.
+inline base::Deadline InTime() {
+  return base::Deadline::After(Patience(absl::Seconds(10)));
+}
 // Text of a CRI log, pieces joined; fails the test on a malformed line.
 std::string LogText(const std::string& log);
 // Value of "Key:\t…" in /proc/<pid>/status.

@@ -16,7 +16,8 @@ namespace warren::test {
 void InMountNamespace(int mnt_ns_fd, const std::function<void()>& fn);
 
 // A mount namespace with nothing but a tmpfs, a fresh /proc and a fresh /sys
-// (design.md, 5). `scratch`: an existing directory of the caller.
+// (runtime/namespaces/README.md). `scratch`: an existing directory of the
+// caller.
 base::UniqueFd MakeTemplate(const std::string& scratch);
 
 // A mount namespace with nothing but a tmpfs; `*root` is its root directory.

@@ -82,7 +82,7 @@ TEST_F(ShimSecurity, EXE_2_ExecChildrenCannotBeSnooped) {
     auto request = ExecRequest(launched, {"/bin/true"}, false, &fds, &pipes);
     auto session = launcher().LaunchExec(request, fds.Numbers());
     ASSERT_TRUE(session.ok()) << session.status();
-    ASSERT_TRUE(session->Wait(Patience(absl::Seconds(10))).ok());
+    ASSERT_TRUE(session->Wait(InTime()).ok());
   }
   KillAndAwait(launched);
   EXPECT_EQ(LogText(Slurp(launch.log_dir.get(), "0.log")), "up\n");
@@ -297,7 +297,7 @@ TEST_F(ShimSecurity, EXE_9_SessionKeyringIsFresh) {
   }
   ASSERT_TRUE(session.ok()) << session.status();
   EXPECT_EQ(Drain(pipes.out.get()), "0\n");
-  EXPECT_TRUE(session->Wait(Patience(absl::Seconds(10))).ok());
+  EXPECT_TRUE(session->Wait(InTime()).ok());
   KillAndAwait(launched);
 }
 

@@ -39,6 +39,14 @@ BANS = [
     Ban("thread", r"std::j?thread\b|pthread_create|std::async\b|absl::Mutex",
         "init and shim are single-threaded", only=r"^runtime/(init|shim)/",
         but=TESTS),
+    Ban("mutex", r"std::(?:(?:recursive_|shared_|timed_|recursive_timed_|"
+        r"shared_timed_)?mutex|condition_variable(?:_any)?|lock_guard|"
+        r"unique_lock|scoped_lock|shared_lock)\b|absl::CondVar\b|"
+        r"\bAwaitWith(?:Timeout|Deadline)\s*\(|"
+        r"#\s*include\s*<(?:mutex|shared_mutex|condition_variable)>",
+        "REL-23: the compiler checks no lock of theirs, or their time-outs run "
+        "on the wall clock: use base::Mutex, or absl::Mutex without a time-out",
+        but=TESTS + r"|^runtime/base/mutex\.h$"),
     Ban("kill", call("kill|killpg|tgkill"),
         "REL-9: a number may be somebody else's by now: use base::SendSignal "
         "on a pidfd",

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""Every field of a pod's and a container's configuration has a row in the
-top README ("Every configuration field") and every test named there exists."""
+"""Every field of a pod's and a container's configuration has a row in
+agent/convert/FIELDS.md ("Every configuration field") and every test named there
+exists."""
 import re
 
 import test_names
 import tree
 
 PROTO = "proto/runtime/v1/api.proto"
-README = "README.md"
+FIELDS = "agent/convert/FIELDS.md"
 SECTION = "## Every configuration field"
 # Table of the section -> the message whose fields its rows name, and what a
 # row may leave out at the start of a path.
@@ -106,17 +107,17 @@ def check_row(row, all_messages, tests):
         whole = next((path for path in (field, prefix + field)
                       if is_path(all_messages, root, path)), None)
         if whole is None:
-            findings.append(tree.Finding(README, number, f"{root} has no "
+            findings.append(tree.Finding(FIELDS, number, f"{root} has no "
                                          f"field {field}"))
         elif is_opened(root, whole):
-            findings.append(tree.Finding(README, number, f"{whole} is too "
+            findings.append(tree.Finding(FIELDS, number, f"{whole} is too "
                                          "much for one row"))
         else:
             covered.append((root, whole))
     names = re.findall(r"`([^`]+)`", named)
     if not names:
-        findings.append(tree.Finding(README, number, "the row names no test"))
-    findings += [tree.Finding(README, number, f"there is no test {name}")
+        findings.append(tree.Finding(FIELDS, number, "the row names no test"))
+    findings += [tree.Finding(FIELDS, number, f"there is no test {name}")
                  for name in names if name not in tests]
     return findings, covered
 
@@ -125,16 +126,16 @@ def check(files, read):
     all_messages = messages(read(PROTO))
     tests = test_names.names(files, read) | set(files)
     findings, covered = [], []
-    for row in rows(read(README)):
+    for row in rows(read(FIELDS)):
         if row[1] not in TABLES:
-            findings.append(tree.Finding(README, row[0],
+            findings.append(tree.Finding(FIELDS, row[0],
                                          f"unknown table {row[1]}"))
             continue
         more, fields = check_row(row, all_messages, tests)
         findings += more
         covered += fields
     for root in ("PodSandboxConfig", "ContainerConfig"):
-        findings += [tree.Finding(README, 1, f"{root}.{path} has no row")
+        findings += [tree.Finding(FIELDS, 1, f"{root}.{path} has no row")
                      for path in missing(all_messages, root, root,
                                          set(covered))]
     return findings

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Who may include whom: the table of the top README as a check.
+"""Who may include whom: the rooms of the tree, from below to above.
 
 Each row: which files, what of ours they may include, and what of others they
 must not. The first row that fits a path counts.
@@ -129,6 +129,9 @@ TABLE = [
         ("agent/ctl/", "agent/cri/cri.h", BASE, PROTO_NODE),
         GRPC + KERNEL),
     agent("cri", (), SEAM),
+    # Its test walks the services.
+    Row(r"agent/caller/.*_test\.cc$",
+        ("agent/caller/", "agent/cri/cri.h", PROTO_NODE, PROTO_HEALTH), ("grpcpp/",)),
     agent("caller", ()),
     agent("cdi", WORDS, SEAM + ("runtime/image/json.h",)),
     agent("host", WORDS),
@@ -144,10 +147,10 @@ TABLE = [
     agent("node", PODS, SEAMS + RECORDS + FAKES +
           ("netplugin/ipam/pod_ranges.h",)),
     # The server of its test is a whole one, with calls.
-    Row(r"agent/transport/.*_(test|test_daemon)\.cc$",
+    Row(r"agent/transport/(.*_(test|test_daemon)\.cc|server_testing\.h)$",
         ("agent/transport/", "agent/api/", BASE, PROTO_NODE,
          PROTO_HEALTH), ()),
-    agent("transport", (), (), KERNEL),
+    agent("transport", ("caller",), (), KERNEL),
     agent("api", PODS + ("node", "transport"),
           SEAMS + RECORDS + FAKES + ("tests/support/", PROTO_HEALTH), KERNEL),
     # Assembly: knows all.

@@ -12,7 +12,7 @@ SOURCES = (".cc", ".h", ".py", ".sh", ".cmake", ".proto")
 # A wire description is as long as the wire.
 LONG = ("proto/runtime/v1/api.proto",)
 TEXT = SOURCES + (".md", ".txt", ".toml", ".service", ".yaml", ".json")
-NO_README = re.compile(r"\.ci$|/v\d+$")  # a version directory holds one file
+NO_README = re.compile(r"\.ci$|/v\d+$|/requests$")  # data of one kind
 
 # Spelt so that they do not find themselves.
 MARKS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X",

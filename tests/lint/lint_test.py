@@ -10,6 +10,7 @@ import fields
 import format  # pylint: disable=redefined-builtin
 import includes
 import layout
+import options
 import security
 import shell
 import test_names
@@ -102,7 +103,7 @@ class Calls(unittest.TestCase):
     def test_each_ban_has_a_bad_sample(self):
         samples = {
             "fork": "pid = fork();", "shell": 'system("ls");',
-            "thread": "std::thread t;", "kill": "kill(pid, 9);",
+            "thread": "std::thread t;", "mutex": "std::mutex m;", "kill": "kill(pid, 9);",
             "mount": 'mount(a, b, "x", 0, 0);', "path": "realpath(a, b);",
             "fopen": 'f = fopen("a", "r");',
             "filesystem": "std::filesystem::remove_all(x);",
@@ -130,6 +131,17 @@ class Calls(unittest.TestCase):
         self.good("flags = A | OPEN_TREE_CLOEXEC; open_tree(d, p, flags);")
         self.good("store.open(path);")
         self.good("UniqueFd socket(kNumber);")
+
+    def test_rel_23_locks_are_those_that_are_checked(self):
+        for code in ("std::condition_variable c;", "std::shared_mutex m;",
+                     "const std::lock_guard<std::mutex> lock(m);",
+                     "std::unique_lock lock(m);", "#include <mutex>",
+                     "absl::CondVar c;", "m.AwaitWithTimeout(c, d);"):
+            self.bad(code)
+            self.bad(code, "runtime/launch/a.h")
+            self.good(code, "runtime/base/mutex.h")
+            self.good(code, "tests/fakes/a.cc")
+        self.good("base::Mutex m; absl::Mutex n; m.Await(c);")
 
     def test_cpp_3_nothing_allocates_in_the_init(self):
         for code in ("std::string s;", "std::vector<int> v;", "throw 1;",
@@ -176,6 +188,49 @@ class Layout(unittest.TestCase):
         self.assertFalse(layout.check_readmes(["README.md", "a/README.md"]))
 
 
+class Options(unittest.TestCase):
+    CODE = """Setters() {
+      {"socket", Into(Path, &Options::socket)},
+      {"limit",
+       [](const OptionValue& value) {}},
+      {"net.ranges",
+       Into(Ranges, &Options::ranges)},"""
+    HEADER = 'string socket = "/s";\nint limit = 5;\nx ranges = {"a", "b"};'
+    SHIPPED = ('# words\n#socket = "/s"\n#limit = 5\n[net]\n'
+               '#ranges = ["a", "b"]')
+    TABLE = ('| key | default | what |\n|---|---|---|\n'
+             '| `socket` | `"/s"` | where |\n| `limit` | `5` | how many |\n'
+             '| `net.ranges` | `["a", "b"]` | which |')
+
+    def found(self, change=("", ""), where="TABLE"):
+        texts = [getattr(self, name).replace(*change) if name == where
+                 else getattr(self, name)
+                 for name in ("CODE", "HEADER", "SHIPPED", "TABLE")]
+        return [str(f) for f in options.check_texts(*texts)]
+
+    def test_all_there(self):
+        self.assertEqual(self.found(("key", "key")), [])
+
+    def test_each_difference_is_found(self):
+        for where, old, new, count in (
+                ("TABLE", "| `limit` | `5` | how many |\n", "", 1),
+                ("TABLE", "`5`", "`6`", 1),
+                ("TABLE", "`5`", "5", 2),
+                ("TABLE", "how many", "", 2),
+                ("TABLE", "`net.ranges`", "`socket`", 2),
+                ("TABLE", "`limit`", "`limits`", 2),
+                ("SHIPPED", "#limit = 5\n", "", 1),
+                ("SHIPPED", "= 5", "= 6", 2),
+                ("SHIPPED", "[net]", "[nets]", 2),
+                ("HEADER", "limit = 5", "limit = 6", 1),
+                ("HEADER", '"b"}', '"c"}', 1),
+                ("CODE", '"limit"', '"limits"', 4),
+                ("CODE", "Setters", "setters", 7)):
+            self.assertEqual(len(self.found((old, new), where)), count,
+                             (where, old, new,
+                              self.found((old, new), where)))
+
+
 class Fields(unittest.TestCase):
     PROTO = """
     message PodSandboxConfig { string hostname = 1;  // text
@@ -193,7 +248,7 @@ class Fields(unittest.TestCase):
 
     def found(self, *lines):
         texts = {fields.PROTO: self.PROTO, "x/a_test.cc": "TEST_F(A,\n B) {}",
-                 fields.README: "\n".join(
+                 fields.FIELDS: "\n".join(
                      (fields.SECTION, "### PodSandboxConfig") + lines)}
         return [str(f) for f in fields.check(list(texts), texts.get)]
 

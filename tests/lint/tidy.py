@@ -13,6 +13,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import time
 import tree
 
 SKIPPED = 77
+_MEMBER = re.compile(r'^#include "([^"]+\.cc)"', re.M)
 
 
 def git(*arguments):
@@ -49,13 +51,30 @@ def changed(base):
     return set(names)
 
 
-def compiled(build):
-    """Sources of ours that the build compiles."""
+def compile_database(build):
+    """Writes BUILD/single/compile_commands.json: a command for each source of
+    ours, that of the unity file which includes it where there is one. Returns
+    its directory and the sources."""
     with open(os.path.join(build, "compile_commands.json"),
               encoding="utf-8") as file:
-        paths = {os.path.relpath(entry["file"], tree.ROOT)
-                 for entry in json.load(file)}
-    return {path for path in paths if not path.startswith(("..", "build"))}
+        entries = json.load(file)
+    single = {}
+    for entry in entries:
+        with open(entry["file"], encoding="utf-8") as file:
+            members = _MEMBER.findall(file.read()) if (
+                "/Unity/" in entry["file"]) else [entry["file"]]
+        for member in members:
+            path = os.path.relpath(member, tree.ROOT)
+            if not path.startswith(("..", "build")):
+                single[path] = {
+                    **entry, "file": member,
+                    "command": entry["command"].replace(entry["file"], member)}
+    directory = os.path.join(build, "single")
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "compile_commands.json"), "w",
+              encoding="utf-8") as file:
+        json.dump(list(single.values()), file)
+    return directory, set(single)
 
 
 def tidy_one(build, path):
@@ -97,13 +116,13 @@ def main():
     if shutil.which("clang-tidy") is None:
         print("clang-tidy is not installed")
         return SKIPPED
-    wanted = compiled(arguments.build)
+    database, wanted = compile_database(arguments.build)
     if not arguments.all:
         wanted &= changed(arguments.base or default_base())
     salt = git("rev-parse", "HEAD")
     order = sorted(wanted, key=lambda path: hashlib.sha256(
         (salt + path).encode()).hexdigest())
-    bad, left = run(arguments.build, order,
+    bad, left = run(database, order,
                     1e9 if arguments.all else arguments.seconds)
     print(f"tidy: {len(order) - left} files, {len(bad)} with findings, "
           f"{left} left for want of time")

@@ -7,11 +7,11 @@ target_compile_definitions(warren_image_fixture
   PUBLIC WARREN_UNPACK_PROGRAM="$<TARGET_FILE:warren-unpack>")
 add_dependencies(warren_image_fixture warren-unpack)
 
-warren_test(NAME image_root_test LABEL root TIMEOUT 1200
+warren_test(NAME image_root_test LABEL root THREADS TIMEOUT 1200
   SOURCES root/image_import_test.cc root/image_lies_test.cc
     root/image_life_test.cc
   LIBS warren_image_fixture)
-warren_test(NAME image_layer_test LABEL root TIMEOUT 1200
+warren_test(NAME image_layer_test LABEL root THREADS TIMEOUT 1200
   SOURCES root/image_layer_test.cc root/image_whiteout_test.cc
     root/image_hostile_test.cc root/image_bombs_test.cc
     root/image_confine_test.cc root/image_mutation_test.cc

@@ -13,7 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Of the runtime; tsan_interface.h has no declaration.
+// Of the sanitizer's runtime; its header has no declaration of them.
 extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
 extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
 

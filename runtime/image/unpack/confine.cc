@@ -34,7 +34,7 @@ absl::Status SetLimit(__rlimit_resource resource, uint64_t value,
                       const char* name) {
   rlimit limit = {value, value};
   rlimit now = {};
-  // A limit that is lower already stays: raising it is not ours to ask.
+  // A limit that is lower already stays as it is.
   if (getrlimit(resource, &now) == 0 && now.rlim_max < value) {
     limit = {now.rlim_max, now.rlim_max};
   }

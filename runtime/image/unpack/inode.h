@@ -25,10 +25,15 @@ absl::Status ApplyMetadata(int fd, const TarEntry& entry);
 absl::Status ApplyOwner(int directory, const std::string& name,
                         const TarEntry& entry);
 
+// Sets kOpaqueXattr on the directory: overlayfs shows nothing of the layers
+// below it (kernel document filesystems/overlayfs, "whiteouts and opaque
+// directories").
 absl::Status MarkOpaque(int directory);
+// A character device 0:0, which hides its name in the layers below.
 bool IsWhiteout(const struct stat& st);
 
-// Keeps the modification time of a directory while members are put into it.
+// Keeps the modification time of a directory while members are put into it:
+// the destructor sets it back. `directory` is borrowed.
 class KeepTime {
  public:
   explicit KeepTime(int directory);

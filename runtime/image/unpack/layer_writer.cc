@@ -156,10 +156,10 @@ absl::Status LayerWriter::Remove(const std::string& name) {
   return FileError(errno, "replace", name);
 }
 
-// Makes way for a new directory `name`: true when a whiteout was there, which
-// the directory then must keep up by being opaque. A directory stays in any
-// case; with `only_whiteout` so does everything else, for the caller to stumble
-// on.
+// Makes way for a new directory `name`. True when a whiteout was there: the
+// directory must be opaque then, so that it hides the same. A directory that is
+// there stays; with `only_whiteout` so does everything else, and the caller
+// fails on it.
 absl::StatusOr<bool> LayerWriter::Clear(const std::string& name,
                                         bool only_whiteout) {
   struct stat st;

@@ -1,7 +1,7 @@
 // warren-unpack COMPRESSION MAX_BYTES MAX_ENTRIES
 //
 // Turns one layer blob into a directory, inside walls. Started by the agent
-// only: unpack/protocol.h says what it talks, ../README.md what it may do.
+// only: unpack_protocol.h says what it talks, ../README.md what it may do.
 
 #include <unistd.h>
 

@@ -279,7 +279,7 @@ TEST_F(OddRequestsTest, API_9_EveryMutatingCallHasOneLine) {
       continue;
     }
     ++logged[name];
-    for (const char* part : {" id=", " code=", " ms=", " peer=uid:0"}) {
+    for (const char* part : {" id=", " code=", " ms=", " caller=uid:0"}) {
       EXPECT_TRUE(absl::StrContains(line, part)) << line;
     }
     if (absl::StrContains(line, "canary-of-the-command")) ++commands;

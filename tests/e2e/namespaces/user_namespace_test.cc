@@ -9,7 +9,7 @@
 namespace warren::test {
 namespace {
 
-constexpr uint32_t kStart = 3 * 65536;
+constexpr uint32_t kUserStart = 3 * 65536;
 
 class UserNamespaceTest : public CriTest {
  protected:
@@ -17,11 +17,11 @@ class UserNamespaceTest : public CriTest {
     CriTest::SetUp();
     if (HasFatalFailure()) return;
     pod_ = Pod("pod");
-    UseUserNamespace(NamespaceOptions(&pod_), kStart);
+    UseUserNamespace(NamespaceOptions(&pod_), kUserStart);
     pod_id_ = RunPod(pod_);
   }
   static cri::ContainerConfig Mapped(cri::ContainerConfig config) {
-    UseUserNamespace(NamespaceOptions(&config), kStart);
+    UseUserNamespace(NamespaceOptions(&config), kUserStart);
     return config;
   }
   std::string RunMapped(const cri::ContainerConfig& config) {
@@ -107,7 +107,7 @@ TEST_F(UserNamespaceTest, ItsFilesAndNamespacesBelongToIt) {
     EXPECT_EQ(ns.owner_user_inode(), user) << ns.kind();
   }
   ASSERT_EQ(view->pod().uid_mappings_size(), 1);
-  EXPECT_EQ(view->pod().uid_mappings(0).host_id(), kStart);
+  EXPECT_EQ(view->pod().uid_mappings(0).host_id(), kUserStart);
 }
 
 TEST_F(UserNamespaceTest, PowerInsideIsNoneOutside) {

@@ -14,7 +14,7 @@
 namespace warren::test {
 namespace {
 
-constexpr char kImage[] = "warren.test/keys:1";
+constexpr char kKeysImage[] = "warren.test/keys:1";
 
 // Annotations and labels that other runtimes, their shims and plug-ins act on.
 // Those that Warren knows are left out: warren.dev/time-offset.*,
@@ -141,12 +141,12 @@ class InertKeysTest : public CriTest {
         {"sh", "grep", "env", "sort", "tr", "awk", "id", "cat", "ls", "sed",
          "find", "df", "hostname", "readlink", "sleep", "xargs"},
         {})};
-    ASSERT_TRUE(client().ImportImage(kImage, OciArchive(image)).ok());
+    ASSERT_TRUE(client().ImportImage(kKeysImage, OciArchive(image)).ok());
   }
   void TearDown() override {
     RemoveAllPods();
     cri::RemoveImageRequest remove;
-    remove.mutable_image()->set_image(kImage);
+    remove.mutable_image()->set_image(kKeysImage);
     client().Call<cri::RemoveImageResponse>(remove).IgnoreError();
     CriTest::TearDown();
   }
@@ -155,7 +155,7 @@ class InertKeysTest : public CriTest {
     cri::PodSandboxConfig pod = Pod("pod");
     pod.mutable_dns_config()->add_servers("192.0.2.53");
     cri::ContainerConfig config = IdleConfig("main");
-    config.mutable_image()->set_image(kImage);
+    config.mutable_image()->set_image(kKeysImage);
     for (const char* key : kKeys) {
       if (sandbox) {
         (*pod.mutable_annotations())[key] = value;
@@ -209,7 +209,7 @@ TEST_F(InertKeysTest, IMG_7_ParallelCreatesOfOneImageDoNotMix) {
       for (int i = t; i < kContainers; i += kThreads) {
         cri::ContainerConfig config =
             ShellConfig(absl::StrCat("c", i), "env | grep -E '^(A|V[0-9])'");
-        config.mutable_image()->set_image(kImage);
+        config.mutable_image()->set_image(kKeysImage);
         auto* env = config.add_envs();
         env->set_key(i % 2 == 0 ? "A" : absl::StrCat("V", i));
         env->set_value(absl::StrCat("mine", i));

@@ -1,0 +1,245 @@
+#include "runtime/machine/sandboxes.h"
+
+#include <absl/strings/str_cat.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "runtime/base/file.h"
+#include "runtime/base/process.h"
+#include "runtime/base/status.h"
+#include "runtime/base/undo_stack.h"
+#include "runtime/identity/id_map.h"
+#include "runtime/launch/request.h"
+#include "runtime/launch/seccomp_filter.h"
+#include "runtime/mounts/pod_files.h"
+#include "runtime/namespaces/table.h"
+
+namespace warren::runtime {
+namespace {
+
+// For what was sent SIGKILL; Runtime::StopSandbox names it.
+constexpr absl::Duration kPodInitPatience = absl::Seconds(10);
+
+absl::Status CheckSandboxSpec(const SandboxSpec& spec, bool time_namespaces) {
+  if (spec.id.empty() || spec.id.find('/') != std::string::npos) {
+    return absl::InvalidArgumentError("id: not the id of a sandbox");
+  }
+  RETURN_IF_ERROR(ValidateIdMappings(spec.uid_mappings, "userns_options.uids"));
+  RETURN_IF_ERROR(ValidateIdMappings(spec.gid_mappings, "userns_options.gids"));
+  if (spec.uid_mappings.empty() != spec.gid_mappings.empty()) {
+    return absl::InvalidArgumentError(
+        "userns_options: uids and gids must be given together");
+  }
+  if (spec.time_offsets_requested && !time_namespaces) {
+    return absl::FailedPreconditionError(
+        "time offsets: the host's kernel has no time namespaces");
+  }
+  return absl::OkStatus();
+}
+
+// A sysctl that the kernel has not got in a pod's namespace, or a value that it
+// does not take, is a fault of the request.
+absl::Status NameSysctl(const absl::Status& status) {
+  if (FailedStep(status) != "sysctl") return status;
+  switch (base::GetErrno(status)) {
+    case ENOENT:
+    case EINVAL:
+    case ERANGE:
+    case EACCES:
+    case EPERM:
+      return absl::InvalidArgumentError(
+          absl::StrCat("config.linux.sysctls: ", status.message()));
+    default:
+      return status;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<base::ProcessId> Sandboxes::LaunchNamespaces(
+    const SandboxSpec& spec, const std::string& leaf, int pin_dir_fd) const {
+  SandboxLaunchParts launch;
+  launch.spec = &spec;
+  launch.clone_flags = SandboxCloneFlags(spec, parts_.time_namespaces);
+  // Nothing to make or pin: everything is the host's.
+  if (launch.clone_flags == 0) return base::ProcessId();
+  if (spec.pid == NamespaceMode::kPod) {
+    ASSIGN_OR_RETURN(launch.placement, parts_.cgroups->OpenPlacement(leaf));
+  }
+  launch.pins_ns_fd = parts_.mount_namespaces->pins();
+  launch.pin_dir_fd = pin_dir_fd;
+  const LaunchRequest request = BuildSandboxLaunch(std::move(launch));
+  auto launched = parts_.launcher.LaunchSandbox(request.message, request.fds());
+  if (!launched.ok()) return NameSysctl(launched.status());
+  return launched->process;
+}
+
+absl::StatusOr<SandboxFacts> Sandboxes::ReadFacts(
+    const SandboxSpec& spec) const {
+  SandboxFacts facts;
+  for (const NamespaceInfo& info : NamespaceTable()) {
+    if (!info.of_pod) continue;
+    const NamespaceMode mode = ModeOf(info.kind, spec, parts_.time_namespaces);
+    if (mode == NamespaceMode::kContainer) continue;
+    NamespaceFact fact;
+    fact.kind = info.kind;
+    fact.is_host = mode == NamespaceMode::kHost;
+    fact.inode = parts_.host_inodes[static_cast<size_t>(info.kind)];
+    if (!fact.is_host) {
+      ASSIGN_OR_RETURN(const base::UniqueFd pin,
+                       parts_.mount_namespaces->OpenPin(spec.id, info.kind));
+      struct stat st;
+      if (fstat(pin.get(), &st) != 0) return base::ErrnoError(errno, info.name);
+      fact.inode = st.st_ino;
+    }
+    facts.namespaces.push_back(fact);
+  }
+  return facts;
+}
+
+void Sandboxes::KeepPodInit(const std::string& id,
+                            const base::ProcessId& pod_init) {
+  if (pod_init.pid == 0) return;
+  auto pidfd = base::OpenProcess(pod_init);
+  if (!pidfd.ok()) return;
+  const base::MutexLock lock(&mutex_);
+  pod_inits_[id] = *std::move(pidfd);
+}
+
+absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
+  RETURN_IF_ERROR(CheckSandboxSpec(spec, parts_.time_namespaces));
+  RETURN_IF_ERROR(MakeFilter(spec.seccomp, 0, &parts_.filters).status());
+  ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
+  const std::string dir = parts_.SandboxDir(spec.id);
+  base::UndoStack undo;
+  if (mkdir(dir.c_str(), 0700) != 0) {
+    return base::ErrnoError(errno, absl::StrCat("mkdir ", dir));
+  }
+  undo.Push("remove run directory",
+            [&] { return base::RemoveTree(AT_FDCWD, dir); });
+  ASSIGN_OR_RETURN_IN(const base::UniqueFd files, MakePodFiles(spec),
+                      "write pod files");
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
+                   parts_.mount_namespaces->AddPod(spec.id, files.get()));
+  undo.Push("drop pins",
+            [&] { return parts_.mount_namespaces->RemovePod(spec.id); });
+  if (spec.pid == NamespaceMode::kPod) {
+    RETURN_IF_ERROR_IN(
+        parts_.cgroups->Create(leaf, Resources(), StandardDeviceRules()),
+        "make the pod init's cgroup");
+    undo.Push("remove cgroup", [&] { return parts_.cgroups->Delete(leaf); });
+  }
+  ASSIGN_OR_RETURN(const base::ProcessId pod_init,
+                   LaunchNamespaces(spec, leaf, directory.get()));
+  undo.Push("end the pod init",
+            [&] { return EndPodInit(spec, base::Deadline::Never()); });
+  KeepPodInit(spec.id, pod_init);
+  ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
+  facts.pod_init = pod_init;
+  undo.Release();
+  return facts;
+}
+
+absl::Status Sandboxes::Adopt(const SandboxSpec& spec,
+                              const SandboxFacts& facts) {
+  ASSIGN_OR_RETURN(const SandboxFacts now, ReadFacts(spec));
+  for (const NamespaceFact& fact : facts.namespaces) {
+    if (fact.is_host) continue;
+    bool same = false;
+    for (const NamespaceFact& n : now.namespaces) {
+      same |= n.kind == fact.kind && n.inode == fact.inode && !n.is_host;
+    }
+    if (!same) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the pod's ", InfoOf(fact.kind).name,
+                       " namespace is not the one it was made with"));
+    }
+  }
+  if (spec.pid != NamespaceMode::kPod) return absl::OkStatus();
+  auto pod_init = base::OpenProcess(facts.pod_init);
+  if (!pod_init.ok() ||
+      *base::WaitExit(pod_init->get(), absl::ZeroDuration())) {
+    return absl::FailedPreconditionError("the pod init has ended");
+  }
+  const base::MutexLock lock(&mutex_);
+  pod_inits_[spec.id] = *std::move(pod_init);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<base::UniqueFd> Sandboxes::OpenNetns(
+    const std::string& id) const {
+  return parts_.mount_namespaces->OpenPin(id, NamespaceKind::kNet);
+}
+
+absl::Status Sandboxes::EndPodInit(const SandboxSpec& spec,
+                                   const base::Deadline& deadline) {
+  ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
+  base::UniqueFd pod_init;
+  {
+    const base::MutexLock lock(&mutex_);
+    auto node = pod_inits_.extract(spec.id);
+    if (!node.empty()) pod_init = std::move(node.mapped());
+  }
+  if (pod_init.valid()) {
+    RETURN_IF_ERROR(base::SendSignal(pod_init.get(), SIGKILL));
+    const absl::Status gone = base::AwaitFd(pod_init.get(), POLLIN,
+                                            deadline.Within(kPodInitPatience));
+    if (!gone.ok()) {
+      const base::MutexLock lock(&mutex_);
+      pod_inits_[spec.id] = std::move(pod_init);
+      return base::Annotate(gone, "wait until the pod init dies");
+    }
+    // Ours to reap, because we are a subreaper, unless an earlier agent
+    // started it.
+    base::Reap(pod_init.get()).IgnoreError();
+  }
+  RETURN_IF_ERROR(parts_.KillLeaf(leaf, deadline.Within(kPodInitPatience)));
+  return parts_.cgroups->Delete(leaf);
+}
+
+absl::Status Sandboxes::Stop(const SandboxSpec& spec,
+                             const base::Deadline& deadline) {
+  if (spec.pid == NamespaceMode::kPod) {
+    RETURN_IF_ERROR_IN(EndPodInit(spec, deadline), "end the pod init");
+  }
+  return parts_.mount_namespaces->RemovePod(spec.id);
+}
+
+absl::Status Sandboxes::Remove(const SandboxSpec& spec,
+                               const base::Deadline& deadline) {
+  RETURN_IF_ERROR(Stop(spec, deadline));
+  RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, parts_.SandboxDir(spec.id)),
+                     "remove run directory");
+  // The last pod takes our own cgroup along. A directory with directories in it
+  // has more than two links where the file system counts them.
+  struct stat st;
+  const bool others =
+      stat((parts_.options.run_dir + "/sandboxes").c_str(), &st) == 0 &&
+      st.st_nlink > 2;
+  if (!others && ListIds().empty()) {
+    auto own = CgroupParentPath("", parts_.options.default_cgroup_parent);
+    if (own.ok()) parts_.cgroups->DeleteIfEmpty(*own);
+  }
+  return absl::OkStatus();
+}
+
+std::vector<std::string> Sandboxes::ListIds() const {
+  std::vector<std::string> ids = parts_.mount_namespaces->Pods();
+  auto directories =
+      base::ListDir(AT_FDCWD, parts_.options.run_dir + "/sandboxes");
+  if (directories.ok()) {
+    ids.insert(ids.end(), directories->begin(), directories->end());
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+}  // namespace warren::runtime

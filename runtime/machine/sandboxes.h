@@ -1,0 +1,57 @@
+#ifndef WARREN_RUNTIME_MACHINE_SANDBOXES_H_
+#define WARREN_RUNTIME_MACHINE_SANDBOXES_H_
+
+#include <absl/base/thread_annotations.h>
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/base/deadline.h"
+#include "runtime/base/mutex.h"
+#include "runtime/base/process.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/machine/parts.h"
+#include "runtime/runtime.h"
+
+namespace warren::runtime {
+
+// The pod sandboxes of runtime.h: namespaces with their pins, the pod's files,
+// the pod init. Each public call is the one of that name there, which says
+// what it does, how long it may block and with what it fails. Thread-safe as
+// Runtime is.
+class Sandboxes {
+ public:
+  // `parts` is borrowed.
+  explicit Sandboxes(Parts* parts) : parts_(*parts) {}
+
+  absl::StatusOr<SandboxFacts> Create(const SandboxSpec& spec);
+  absl::Status Adopt(const SandboxSpec& spec, const SandboxFacts& facts);
+  absl::StatusOr<base::UniqueFd> OpenNetns(const std::string& id) const;
+  absl::Status Stop(const SandboxSpec& spec, const base::Deadline& deadline);
+  absl::Status Remove(const SandboxSpec& spec, const base::Deadline& deadline);
+  std::vector<std::string> ListIds() const;
+
+ private:
+  // Runs a shim that makes and pins them. The pod init, pid 0 without one.
+  absl::StatusOr<base::ProcessId> LaunchNamespaces(const SandboxSpec& spec,
+                                                   const std::string& leaf,
+                                                   int pin_dir_fd) const;
+  // What is pinned now.
+  absl::StatusOr<SandboxFacts> ReadFacts(const SandboxSpec& spec) const;
+  void KeepPodInit(const std::string& id, const base::ProcessId& pod_init);
+  // Also after a restart, when only the cgroup tells which process it is.
+  absl::Status EndPodInit(const SandboxSpec& spec,
+                          const base::Deadline& deadline);
+
+  Parts& parts_;
+  base::Mutex mutex_;
+  // pidfds of the pod inits.
+  std::map<std::string, base::UniqueFd> pod_inits_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace warren::runtime
+
+#endif  // WARREN_RUNTIME_MACHINE_SANDBOXES_H_

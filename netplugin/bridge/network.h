@@ -31,9 +31,10 @@ namespace warren::netplugin {
 // the LinkReaper; the lease is taken until the link is gone. Drain() waits.
 //
 // Attach, Check and Inspect enter the pod's namespace on the calling thread, to
-// open a netlink socket and to write settings. Nothing else waits for another
-// thread than Drain, SetPodRanges, and Prepare when a range is full or the same
-// sandbox was detached just before. Thread-safe as PodNetwork says.
+// open a netlink socket and to write settings. Three calls wait for the
+// LinkReaper: Drain, SetPodRanges, and Prepare when a range is full or the same
+// sandbox was detached just before. All others wait for the kernel and for each
+// other's short sections only. Thread-safe as PodNetwork says.
 class BridgeNetwork : public PodNetwork {
  public:
   // Touches nothing yet. kInvalidArgument for bad options.

@@ -208,7 +208,7 @@ TEST_F(PodCheckTest, WhatTheBridgeCannotGiveIsRefused) {
             "10.88.7.7/16");
 }
 
-TEST_F(PodCheckTest, NobodyWaitsLongerThanHeSaid) {
+TEST_F(PodCheckTest, NoCallWaitsLongerThanItsDeadline) {
   auto network = MakeNetwork();
   const auto over = base::Deadline::After(absl::ZeroDuration());
   const auto gone = kForever.CancelledBy([] { return true; });
@@ -225,6 +225,25 @@ TEST_F(PodCheckTest, NobodyWaitsLongerThanHeSaid) {
   EXPECT_TRUE(
       absl::IsCancelled(network->Attach(state, netns.get(), gone).status()));
   EXPECT_EQ(NodeState(), before);
+}
+
+TEST_F(PodCheckTest, NET_4_ADrainOutOfTimeLosesNothing) {
+  BridgeNetworkOptions options;
+  options.ranges = {Prefix("10.88.0.0/30")};  // one pod
+  options.link_grace = absl::Hours(1);
+  auto network = BridgeNetwork::Create(options).value();
+  ASSERT_TRUE(network->Init().ok());
+  const Pod pod = StartPod(*network, "sandbox-1");
+  ASSERT_TRUE(network->Detach(pod.state, kForever).ok());
+  const auto gone = kForever.CancelledBy([] { return true; });
+  EXPECT_TRUE(absl::IsCancelled(network->Drain(gone)));
+  EXPECT_TRUE(
+      absl::IsCancelled(network->SetPodRanges({Prefix("10.89.0.0/16")}, gone)));
+  EXPECT_EQ(CountPodLinks(), 1);
+  EXPECT_TRUE(network->Drain(kForever).ok());
+  EXPECT_EQ(CountPodLinks(), 0);
+  EXPECT_EQ(network->Prepare(RequestFor("sandbox-2"), kForever)->addresses,
+            pod.state.addresses);
 }
 
 }  // namespace

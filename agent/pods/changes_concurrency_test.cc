@@ -31,7 +31,7 @@ class Replay {
           base::Deadline::Never().CancelledBy([done] { return done->load(); }));
       if (!batch.ok()) return;
       EXPECT_EQ(batch->lost, 0u);
-      for (const Change& c : batch->changes) {
+      for (const ObjectChange& c : batch->changes) {
         EXPECT_EQ(c.sequence, ++sequence_);
         std::visit([&](const auto& change) { Add(c.id, change); }, c.what);
       }

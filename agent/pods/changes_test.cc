@@ -34,7 +34,7 @@ class ChangesTest : public testing::Test {
         reader_->Read(1000, base::Deadline::After(absl::ZeroDuration()));
     if (!batch.ok()) return told;
     EXPECT_EQ(batch->lost, 0u);
-    for (const Change& c : batch->changes) {
+    for (const ObjectChange& c : batch->changes) {
       if (const auto* pod =
               std::get_if<StateChange<PodSandboxState>>(&c.what)) {
         told.push_back(Told("pod", *pod));
@@ -91,7 +91,7 @@ TEST_F(ChangesTest, TheStoreShowsWhatItTells) {
   node_.MustStart(pod, "app");
   const auto batch = reader_->Read(1000, base::Deadline::Never());
   ASSERT_TRUE(batch.ok());
-  const Change& last = batch->changes.back();
+  const ObjectChange& last = batch->changes.back();
   const auto container = node_.store->FindContainer(last.id);
   ASSERT_TRUE(container.ok());
   // The same object, not a copy: the feed takes no memory for what the store

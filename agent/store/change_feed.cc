@@ -7,7 +7,7 @@
 
 namespace warren::agent {
 
-void ChangeFeed::Publish(const std::string& id, Change::What what,
+void ChangeFeed::Publish(const std::string& id, ObjectChange::What what,
                          size_t bytes) {
   std::vector<Entry> dropped;
   {

@@ -34,7 +34,7 @@ struct StateChange {
   std::shared_ptr<const State> after;
 };
 
-struct Change {
+struct ObjectChange {
   enum class Kind { kPodSandbox, kContainer };  // in the order of What
   using What =
       std::variant<StateChange<PodSandboxState>, StateChange<ContainerState>>;
@@ -76,7 +76,7 @@ class ChangeFeed {
 
   // For the store. `bytes`: about what both states take. Never waits for a
   // reader.
-  void Publish(const std::string& id, Change::What what, size_t bytes);
+  void Publish(const std::string& id, ObjectChange::What what, size_t bytes);
 
   // The sequence number of the newest change; 0 before the first.
   uint64_t last() const;
@@ -85,7 +85,7 @@ class ChangeFeed {
     // Changes before the first of these that came and went unread. Not 0: the
     // reader has to look at the whole store now, which shows all of them.
     uint64_t lost = 0;
-    std::vector<Change> changes;
+    std::vector<ObjectChange> changes;
   };
 
   // One place in the feed. For one thread at a time; ends before the feed.
@@ -114,7 +114,7 @@ class ChangeFeed {
 
  private:
   struct Entry {
-    Change change;
+    ObjectChange change;
     size_t bytes;
   };
 

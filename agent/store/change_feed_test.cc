@@ -28,7 +28,7 @@ std::vector<uint64_t> Sequences(
   EXPECT_TRUE(batch.ok()) << batch.status();
   std::vector<uint64_t> sequences;
   if (!batch.ok()) return sequences;
-  for (const Change& c : batch->changes) sequences.push_back(c.sequence);
+  for (const ObjectChange& c : batch->changes) sequences.push_back(c.sequence);
   return sequences;
 }
 
@@ -57,13 +57,13 @@ TEST_F(ChangeFeedTest, TellsWhatHappenedInOrder) {
   const auto batch = reader->Read(10, kNow);
   ASSERT_THAT(Sequences(batch), ElementsAre(1, 2, 3, 4));
   EXPECT_EQ(batch->lost, 0u);
-  const std::vector<Change>& changes = batch->changes;
+  const std::vector<ObjectChange>& changes = batch->changes;
   EXPECT_EQ(changes[0].id, "a");
-  EXPECT_EQ(changes[0].kind(), Change::Kind::kPodSandbox);
+  EXPECT_EQ(changes[0].kind(), ObjectChange::Kind::kPodSandbox);
   EXPECT_EQ(std::get<PodChange>(changes[1].what).before, first);
   EXPECT_EQ(std::get<PodChange>(changes[1].what).after, second);
   EXPECT_EQ(changes[2].id, "b");
-  EXPECT_EQ(changes[2].kind(), Change::Kind::kContainer);
+  EXPECT_EQ(changes[2].kind(), ObjectChange::Kind::kContainer);
   EXPECT_EQ(std::get<PodChange>(changes[3].what).after, nullptr);
   EXPECT_GT(changes[0].monotonic_ns, 0);
   for (size_t i = 1; i < changes.size(); ++i) {
@@ -199,7 +199,8 @@ TEST_F(ChangeFeedTest, NeverMakesTheWriterWaitForAReader) {
         const auto batch = reader->Read(max, base::Deadline::Never());
         ASSERT_TRUE(batch.ok()) << batch.status();
         seen += batch->lost;
-        for (const Change& c : batch->changes) ASSERT_EQ(c.sequence, ++seen);
+        for (const ObjectChange& c : batch->changes)
+          ASSERT_EQ(c.sequence, ++seen);
       }
     });
   }

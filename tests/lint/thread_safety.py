@@ -156,6 +156,8 @@ def main():
                 bad.append(output)
     for text in bad:
         print(text)
+    if any(".pb.h' file not found" in text for text in bad):
+        print(f"generated headers are missing: build {build} first")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"thread_safety: {len(covered)} of {len(product)} sources have a "
           f"lock in reach, {len(wanted)} units, {len(bad)} with findings, "

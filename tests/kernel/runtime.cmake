@@ -22,3 +22,5 @@ warren_test(NAME mount_calls_kernel_test LABEL kernel
   ${RUNTIME_DIR}/overlay_kernel_test.cc)
 target_sources(runtime_container_kernel_test PRIVATE
   ${RUNTIME_DIR}/runtime_resources_kernel_test.cc)
+target_sources(runtime_exec_kernel_test PRIVATE
+  ${RUNTIME_DIR}/runtime_deadline_kernel_test.cc)

@@ -27,3 +27,5 @@ warren_test(NAME mount_calls_kernel_test LABEL kernel
 target_sources(runtime_container_kernel_test PRIVATE
   ${RUNTIME_DIR}/leaf_sampler_kernel_test.cc
   ${RUNTIME_DIR}/runtime_resources_kernel_test.cc)
+target_sources(runtime_exec_kernel_test PRIVATE
+  ${RUNTIME_DIR}/runtime_deadline_kernel_test.cc)

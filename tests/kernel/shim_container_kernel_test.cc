@@ -89,7 +89,7 @@ TEST_F(ShimContainer, PodSharedPidNamespaceHasTwoNumbers) {
               Inode(pod.OpenPin("pid").get()));
     const ContainerEnd end = RunScript(
         "ps | grep -c 'sleep 100[0]'; "
-        "ps | grep -c warren-ini[t]",
+        "ps | grep -c pod-ini[t]",
         &pod);
     EXPECT_EQ(end.output, "1\n1\n");
     // The shim itself stayed in its own pid namespace.

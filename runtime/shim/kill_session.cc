@@ -24,7 +24,14 @@ struct Member {
   bool ours;
 };
 
-std::string ReadAll(int fd) {
+// What cgroup.procs says now. v1 keeps the list of the first read for as long
+// as that descriptor is read again within a second, and cuts it when a process
+// joins at that moment: only a descriptor opened anew shows what is there.
+std::string ListMembers(int proc_fd, int cgroup_procs_fd) {
+  char path[32];
+  snprintf(path, sizeof(path), "self/fd/%d", cgroup_procs_fd);
+  const base::UniqueFd fresh(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
+  const int fd = fresh.valid() ? fresh.get() : cgroup_procs_fd;
   std::string text;
   if (lseek(fd, 0, SEEK_SET) != 0) return text;
   char buffer[4096];
@@ -78,7 +85,7 @@ void AddDescendants(std::vector<Member>* members) {
 
 int SignalSession(int proc_fd, int cgroup_procs_fd, pid_t session, int signal) {
   std::vector<Member> members;
-  const std::string list = ReadAll(cgroup_procs_fd);
+  const std::string list = ListMembers(proc_fd, cgroup_procs_fd);
   const char* at = list.c_str();
   while (*at != '\0') {
     char* end;

@@ -223,7 +223,9 @@ TEST_F(RuntimeContainer, FS_6_TargetsStayInsideTheRoot) {
   // Links that the image brings, to places that only exist outside.
   ASSERT_EQ(
       symlink((dir() + "/canary").c_str(), (layer() + "/absolute").c_str()), 0);
-  ASSERT_EQ(symlink("../../../../../../../tmp", (layer() + "/dots").c_str()),
+  ASSERT_EQ(mkdir((dir() + "/outside").c_str(), 0755), 0);
+  ASSERT_EQ(symlink(("../../../../../../.." + dir() + "/outside").c_str(),
+                    (layer() + "/dots").c_str()),
             0);
   ContainerSpec spec = Shell(
       pod, "cat /absolute/sub/mark /dots/x/mark && ls " + dir() + "/canary");
@@ -232,7 +234,7 @@ TEST_F(RuntimeContainer, FS_6_TargetsStayInsideTheRoot) {
       {"/dots/x", dir() + "/volume", false, MountPropagation::kPrivate}};
   EXPECT_EQ(Run(spec), "mark\nmark\nsub\n");
   EXPECT_EQ(access((dir() + "/canary/sub").c_str(), F_OK), -1);
-  EXPECT_EQ(access("/tmp/x", F_OK), -1);
+  EXPECT_EQ(access((dir() + "/outside/x").c_str(), F_OK), -1);
   for (const char* bad : {"/", "//", "/.", "/proc", "/proc/sys/kernel",
                           "/etc/../proc/1", "relative", ""}) {
     ContainerSpec refused = Shell(pod, "true");

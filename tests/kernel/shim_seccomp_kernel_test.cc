@@ -17,7 +17,7 @@
 namespace warren::test {
 namespace {
 
-constexpr uint64_t kUsual = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+constexpr uint64_t kPodOfFilters = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 
 // `calls` give `result`, everything else is allowed.
 std::string Filter(std::initializer_list<long> calls, uint32_t result) {
@@ -43,7 +43,7 @@ TEST_F(ShimSeccomp, EXE_7_SeccompFilterIsLoadedLast) {
               SYS_seccomp, SYS_sendmsg, SYS_chmod},
              SECCOMP_RET_ERRNO | EPERM);
   for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
-    Pod pod = MakePod(kUsual | extra);
+    Pod pod = MakePod(kPodOfFilters | extra);
     for (const uint32_t uid : {0u, 1000u}) {
       for (const bool no_new_privs : {false, true}) {
         const auto fill = [&](shim::v1::Process* process) {

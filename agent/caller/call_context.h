@@ -10,10 +10,11 @@ namespace warren::agent {
 // Value type; its cancellation lives as long as the call. The default is work
 // of the daemon's own, which has no limit of time.
 struct CallContext {
-  // How long the caller waits, and whether it still does. Every wait inside a
-  // call ends with it (REL-12). It was converted from the deadline of the
-  // request when the call came (api/rpc.cc), so that a jump of the wall clock
-  // afterwards neither shortens nor lengthens what is left (REL-23).
+  // How long the caller waits, and whether it still does. Waits for an object's
+  // turn, a death or a command end with it (REL-12). It was converted from the
+  // deadline of the request when the call came (api/rpc.cc), so that a jump of
+  // the wall clock afterwards neither shortens nor lengthens what is left
+  // (REL-23).
   base::Deadline deadline = base::Deadline::Never();
   // Already admitted: what a caller may do was decided before the call began.
   Caller caller = {};

@@ -268,7 +268,7 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
         return Advance(&next->record, record::STARTING);
       }));
   timer.Done("start intent");
-  // Begun, it is brought to its end, whoever waits: a start that was given up
+  // A start is finished even when its caller has left: one that was given up
   // would leave the container EXITED.
   const auto started =
       runtime_->StartContainer(container->id(), base::Deadline::Never());

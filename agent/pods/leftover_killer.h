@@ -33,8 +33,8 @@ class LeftoverKiller {
  private:
   void Work();
   // The next container to try; null once the end has come. Waits until there
-  // is one, and a moment before any of those is tried again whose turn did not
-  // come: `passed_over` in a row.
+  // is one. After `passed_over` containers in a row whose lock was held, it
+  // pauses first.
   ContainerPtr Next(size_t* passed_over) ABSL_LOCKS_EXCLUDED(mutex_);
 
   runtime::Runtime* const runtime_;

@@ -77,8 +77,8 @@ class PodSandboxManager {
   friend class Reconciler;
 
   // How long each call of the network may wait for anything but the kernel. Not
-  // the caller's deadline: who gave up finds the pod by a retry, and taking one
-  // down goes on in any case.
+  // the caller's deadline: a caller that gave up finds the pod when it tries
+  // again, and taking one down goes on in any case.
   static constexpr absl::Duration kNetworkPatience = absl::Minutes(1);
 
   // Makes a reserved sandbox; its operation lock is held. On failure all is

@@ -108,8 +108,8 @@ class ChangeFeed {
     ChangeFeed* const feed_;
   };
 
-  // A reader of all changes from now on. Who also wants what is there lists
-  // the store afterwards: the changes it shows already come again.
+  // A reader of all changes from now on. A reader that also wants what is
+  // there lists the store afterwards; what the list shows already comes again.
   std::unique_ptr<Reader> Subscribe();
 
  private:

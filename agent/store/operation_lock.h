@@ -13,8 +13,8 @@ namespace warren::agent {
 
 // The queue before one object: at most one life-cycle operation runs at a
 // time. Unlike a mutex it may be held across I/O, and waiting for it ends with
-// the caller's patience (REL-12). It is not fair: whoever looks first when the
-// lock is given back has it. Thread-safe.
+// the caller's patience (REL-12). It is not fair: the first waiter that looks
+// when the lock is given back takes it. Thread-safe.
 class OperationLock {
  public:
   // Holds the lock until destroyed. Move-only; may change threads.

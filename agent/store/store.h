@@ -127,7 +127,7 @@ class Store {
   absl::StatusOr<std::vector<std::string>> Load();
 
   // A name's object. `guard` is held if the object is new and now belongs to
-  // the caller, who ends with Publish or Discard; else the name was taken.
+  // the caller, which then calls Publish or Erase; else the name was taken.
   struct ReservedSandbox {
     PodSandboxPtr object;
     OperationLock::Guard guard;

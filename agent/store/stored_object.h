@@ -45,7 +45,7 @@ class StoredObject {
     // The change is a fact already (an exit, a stop): it is published whatever
     // the disk says; the error is returned so that the caller can tell.
     kFactEvenUnrecorded,
-    // Nothing that the record has changes; nothing is written.
+    // The change concerns nothing in the record: no file is written.
     kNotInRecord,
   };
   using Persist = std::function<absl::Status(const State&)>;

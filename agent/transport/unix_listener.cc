@@ -268,7 +268,7 @@ bool UnixListener::AcceptWithSpare() {
   return taken && spare_.valid();
 }
 
-// Whom a connection is from; nothing when he may not connect.
+// The caller at the other end of a connection; nullopt: it may not connect.
 std::optional<Caller> UnixListener::Identify(int connection,
                                              const ucred& process) const {
   if (process.uid == 0 || process.uid == geteuid()) {

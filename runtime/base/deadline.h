@@ -11,8 +11,8 @@
 namespace warren::base {
 
 // How long a call may block, and whether somebody still waits for its result.
-// Every blocking call of the seams takes one. Time is CLOCK_MONOTONIC: a jump
-// of the wall clock changes no time-out (REL-23).
+// The blocking calls of the seams that can be given up take one. Time is
+// CLOCK_MONOTONIC: a jump of the wall clock changes no time-out (REL-23).
 //
 // A value; copies share the cancellation, which must outlive them. Thread-safe
 // as far as the cancellation is.

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 
 namespace warren::base {
@@ -32,20 +33,12 @@ absl::StatusOr<UniqueFd> SeqPacketSocket() {
 }
 
 absl::Status WaitReadable(int socket, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  for (;;) {
-    pollfd p = {socket, POLLIN, 0};
-    int ms = -1;
-    if (timeout != absl::InfiniteDuration()) {
-      const int64_t left =
-          absl::ToInt64Milliseconds(deadline - absl::Now()) + 1;
-      ms = static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30));
-    }
-    const int n = poll(&p, 1, ms);
-    if (n > 0) return absl::OkStatus();
-    if (n == 0) return absl::DeadlineExceededError("no message in time");
-    if (errno != EINTR) return ErrnoError(errno, "poll");
+  const absl::Status readable =
+      AwaitFd(socket, POLLIN, Deadline::After(timeout));
+  if (absl::IsDeadlineExceeded(readable)) {
+    return absl::DeadlineExceededError("no message in time");
   }
+  return readable;
 }
 
 void TakeFds(const msghdr& header, std::vector<UniqueFd>* fds) {

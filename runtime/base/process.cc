@@ -14,6 +14,7 @@
 #include <cerrno>
 
 #include "runtime/base/adopted.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 
@@ -154,20 +155,10 @@ absl::Status SendSignal(int pidfd, int signal) {
 }
 
 absl::StatusOr<bool> WaitExit(int pidfd, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  for (;;) {
-    pollfd p = {pidfd, POLLIN, 0};
-    int ms = -1;
-    if (timeout != absl::InfiniteDuration()) {
-      ms = static_cast<int>(std::clamp<int64_t>(
-          absl::ToInt64Milliseconds(
-              absl::Ceil(deadline - absl::Now(), absl::Milliseconds(1))),
-          0, 1 << 30));
-    }
-    const int n = poll(&p, 1, ms);
-    if (n >= 0) return n > 0;
-    if (errno != EINTR) return ErrnoError(errno, "poll pidfd");
-  }
+  const absl::Status exited = AwaitFd(pidfd, POLLIN, Deadline::After(timeout));
+  if (exited.ok()) return true;
+  if (absl::IsDeadlineExceeded(exited)) return false;
+  return Annotate(exited, "wait for a process");
 }
 
 absl::StatusOr<Child> Spawn(const SpawnOptions& options) {

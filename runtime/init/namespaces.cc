@@ -150,7 +150,7 @@ int EnterCgroup(Context* c) {
   return 0;
 }
 
-// The slim mount namespace that ours is copied from; must come before the
+// The template mount namespace that ours is copied from; must come before the
 // user namespace, whose root has no rights over it.
 int EnterTemplate(Context* c) {
   return setns(c->plan.template_mnt_fd, CLONE_NEWNS) == 0 ? 0 : errno;

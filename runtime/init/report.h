@@ -13,7 +13,7 @@ enum class ReportKind : uint32_t {
   kFailed = 1,  // step, error, detail; the sender exits
   kForked = 2,  // pid of the process that goes on; the sender exits
   kStdio = 3,   // descriptors: see StdioFds
-  kReady = 4,   // step: reached (sandbox maker and reaper); waits for a go
+  kReady = 4,   // step: reached (sandbox maker, pod init); waits for a go
 };
 
 // Descriptors that travel with kStdio, in this order. With a tty only the

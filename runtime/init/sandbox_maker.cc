@@ -7,7 +7,7 @@
 
 #include "runtime/init/context.h"
 #include "runtime/init/init.h"
-#include "runtime/init/reaper.h"
+#include "runtime/init/pod_init.h"
 #include "runtime/init/report.h"
 
 namespace warren::init {
@@ -38,10 +38,10 @@ void AwaitGo(int socket, const char* step) {
 }
 
 [[noreturn]] void RunPodInit(int socket) {
-  const int error = BecomeReaper(socket);
+  const int error = BecomePodInit(socket);
   if (error != 0) Die(socket, "pod init", error);
   AwaitGo(socket, "pod init");
-  RunReaper();
+  ServeAsPodInit();
 }
 
 }  // namespace

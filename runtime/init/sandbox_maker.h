@@ -26,7 +26,7 @@ struct MakerPlan {
 //     | ready "namespaces" --------------> | time offsets, sysctls, hostname
 //     | [clone NEWPID, CLONE_PARENT]       |
 //     | forked pid ---------------> exits  |
-//   reaper                                 |
+//   pod init                               |
 //     | ready "pod init" ------------------> | pins; tells the agent
 //     | closes the socket, reaps for ever  |
 //

@@ -257,7 +257,7 @@ absl::StatusOr<ShimConnection> ShimConnection::Connect(int run_dir_fd) {
   ucred peer = {};
   socklen_t size = sizeof(peer);
   if (getsockopt(socket->get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
-    return ErrnoError(errno, "peer of shim.sock");
+    return ErrnoError(errno, "process behind shim.sock");
   }
   auto start = base::StartTime(peer.pid);
   if (!start.ok()) return Gone("connect");

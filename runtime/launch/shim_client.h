@@ -32,7 +32,7 @@ namespace warren::runtime {
 std::string FailedStep(const absl::Status& status);
 
 // What a launch started. `process` is the first process of the container or
-// exec session, or a pod's pod init (pid 0 when none was asked for); host
+// exec session, or the pod init of a pod (pid 0 when none was asked for); host
 // numbers.
 struct Launched {
   base::ProcessId process;

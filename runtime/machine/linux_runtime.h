@@ -14,7 +14,7 @@ namespace warren::runtime {
 // run_dir at a time; the caller holds the lock that sees to it. Needs root.
 //
 // Changes process-wide state: the process becomes a child subreaper
-// (PR_SET_CHILD_SUBREAPER), so that a pod's pod init, whose shim has left,
+// (PR_SET_CHILD_SUBREAPER), so that the pod init of a pod, whose shim has left,
 // can be reaped here. So is whatever else it is given (base/adopted.h): the
 // process must make its own children by base::Spawn().
 //

@@ -103,8 +103,8 @@ void StreamClients::Write(v1::Stream stream, const char* data, size_t size) {
 void StreamClients::AddTo(pollfd* polled) const {
   for (int i = 0; i < kMax; ++i) {
     const Client& client = clients_[i];
-    // Who waits for the program to read is not looked at: poll would tell of
-    // its hang-up again and again. Without events it tells of hang-ups only.
+    // While the program does not read, input clients are not polled: poll would
+    // report their hang-up again and again.
     const bool waits = client.input && input_.pending();
     polled[i].fd = waits ? -1 : client.socket.get();
     polled[i].events = client.input ? POLLIN : 0;

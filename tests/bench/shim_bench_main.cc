@@ -1,5 +1,5 @@
 // shim_bench [containers]: starts that many idle containers (20), prints the
-// proportional memory (Pss) of their shims and of a pod's pod init, and
+// proportional memory (Pss) of their shims and of the pod init of a pod, and
 // percentiles of the times of starting a container, of an exec and of making
 // a pod's namespaces. Runs as root in namespaces of its own.
 #include <fcntl.h>

@@ -18,13 +18,13 @@ class LeafSamplerKernel : public RuntimeTest {
   void OpenDriver() {
     const auto mounts = base::ReadFileAt(AT_FDCWD, "/proc/self/mountinfo");
     ASSERT_TRUE(mounts.ok()) << mounts.status();
-    auto driver = MakeCgroupDriver("/sys/fs/cgroup", *mounts, "/warren-test");
+    auto driver = MakeCgroupDriver("/sys/fs/cgroup", *mounts, CgroupParent());
     ASSERT_TRUE(driver.ok()) << driver.status();
     driver_ = *std::move(driver);
   }
   absl::StatusOr<LeafSampler> OpenSampler(const ContainerSpec& spec) {
     auto directories =
-        driver_->OpenDirectories(absl::StrCat(kCgroupParent, "/", spec.id));
+        driver_->OpenDirectories(absl::StrCat(CgroupParent(), "/", spec.id));
     if (!directories.ok()) return directories.status();
     return LeafSampler::Open(*directories);
   }
@@ -101,7 +101,7 @@ TEST_F(LeafSamplerKernel, ALeafThatWasRemovedIsGone) {
   Sample(sampler);
   // Between the opening of the directories and of the files.
   const auto directories =
-      driver_->OpenDirectories(absl::StrCat(kCgroupParent, "/", spec.id));
+      driver_->OpenDirectories(absl::StrCat(CgroupParent(), "/", spec.id));
   ASSERT_TRUE(directories.ok()) << directories.status();
   Remove(spec);
   EXPECT_TRUE(LeafSampler::IsGone(sampler->Sample().status()))

@@ -24,7 +24,7 @@ class ShimSecurity : public ShimTest {};
 
 TEST_F(ShimSecurity, EXE_1_BinaryIsSealed) {
   // As pid 1's shim is not visible in the container, look at a process that
-  // still is the shim's program: a pod's pod init.
+  // still is the shim's program: the pod init of a pod.
   Pod pod = MakePod(kUsual | CLONE_NEWPID);
   ContainerLaunch launch = Container(
       "dd if=/dev/zero of=/proc/1/exe count=1 2>&1 | tail -1;"

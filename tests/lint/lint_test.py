@@ -47,6 +47,8 @@ class Includes(unittest.TestCase):
         self.bad("agent/convert/a.cc", '"runtime/identity/id_map.h"')
         self.bad("agent/pods/a.cc", '"runtime/machine/linux_runtime.h"')
         self.bad("agent/node/node.cc", '"netplugin/bridge/network.h"')
+        self.bad("agent/pods/a.cc", '"runtime/image/blob_store.h"')
+        self.bad("runtime/stats/a.cc", '"runtime/base/file.h"')  # no row
         self.bad("runtime/machine/a.cc", '"runtime/init/plan.h"')
         self.bad("runtime/image/a.cc", '"runtime/image/unpack/inode.h"')
         self.good("agent/node/parts.cc", '"runtime/machine/linux_runtime.h"')

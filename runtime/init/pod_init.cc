@@ -1,4 +1,4 @@
-#include "runtime/init/reaper.h"
+#include "runtime/init/pod_init.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -48,7 +48,7 @@ int DropCapabilities() {
 
 }  // namespace
 
-int BecomeReaper(int keep_fd) {
+int BecomePodInit(int keep_fd) {
   if (setsid() < 0) return errno;
   prctl(PR_SET_NAME, "pod-init", 0, 0, 0);
   int error = EmptyRoot();
@@ -63,7 +63,7 @@ int BecomeReaper(int keep_fd) {
   return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno;
 }
 
-void RunReaper() {
+void ServeAsPodInit() {
   // With SIGCHLD ignored the kernel reaps every child, adopted ones too
   // (wait(2), NOTES): this process never wakes up. All else stays blocked.
   struct sigaction ignore = {};

@@ -1,5 +1,5 @@
-#ifndef WARREN_RUNTIME_INIT_REAPER_H_
-#define WARREN_RUNTIME_INIT_REAPER_H_
+#ifndef WARREN_RUNTIME_INIT_POD_INIT_H_
+#define WARREN_RUNTIME_INIT_POD_INIT_H_
 
 namespace warren::init {
 
@@ -8,12 +8,12 @@ namespace warren::init {
 // capabilities, no descriptors but `keep_fd`, not dumpable. Returns 0 or
 // errno. Every process of the pod can see PID 1: nothing may be reached
 // through it.
-int BecomeReaper(int keep_fd);
+int BecomePodInit(int keep_fd);
 
 // Reaps orphans for ever; only SIGKILL from outside the namespace ends it.
 // Closes every descriptor first.
-[[noreturn]] void RunReaper();
+[[noreturn]] void ServeAsPodInit();
 
 }  // namespace warren::init
 
-#endif  // WARREN_RUNTIME_INIT_REAPER_H_
+#endif  // WARREN_RUNTIME_INIT_POD_INIT_H_

@@ -104,13 +104,11 @@ absl::StatusOr<Message> ReceiveMessage(int socket, absl::Duration timeout) {
   header.msg_controllen = sizeof(control);
   ssize_t n;
   while ((n = recvmsg(socket, &header, MSG_CMSG_CLOEXEC)) < 0) {
-    // A peer that died with unread data of ours resets the socket; to the
-    // reader that is an end of file like any other.
-    if (errno == ECONNRESET) {
-      n = 0;
-      break;
+    // A peer that left without reading all that we sent resets the socket. That
+    // is said once, before what it has sent itself and the end of file.
+    if (errno != EINTR && errno != ECONNRESET) {
+      return ErrnoError(errno, "receive message");
     }
-    if (errno != EINTR) return ErrnoError(errno, "receive message");
   }
   if (n > 0) TakeFds(header, &message.fds);
   if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {

@@ -225,7 +225,8 @@ absl::StatusOr<shim::v1::Exited> ExecSession::Wait(
 absl::Status ExecSession::Send(const shim::v1::Command& command) {
   const absl::Status sent =
       base::SendMessage(socket_.get(), Serialize(command));
-  return GetErrno(sent) == EPIPE ? absl::OkStatus() : sent;
+  const int error = GetErrno(sent);
+  return error == EPIPE || error == ECONNRESET ? absl::OkStatus() : sent;
 }
 
 absl::Status ExecSession::Kill() {

@@ -65,10 +65,20 @@ absl::Status ContainerExits::Watch(const LiveContainerPtr& container,
       container->pidfd = std::make_shared<base::UniqueFd>(*std::move(pidfd));
     }
   }
-  return watcher_->Watch(std::move(shim_pidfd),
-                         [this, container](base::UniqueFd ended) {
-                           OnShimExit(container, std::move(ended));
-                         });
+  absl::Status watched = watcher_->Watch(
+      std::move(shim_pidfd), [this, container](base::UniqueFd ended) {
+        OnShimExit(container, std::move(ended));
+      });
+  if (!watched.ok()) {
+    // Nobody will tell of its end: a later removal must not wait for that.
+    {
+      const base::MutexLock lock(&container->mutex);
+      container->running = false;
+      container->pidfd.reset();
+    }
+    container->ended.NotifyAll();
+  }
+  return watched;
 }
 
 void ContainerExits::OnShimExit(const LiveContainerPtr& container,

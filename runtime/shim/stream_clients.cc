@@ -76,6 +76,7 @@ void ProgramInput::CloseWhenWritten() {
 
 int StreamClients::Add(const v1::Attach& attach, base::UniqueFd* socket) {
   if (attach.stdin() && !input_.open()) return ENXIO;
+  DropOneThatHungUp();
   for (Client& client : clients_) {
     if (client.socket.valid()) continue;
     EnlargeBuffer(socket->get());
@@ -86,6 +87,19 @@ int StreamClients::Add(const v1::Attach& attach, base::UniqueFd* socket) {
     return 0;
   }
   return EBUSY;
+}
+
+void StreamClients::DropOneThatHungUp() {
+  for (const Client& client : clients_) {
+    if (!client.socket.valid()) return;
+  }
+  for (Client& client : clients_) {
+    pollfd look = {client.socket.get(), 0, 0};
+    if (poll(&look, 1, 0) > 0) {
+      client.socket.reset();
+      return;
+    }
+  }
 }
 
 void StreamClients::Write(v1::Stream stream, const char* data, size_t size) {

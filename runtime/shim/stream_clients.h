@@ -33,7 +33,7 @@ class ProgramInput {
 
   bool open() const { return fd_.valid(); }
   // A rest waits until the program reads.
-  bool pending() const { return used_ > at_; }
+  bool pending() const { return fd_.valid() && used_ > at_; }
   // To be polled for POLLOUT while pending().
   int fd() const { return fd_.get(); }
 
@@ -90,6 +90,9 @@ class StreamClients {
     bool closes_stdin = false;
   };
   void ReadInput(Client* client);
+  // Gives up the place of a client that has gone, when all are taken: a client
+  // whose input waits for the program is not polled, so its end goes unseen.
+  void DropOneThatHungUp();
 
   ProgramInput& input_;
   Client clients_[kMax];

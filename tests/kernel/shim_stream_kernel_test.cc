@@ -323,6 +323,25 @@ TEST_F(ShimStream, StreamsDoNotPushCommandsOutAndTheNinthIsRefused) {
   for (Client& stream : streams) EXPECT_TRUE(stream.ReceiveAll().ended);
 }
 
+TEST_F(ShimStream, PlacesOfClientsThatHungUpAreGivenAgain) {
+  StartWith("echo up; sleep 1000");
+  AwaitLog("up");
+  {
+    std::vector<Client> clients;
+    for (int i = 0; i < 8; ++i) {
+      clients.emplace_back(launch_);
+      ASSERT_EQ(clients.back().Attach(true, true), 0);
+    }
+    // More than the pipe holds: the rest waits for a program that never reads.
+    const std::string packet(4096, 'x');
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(clients[0].Send(packet));
+  }
+  Client next(launch_);
+  EXPECT_EQ(next.Attach(true, false), 0);
+  KillAndAwait(launched_);
+  EXPECT_TRUE(next.ReceiveAll().ended);
+}
+
 TEST_F(ShimStream, QuerySaysWhatTheShimKnows) {
   StartWith("exec sleep 1000");
   const Reply reply = Client(launch_).Query();

@@ -209,18 +209,20 @@ struct ContainerSpec {
   std::string log_path;
 };
 
+struct StartFacts {
+  base::ProcessId process;  // container's first process, host numbers
+  base::ProcessId shim;
+  int64_t started_at_ns = 0;  // CLOCK_REALTIME
+};
+
 // What a request came to. The caller stores it and hands it back to
 // AdoptContainer: another image or another device node at the same path does
 // not change a container that exists.
 struct ContainerFacts {
   User user;
   std::vector<DeviceNode> devices;  // what spec.devices came to
-};
-
-struct StartFacts {
-  base::ProcessId process;  // container's first process, host numbers
-  base::ProcessId shim;
-  int64_t started_at_ns = 0;  // CLOCK_REALTIME
+  // What StartContainer said; zeros before it, or when that was not recorded.
+  StartFacts start;
 };
 
 // How a container's first process ended.
@@ -294,7 +296,9 @@ class Runtime {
   virtual absl::StatusOr<SandboxFacts> CreateSandbox(
       const SandboxSpec& spec) = 0;
   // After a restart: are the pins (and the pod init) still what they were?
-  // kFailedPrecondition when not. Waits for nothing.
+  // kFailedPrecondition when they are proven not to be. Any other error means
+  // that nobody knows: the caller keeps the pod and asks again. Waits for
+  // nothing.
   virtual absl::Status AdoptSandbox(const SandboxSpec& spec,
                                     const SandboxFacts& facts) = 0;
   // The pod's network namespace, for the netplugin. kFailedPrecondition when
@@ -319,10 +323,14 @@ class Runtime {
       const ContainerSpec& spec) = 0;
   // After a restart of the agent, for a container in any state: makes it known
   // again. What runs is watched; what was never started is prepared again; what
-  // lost its shim is killed. Waits for the answer of its shim, at most 10 s, or
-  // for the death of what has none, at most 10 s; cannot be cancelled.
+  // is proven to have lost its shim is killed. A shim that facts.start names is
+  // found by its process; another has to answer, which is waited for until
+  // `deadline`, at most 10 s. The death of what has no shim is waited for at
+  // most 10 s. An error means that nobody knows: the container and what runs in
+  // it are as they were, and the call can be made again.
   virtual absl::StatusOr<AdoptedContainer> AdoptContainer(
-      const ContainerSpec& spec, const ContainerFacts& facts) = 0;
+      const ContainerSpec& spec, const ContainerFacts& facts,
+      const base::Deadline& deadline) = 0;
   // Returns after execve of the program. Waits for the shim, at most 60 s; a
   // start that was given up is undone, and the container may be started again.
   virtual absl::StatusOr<StartFacts> StartContainer(

@@ -115,10 +115,10 @@ absl::Status Node::StartNetwork() {
 }
 
 absl::Status Node::Reconcile() {
-  Reconciler reconciler(parts_.runtime.get(), parts_.network.get(),
-                        parts_.images.get(), store_.get(), sandboxes_.get(),
-                        containers_.get(), &base::SystemClock());
-  ASSIGN_OR_RETURN(ReconcileReport report, reconciler.Run());
+  reconciler_ = std::make_unique<Reconciler>(
+      parts_.runtime.get(), parts_.network.get(), parts_.images.get(),
+      store_.get(), sandboxes_.get(), containers_.get(), &base::SystemClock());
+  ASSIGN_OR_RETURN(ReconcileReport report, reconciler_->Run());
   start_notes_.push_back(Summary(report));
   for (const std::string& record : report.quarantined) {
     start_notes_.push_back(absl::StrCat("put aside as unreadable: ", record));
@@ -126,7 +126,12 @@ absl::Status Node::Reconcile() {
   for (std::string& problem : report.problems) {
     start_notes_.push_back(std::move(problem));
   }
+  for (const std::string& unknown : report.unknown) {
+    start_notes_.push_back(absl::StrCat("kept as it is recorded: ", unknown));
+  }
   quarantined_ = std::move(report.quarantined);
+  loop_ = std::make_unique<ReconcileLoop>(reconciler_.get(), store_.get(),
+                                          std::move(report.unknown));
   return absl::OkStatus();
 }
 
@@ -167,7 +172,8 @@ cri::StatusResponse Node::Status(bool verbose) const {
   return BuildStatus(options_,
                      {.features = parts_.runtime->GetFeatures(),
                       .network = parts_.network->CheckHealth(),
-                      .quarantined = quarantined_},
+                      .quarantined = quarantined_,
+                      .unknown = loop_->unknown()},
                      verbose);
 }
 

@@ -17,6 +17,8 @@
 #include "agent/pods/container_manager.h"
 #include "agent/pods/image_manager.h"
 #include "agent/pods/pod_sandbox_manager.h"
+#include "agent/pods/reconcile_loop.h"
+#include "agent/pods/reconciler.h"
 #include "agent/store/store.h"
 #include "warren/node/v1/node.pb.h"
 
@@ -78,6 +80,8 @@ class Node {
   std::unique_ptr<ContainerManager> containers_;
   std::unique_ptr<PodSandboxManager> sandboxes_;
   std::unique_ptr<ImageManager> image_manager_;
+  std::unique_ptr<Reconciler> reconciler_;
+  std::unique_ptr<ReconcileLoop> loop_;
 };
 
 }  // namespace warren::agent

@@ -118,6 +118,9 @@ cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
                "RecordsQuarantined",
                absl::StrCat("put aside as unreadable: ",
                             absl::StrJoin(facts.quarantined, ", ")));
+  AddCondition(status, "ObjectsKnown", facts.unknown.empty(), "ObjectsUnknown",
+               absl::StrCat("kept as recorded, looked at again: ",
+                            absl::StrJoin(facts.unknown, "; ")));
   AddHandler(kRuntimeHandler, facts.features, &response);
   AddHandler("", facts.features, &response);
   response.mutable_features()->set_supplemental_groups_policy(true);

@@ -22,12 +22,14 @@ struct NodeFacts {
   netplugin::Health network;
   // Records that this agent could not read when it started.
   std::vector<std::string> quarantined;
+  // Objects that the agent could not see through so far; it goes on trying.
+  std::vector<std::string> unknown;
 };
 
 // Conditions RuntimeReady and NetworkReady, which a kubelet reads, then
-// RecordsReadable, which tells an operator more. With `verbose` info["config"]
-// holds the configuration in force as JSON (key "stateDir" among others) and
-// info["features"] what the kernel gave and what the daemon lacks.
+// RecordsReadable and ObjectsKnown, which tell an operator more. With `verbose`
+// info["config"] holds the configuration in force as JSON (key "stateDir" among
+// others) and info["features"] what the kernel gave and what the daemon lacks.
 cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
                                 bool verbose);
 

@@ -56,18 +56,22 @@ TEST(NodeStatusTest, ConditionsSayWhatIsWrong) {
   NodeFacts facts;
   facts.network = {.ready = true, .reason = "", .message = ""};
   cri::StatusResponse response = BuildStatus(Options(), facts, false);
-  for (const char* type : {"RuntimeReady", "NetworkReady", "RecordsReadable"}) {
+  for (const char* type :
+       {"RuntimeReady", "NetworkReady", "RecordsReadable", "ObjectsKnown"}) {
     EXPECT_TRUE(Condition(response, type).status()) << type;
   }
   facts.network = {
       .ready = false, .reason = "BridgeMissing", .message = "no\xFF"};
   facts.quarantined = {"containers/ab"};
+  facts.unknown = {"container cd: Too many open files"};
   response = BuildStatus(Options(), facts, false);
   EXPECT_FALSE(Condition(response, "NetworkReady").status());
   EXPECT_EQ(Condition(response, "NetworkReady").reason(), "BridgeMissing");
   EXPECT_EQ(Condition(response, "NetworkReady").message(), "no\xEF\xBF\xBD");
   EXPECT_THAT(Condition(response, "RecordsReadable").message(),
               HasSubstr("containers/ab"));
+  EXPECT_THAT(Condition(response, "ObjectsKnown").message(),
+              HasSubstr("container cd: Too many"));
   EXPECT_TRUE(Condition(response, "RuntimeReady").status());
 }
 

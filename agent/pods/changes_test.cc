@@ -6,6 +6,7 @@
 
 #include "agent/store/change_feed.h"
 #include "tests/fakes/core_node.h"
+#include "tests/support/patience.h"
 
 // What the change feed tells of the managers' work.
 namespace warren::agent {
@@ -27,11 +28,11 @@ std::string Told(const char* kind, const StateChange<State>& change) {
 
 class ChangesTest : public testing::Test {
  protected:
-  // What happened since the last call.
-  std::vector<std::string> Changes() {
+  // What happened since the last call. What another thread does is told a
+  // moment after it can be seen: its first line is awaited.
+  std::vector<std::string> Changes(absl::Duration patience = {}) {
     std::vector<std::string> told;
-    const auto batch =
-        reader_->Read(1000, base::Deadline::After(absl::ZeroDuration()));
+    const auto batch = reader_->Read(1000, base::Deadline::After(patience));
     if (!batch.ok()) return told;
     EXPECT_EQ(batch->lost, 0u);
     for (const ObjectChange& c : batch->changes) {
@@ -64,7 +65,8 @@ TEST_F(ChangesTest, ALifeFromBeginningToEnd) {
   exit.exit_code = 3;
   node_.runtime.Exit(id, exit);
   node_.AwaitExit(id);
-  EXPECT_THAT(Changes(), ElementsAre("container RUNNING>EXITED"));
+  EXPECT_THAT(Changes(test::Patience(absl::Seconds(10))),
+              ElementsAre("container RUNNING>EXITED"));
   ASSERT_TRUE(node_.containers->Remove(id, {}).ok());
   EXPECT_THAT(Changes(), ElementsAre("container EXITED>REMOVING",
                                      "container REMOVING>gone"));

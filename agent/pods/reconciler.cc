@@ -15,6 +15,12 @@ namespace {
 
 std::string Short(const std::string& id) { return id.substr(0, 13); }
 
+// True of what needs no adoption any more.
+template <typename Record>
+bool IsOver(const Record& record) {
+  return record.phase() == record::EXITED || record.phase() == record::REMOVING;
+}
+
 }  // namespace
 
 Reconciler::Reconciler(runtime::Runtime* runtime,
@@ -37,6 +43,7 @@ void Reconciler::Try(const std::string& what, const absl::Status& status) {
 }
 
 absl::StatusOr<ReconcileReport> Reconciler::Run() {
+  patience_ = base::Deadline::After(kPatience);
   ASSIGN_OR_RETURN(report_.quarantined, store_->Load());
   Restore();
   ReconcileInput input;
@@ -55,7 +62,48 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
   ApplySandboxes(plan);
   RemoveOrphans(plan);
   Try("collect unused image data", images_->CollectGarbage());
-  return std::move(report_);
+  ReportUnknown();
+  return std::exchange(report_, {});
+}
+
+ReconcileReport Reconciler::Retry() {
+  patience_ = base::Deadline::After(kPatience);
+  for (auto& [id, unknown] : std::exchange(unknown_, {})) {
+    // Pods and containers have the same locks, and no common type.
+    const auto look_again = [&](const auto& object, auto adopt) {
+      const OperationLock::Guard turn = object->TryLock();
+      if (object->gone()) return;
+      if (turn.held()) {
+        adopt();
+      } else {
+        Doubt(id, unknown);
+      }
+    };
+    if (unknown.container != nullptr) {
+      look_again(unknown.container, [&] {
+        // Somebody may have stopped or removed it by hand meanwhile.
+        if (IsOver(unknown.container->Get()->record)) return;
+        AdoptContainer(unknown.container);
+      });
+    } else {
+      look_again(unknown.sandbox, [&] {
+        if (IsOver(unknown.sandbox->Get()->record)) return;
+        AdoptSandbox(unknown.sandbox);
+      });
+    }
+  }
+  ReportUnknown();
+  return std::exchange(report_, {});
+}
+
+void Reconciler::Doubt(const std::string& id, Unknown unknown) {
+  unknown_.insert_or_assign(id, std::move(unknown));
+}
+
+void Reconciler::ReportUnknown() {
+  for (const auto& [id, unknown] : unknown_) {
+    report_.unknown.push_back(unknown.why);
+  }
 }
 
 // Gives every object the parts that are not on record: spec, network, hold. An
@@ -172,13 +220,13 @@ void Reconciler::EndContainer(const ContainerPtr& container,
 void Reconciler::AdoptContainer(const ContainerPtr& container) {
   const std::string name = "container " + Short(container->id());
   const auto state = container->Get();
-  const auto adopted =
-      runtime_->AdoptContainer(*state->spec, GetFacts(state->record));
+  const auto adopted = runtime_->AdoptContainer(
+      *state->spec, GetFacts(state->record), patience_);
   if (!adopted.ok()) {
-    Try("adopt " + name, adopted.status());
-    Try("kill " + name,
-        runtime_->KillContainer(container->id(), base::Deadline::Never()));
-    EndContainer(container, adopted.status().message());
+    Doubt(container->id(),
+          {.container = container,
+           .sandbox = nullptr,
+           .why = absl::StrCat(name, ": ", adopted.status().message())});
     return;
   }
   const auto settle = [&] {
@@ -265,6 +313,14 @@ void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox) {
   }
   if (adopted.ok()) {
     ++report_.sandboxes_adopted;
+    return;
+  }
+  if (!absl::IsFailedPrecondition(adopted)) {
+    Doubt(sandbox->id(),
+          {.container = nullptr,
+           .sandbox = sandbox,
+           .why = absl::StrCat("pod sandbox ", Short(sandbox->id()), ": ",
+                               adopted.message())});
     return;
   }
   // The pod becomes NOTREADY and is stopped: without its network or its

@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,11 +31,16 @@ struct ReconcileReport {
   // What could not be done, one sentence each. Lists go on showing the objects
   // concerned, so that Stop and Remove can be tried again.
   std::vector<std::string> problems;
+  // Objects of which nobody could tell what they are in (look.h): they are kept
+  // as their records say. One sentence each.
+  std::vector<std::string> unknown;
 };
 
-// Brings records and kernel together at start: applies what
-// reconcile_plan.h's pure Plan() decides. Single-threaded: call Run() once,
-// after PodNetwork::Init() and before any RPC is served.
+// Brings records and kernel together: at start it applies what
+// reconcile_plan.h's pure Plan() decides, later it looks again at what nobody
+// could tell then. Nothing is killed, stopped or forgotten before its loss is
+// proven. Single-threaded: call Run() once, after PodNetwork::Init() and before
+// any RPC is served, then Retry() from one thread.
 class Reconciler {
  public:
   // All are borrowed and must outlive it.
@@ -48,7 +54,24 @@ class Reconciler {
   // with single objects is in the report.
   absl::StatusOr<ReconcileReport> Run();
 
+  // Looks again at every unknown object whose operation lock is free, beside
+  // calls that are served. Waits at most kPatience in all. The report is of
+  // this call alone; its `unknown` names what is left.
+  ReconcileReport Retry();
+  bool AnyUnknown() const { return !unknown_.empty(); }
+
+  // How long a whole pass waits for shims that hang, so that a start with many
+  // of them serves soon (REL-2).
+  static constexpr absl::Duration kPatience = absl::Seconds(5);
+
  private:
+  // What is not known, by id.
+  struct Unknown {
+    ContainerPtr container;  // or
+    PodSandboxPtr sandbox;
+    std::string why;
+  };
+
   void Restore();
   void ApplyContainers(const ReconcilePlan& plan);
   void ApplySandboxes(const ReconcilePlan& plan);
@@ -60,6 +83,9 @@ class Reconciler {
   // An error only when the pod's network is known to be lost.
   absl::Status CheckNetwork(const PodSandboxPtr& sandbox);
   void RemoveOrphans(const ReconcilePlan& plan);
+  // Keeps the object for Retry().
+  void Doubt(const std::string& id, Unknown unknown);
+  void ReportUnknown();
   // Puts a failure into the report.
   void Try(const std::string& what, const absl::Status& status);
 
@@ -71,6 +97,8 @@ class Reconciler {
   ContainerManager* const containers_;
   const base::Clock* const clock_;
   ReconcileReport report_;
+  base::Deadline patience_ = base::Deadline::Never();  // of this pass
+  std::map<std::string, Unknown> unknown_;
 };
 
 }  // namespace warren::agent

@@ -7,7 +7,9 @@
 #include <fstream>
 #include <memory>
 
+#include "agent/pods/reconcile_loop.h"
 #include "tests/fakes/remains.h"
+#include "tests/support/patience.h"
 
 namespace warren::agent {
 namespace {
@@ -61,6 +63,75 @@ TEST_F(ReconcilerTest, REL_1_RunningContainersRunOn) {
   EXPECT_TRUE(next->containers->Start(created, {}).ok());
   EXPECT_EQ(*next->RunPod("web"), pod);
   EXPECT_EQ(*next->Create(pod, "created"), created);
+  RemoveAll(next.get());
+  ExpectClean(next.get(), remains.state->path());
+}
+
+// A look that fails says nothing: no descriptor may have been left for it.
+TEST_F(ReconcilerTest, REL_18_WhatCannotBeSeenIsKeptAndLookedAtAgain) {
+  const std::string pod = node_->MustRunPod("web");
+  const std::string id = node_->MustStart(pod, "main");
+  const Remains remains = Bury(std::move(node_), state_.path());
+  const auto next = Revive(remains);
+  Reconciler reconciler(&next->runtime, &next->network, &next->images,
+                        next->store.get(), next->sandboxes.get(),
+                        next->containers.get(), &next->clock);
+  next->faults.Fail("Runtime.AdoptContainer", 2);
+  next->faults.Fail("Runtime.AdoptSandbox", 3);
+  const auto report = reconciler.Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->unknown, SizeIs(2));
+  EXPECT_TRUE(reconciler.AnyUnknown());
+  const auto expect_untouched = [&] {
+    EXPECT_EQ(next->ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
+    EXPECT_EQ(next->sandboxes->Status(pod, false)->status().state(),
+              cri::SANDBOX_READY);
+    EXPECT_EQ(next->faults.Count("Runtime.KillContainer"), 0);
+    EXPECT_EQ(next->faults.Count("Runtime.StopSandbox"), 0);
+    EXPECT_EQ(next->faults.Count("Runtime.RemoveContainer"), 0);
+  };
+  expect_untouched();
+  // An object that a call works on is left to it.
+  {
+    const auto turn = (*next->store->FindContainer(id))->TryLock();
+    ASSERT_TRUE(turn.held());
+    EXPECT_THAT(reconciler.Retry().unknown, SizeIs(2));
+    EXPECT_EQ(next->faults.Count("Runtime.AdoptContainer"), 1);
+  }
+  EXPECT_THAT(reconciler.Retry().unknown, SizeIs(2));  // both fail again
+  expect_untouched();
+  const ReconcileReport last = reconciler.Retry();
+  EXPECT_THAT(last.unknown, IsEmpty());
+  EXPECT_EQ(last.containers_adopted, 1);
+  EXPECT_EQ(last.sandboxes_adopted, 1);
+  EXPECT_FALSE(reconciler.AnyUnknown());
+  expect_untouched();
+  next->runtime.Exit(id, {9, 0, false, 0});
+  EXPECT_EQ(next->AwaitExit(id).exit_code(), 9);
+  RemoveAll(next.get());
+  ExpectClean(next.get(), remains.state->path());
+}
+
+TEST_F(ReconcilerTest, TheLoopLooksUntilNothingIsUnknown) {
+  const std::string pod = node_->MustRunPod("web");
+  const std::string id = node_->MustStart(pod, "main");
+  const Remains remains = Bury(std::move(node_), state_.path());
+  const auto next = Revive(remains);
+  Reconciler reconciler(&next->runtime, &next->network, &next->images,
+                        next->store.get(), next->sandboxes.get(),
+                        next->containers.get(), &next->clock);
+  next->faults.Fail("Runtime.AdoptContainer", 2);
+  auto report = reconciler.Run();
+  ASSERT_TRUE(report.ok()) << report.status();
+  ReconcileLoop loop(&reconciler, next->store.get(),
+                     std::move(report->unknown));
+  EXPECT_THAT(loop.unknown(), SizeIs(1));
+  EXPECT_TRUE(test::Eventually([&] {
+    loop.Hurry();
+    return loop.unknown().empty();
+  }));
+  EXPECT_EQ(next->faults.Count("Runtime.AdoptContainer"), 3);
+  EXPECT_EQ(next->ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
   RemoveAll(next.get());
   ExpectClean(next.get(), remains.state->path());
 }

@@ -158,6 +158,9 @@ runtime::ContainerFacts GetFacts(const record::ContainerRecord& record) {
                              in.gid(),
                              static_cast<uint8_t>(in.access())});
   }
+  facts.start = {{record.process().pid(), record.process().start_time()},
+                 {record.shim().pid(), record.shim().start_time()},
+                 record.started_at_ns()};
   return facts;
 }
 

@@ -111,8 +111,13 @@ absl::StatusOr<Message> ReceiveMessage(int socket, absl::Duration timeout) {
     }
   }
   if (n > 0) TakeFds(header, &message.fds);
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+  if ((header.msg_flags & MSG_TRUNC) != 0) {
     return ErrnoError(EMSGSIZE, "receive message");
+  }
+  // There is room for all that a message may carry: what is cut found no free
+  // descriptor (recvmsg(2)).
+  if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    return ErrnoError(EMFILE, "receive message");
   }
   message.data.resize(static_cast<size_t>(n));
   return message;
@@ -129,11 +134,23 @@ absl::StatusOr<UniqueFd> ListenAt(int dirfd, const std::string& name) {
   return fd;
 }
 
-absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name) {
+absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name,
+                                   absl::Duration timeout) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressAt(dirfd, name));
   ASSIGN_OR_RETURN(UniqueFd fd, SeqPacketSocket());
+  // Without it connect(2) waits for ever once the queue of a listener that
+  // does not accept is full: unix(7), SO_SNDTIMEO.
+  const timeval limit = absl::ToTimeval(timeout);
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) !=
+      0) {
+    return ErrnoError(errno, "limit the wait of a socket");
+  }
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
               sizeof(address)) != 0) {
+    if (errno == EAGAIN) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("connect to ", name, ": nobody accepts in time"));
+    }
     return ErrnoError(errno, absl::StrCat("connect to ", name));
   }
   return fd;

@@ -23,6 +23,9 @@ inline constexpr size_t kMaxFdsPerMessage = 253;
 // (net.core.wmem_default) is 208 KiB.
 inline constexpr size_t kMaxMessageBytes = 64 * 1024;
 
+// How long a process that is alive may take to accept a connection.
+inline constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
+
 struct Message {
   std::string data;  // empty together with no fds = the peer has gone
   std::vector<UniqueFd> fds;
@@ -44,9 +47,12 @@ absl::StatusOr<Message> ReceiveMessage(
 // Listening / connected SEQPACKET socket at dirfd/name. The name is reached
 // through /proc/self/fd, so the length of the directory's path does not matter
 // (sun_path has 108 bytes). Connect: errno ECONNREFUSED or ENOENT = nobody
-// there.
+// there. A listener that accepts nothing costs at most `timeout`
+// (kDeadlineExceeded); every later send on the socket may block as long
+// (EAGAIN).
 absl::StatusOr<UniqueFd> ListenAt(int dirfd, const std::string& name);
-absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name);
+absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name,
+                                   absl::Duration timeout = kConnectTimeout);
 
 }  // namespace warren::base
 

@@ -96,5 +96,24 @@ TEST(MessageSocket, ListensBelowAFolderOfAnyDepth) {
   ASSERT_TRUE(RemoveTree(AT_FDCWD, path).ok());
 }
 
+// connect(2) would wait for ever: the queue holds one more than it is long.
+TEST(MessageSocket, AListenerThatHangsCostsNoMoreThanTheTimeOut) {
+  char path[] = "/tmp/warren-socket-test-XXXXXX";
+  ASSERT_NE(mkdtemp(path), nullptr);
+  const UniqueFd dir = *OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+  const UniqueFd listener = *ListenAt(dir.get(), "s");
+  std::vector<UniqueFd> waiting;
+  absl::Status last;
+  while (waiting.size() < 100) {
+    auto client = ConnectAt(dir.get(), "s", absl::Milliseconds(20));
+    last = client.status();
+    if (!last.ok()) break;
+    waiting.push_back(*std::move(client));
+  }
+  EXPECT_TRUE(absl::IsDeadlineExceeded(last)) << last;
+  EXPECT_GE(waiting.size(), 8u);
+  ASSERT_TRUE(RemoveTree(AT_FDCWD, path).ok());
+}
+
 }  // namespace
 }  // namespace warren::base

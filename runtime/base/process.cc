@@ -12,10 +12,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "runtime/base/adopted.h"
 #include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/status.h"
 
 #ifndef P_PIDFD
@@ -139,8 +141,10 @@ absl::StatusOr<UniqueFd> OpenProcess(const ProcessId& id) {
     if (GetErrno(fd.status()) != ESRCH) return fd.status();
     return absl::NotFoundError(absl::StrCat("process ", id.pid, " is gone"));
   }
-  const auto start = StartTime(id.pid);
-  if (!start.ok() || *start != id.start_time) {
+  // Without descriptors or memory procfs cannot be asked: that is no answer.
+  ASSIGN_OR_RETURN(const std::optional<uint64_t> start,
+                   ToLook(StartTime(id.pid)));
+  if (start != id.start_time) {
     return absl::NotFoundError(absl::StrCat("process ", id.pid, " is gone"));
   }
   return fd;

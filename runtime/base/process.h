@@ -26,7 +26,8 @@ struct ProcessId {
 absl::StatusOr<uint64_t> StartTime(pid_t pid);
 
 // pidfd_open(2) that checks the start time after the open, so that a reused
-// number is refused: kNotFound when that process is gone.
+// number is refused: kNotFound when that process is gone; any other error does
+// not say so (look.h).
 absl::StatusOr<UniqueFd> OpenProcess(const ProcessId& id);
 
 // pidfd_open(2) of whatever has that number now.

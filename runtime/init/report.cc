@@ -1,11 +1,35 @@
 #include "runtime/init/report.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 namespace warren::init {
+namespace {
+
+// Puts up to kStdioFdsMax into `fds`, closes the rest; how many came.
+size_t TakeFds(const msghdr& header, int* fds) {
+  const cmsghdr* c = CMSG_FIRSTHDR(&header);
+  if (c == nullptr || c->cmsg_level != SOL_SOCKET ||
+      c->cmsg_type != SCM_RIGHTS) {
+    return 0;
+  }
+  const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (size_t i = 0; i < count; ++i) {
+    int fd;
+    memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+    if (i < kStdioFdsMax) {
+      fds[i] = fd;
+    } else {
+      close(fd);
+    }
+  }
+  return count;
+}
+
+}  // namespace
 
 int SendReport(int socket, const Report& report, const int* fds,
                size_t fd_count) {
@@ -31,7 +55,9 @@ int SendReport(int socket, const Report& report, const int* fds,
 
 int ReceiveReport(int socket, Report* report, int* fds) {
   iovec iov = {report, sizeof(*report)};
-  alignas(cmsghdr) char control[CMSG_SPACE(kStdioFdsMax * sizeof(int))] = {};
+  // One more than expected, so that a sender of too many is noticed.
+  alignas(
+      cmsghdr) char control[CMSG_SPACE((kStdioFdsMax + 1) * sizeof(int))] = {};
   msghdr header = {};
   header.msg_iov = &iov;
   header.msg_iovlen = 1;
@@ -44,13 +70,19 @@ int ReceiveReport(int socket, Report* report, int* fds) {
     if (errno != EINTR) return -1;
   }
   if (n == 0) return 0;
-  const cmsghdr* c = CMSG_FIRSTHDR(&header);
-  if (c != nullptr && c->cmsg_level == SOL_SOCKET &&
-      c->cmsg_type == SCM_RIGHTS) {
-    memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+  const size_t count = TakeFds(header, fds);
+  int error = 0;
+  if (n != sizeof(*report) || count > kStdioFdsMax) {
+    error = EBADMSG;
+  } else if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    error = EMFILE;  // the kernel could not give us one: recvmsg(2)
   }
-  if (n != sizeof(*report)) {
-    errno = EBADMSG;
+  if (error != 0) {
+    for (size_t i = 0; i < kStdioFdsMax; ++i) {
+      if (fds[i] >= 0) close(fds[i]);
+      fds[i] = -1;
+    }
+    errno = error;
     return -1;
   }
   report->step[sizeof(report->step) - 1] = '\0';

@@ -38,9 +38,11 @@ struct Report {
 int SendReport(int socket, const Report& report, const int* fds,
                size_t fd_count);
 
-// Receives one record. Returns 1, 0 at end of file, or -1 with errno set (a
-// record of another size is EBADMSG). `fds` has room for kStdioFdsMax and gets
-// -1 where nothing came; received descriptors are CLOEXEC.
+// Receives one record. Returns 1, 0 at end of file, or -1 with errno set: a
+// record of another size, or with more than kStdioFdsMax descriptors, is
+// EBADMSG; no room for a descriptor is EMFILE. `fds` has room for kStdioFdsMax
+// and gets -1 where nothing came, and on an error; received descriptors are
+// CLOEXEC.
 int ReceiveReport(int socket, Report* report, int* fds);
 
 // strlcpy: copies what fits and terminates it.

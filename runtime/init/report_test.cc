@@ -48,6 +48,40 @@ TEST(Report, AnotherSizeIsAnError) {
   EXPECT_EQ(errno, EBADMSG);
 }
 
+TEST(Report, TooManyDescriptorsAreRefusedAndClosed) {
+  auto ends = *base::SocketPair();
+  const Report sent = {};
+  // SendReport() has no room for them.
+  iovec iov = {const_cast<Report*>(&sent), sizeof(sent)};
+  for (const size_t count : {kStdioFdsMax + 1, kStdioFdsMax + 3}) {
+    alignas(cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))] = {};
+    msghdr header = {};
+    header.msg_iov = &iov;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    for (size_t i = 0; i < count; ++i) {
+      const int fd = ends.first.get();
+      memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
+    }
+    ASSERT_GT(sendmsg(ends.first.get(), &header, 0), 0);
+    const int free_before = fcntl(ends.first.get(), F_DUPFD, 0);
+    close(free_before);
+    Report got;
+    int fds[kStdioFdsMax];
+    EXPECT_EQ(ReceiveReport(ends.second.get(), &got, fds), -1);
+    EXPECT_EQ(errno, EBADMSG);
+    for (const int fd : fds) EXPECT_EQ(fd, -1);
+    const int free_after = fcntl(ends.first.get(), F_DUPFD, 0);
+    close(free_after);
+    EXPECT_EQ(free_after, free_before) << "one was kept";
+  }
+}
+
 TEST(Steps, NamesAreUniqueAndFitTheReport) {
   size_t count = 0;
   const Step* steps = Steps(&count);

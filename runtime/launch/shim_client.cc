@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/message_socket.h"
 #include "runtime/base/status.h"
 
@@ -252,7 +253,7 @@ absl::StatusOr<ShimConnection> ShimConnection::Connect(int run_dir_fd) {
   auto socket = base::ConnectAt(run_dir_fd, "shim.sock");
   if (!socket.ok()) {
     const int err = GetErrno(socket.status());
-    if (err == ENOENT || err == ECONNREFUSED) return Gone("connect");
+    if (base::ProvesAbsence(err)) return Gone("connect");
     return socket.status();
   }
   ucred peer = {};
@@ -261,7 +262,8 @@ absl::StatusOr<ShimConnection> ShimConnection::Connect(int run_dir_fd) {
     return ErrnoError(errno, "process behind shim.sock");
   }
   auto start = base::StartTime(peer.pid);
-  if (!start.ok()) return Gone("connect");
+  if (base::ProvesAbsence(start.status())) return Gone("connect");
+  RETURN_IF_ERROR(start.status());
   return ShimConnection(*std::move(socket), {peer.pid, *start});
 }
 

@@ -15,6 +15,7 @@
 
 #include "runtime/base/adopted.h"
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
@@ -26,6 +27,7 @@
 #include "runtime/launch/seccomp_filter.h"
 #include "runtime/machine/container_prepare.h"
 #include "runtime/machine/container_start.h"
+#include "runtime/machine/find_shim.h"
 #include "runtime/namespaces/table.h"
 #include "runtime/rootfs/rootfs.h"
 
@@ -71,26 +73,6 @@ absl::Status MakePrivateDir(const std::string& path) {
     return base::ErrnoError(errno, absl::StrCat("mkdir ", path));
   }
   return absl::OkStatus();
-}
-
-// A shim that answers, and what it says of its container.
-struct LiveShim {
-  StartFacts start;
-  base::UniqueFd pidfd;
-};
-
-std::optional<LiveShim> FindShim(int run_dir_fd) {
-  auto connection = ShimConnection::Connect(run_dir_fd);
-  if (!connection.ok()) return std::nullopt;
-  auto process = connection->Query();
-  auto pidfd = base::OpenProcess(connection->shim());
-  if (!process.ok() || !pidfd.ok()) return std::nullopt;
-  LiveShim shim;
-  shim.start.process = {process->pid(), process->start_time()};
-  shim.start.shim = connection->shim();
-  shim.start.started_at_ns = process->started_at_ns();
-  shim.pidfd = *std::move(pidfd);
-  return shim;
 }
 
 }  // namespace
@@ -157,7 +139,8 @@ absl::StatusOr<ContainerFacts> Containers::Create(const ContainerSpec& spec) {
 }
 
 absl::StatusOr<AdoptedContainer> Containers::Adopt(
-    const ContainerSpec& spec, const ContainerFacts& facts) {
+    const ContainerSpec& spec, const ContainerFacts& facts,
+    const base::Deadline& deadline) {
   auto container = std::make_shared<LiveContainer>(spec);
   ASSIGN_OR_RETURN(container->cgroup, parts_.LeafOf(spec.sandbox, spec.id));
   {
@@ -171,9 +154,11 @@ absl::StatusOr<AdoptedContainer> Containers::Adopt(
   }
   parts_.containers.Put(container);
   AdoptedContainer adopted;
-  auto dir = base::OpenAt(AT_FDCWD, parts_.ContainerDir(spec.id),
-                          O_RDONLY | O_DIRECTORY);
-  if (!dir.ok()) return adopted;  // e.g. after a reboot
+  ASSIGN_OR_RETURN(
+      const std::optional<base::UniqueFd> dir,
+      base::ToLook(base::OpenAt(AT_FDCWD, parts_.ContainerDir(spec.id),
+                                O_RDONLY | O_DIRECTORY)));
+  if (!dir.has_value()) return adopted;  // e.g. after a reboot
   {
     auto filter = LoadFilter(dir->get(), spec.seccomp,
                              parts_.CapabilitiesOf(spec), &parts_.filters);
@@ -182,7 +167,9 @@ absl::StatusOr<AdoptedContainer> Containers::Adopt(
   }
   // Asked before the exit file is looked for: a shim that leaves in between
   // has written it.
-  if (std::optional<LiveShim> shim = FindShim(dir->get()); shim.has_value()) {
+  ASSIGN_OR_RETURN(std::optional<LiveShim> shim,
+                   FindShim(dir->get(), facts.start, deadline));
+  if (shim.has_value()) {
     adopted.liveness = ContainerLiveness::kRunning;
     adopted.start = shim->start;
     RETURN_IF_ERROR(
@@ -207,9 +194,12 @@ absl::Status Containers::AdoptWithoutShim(const LiveContainerPtr& container,
   // nobody to read its output or tell its end.
   const std::string& leaf = container->cgroup;
   RETURN_IF_ERROR(parts_.KillLeaf(leaf, base::Deadline::After(kKillPatience)));
-  const bool started =
-      faccessat(run_dir_fd, "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-  if (started) return absl::OkStatus();
+  if (faccessat(run_dir_fd, "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+    return absl::OkStatus();  // it was started
+  }
+  if (!base::ProvesAbsence(errno)) {
+    return base::ErrnoError(errno, "look for shim.sock");
+  }
   RETURN_IF_ERROR(parts_.cgroups->Delete(leaf));
   RETURN_IF_ERROR(MakeLeaf(container->spec, leaf, facts.devices));
   auto prepared = PrepareContainer(&parts_, container->spec, facts.devices,
@@ -265,18 +255,20 @@ absl::Status Containers::EndShim(const ContainerSpec& spec,
                                  const LiveContainerPtr& live,
                                  const base::Deadline& deadline) const {
   base::ProcessId shim;
+  bool watched = false;
   if (live != nullptr) {
     const base::MutexLock lock(&live->mutex);
-    if (live->running) shim = live->shim;
-  } else {
-    auto dir = base::OpenAt(AT_FDCWD, parts_.ContainerDir(spec.id),
-                            O_RDONLY | O_DIRECTORY);
-    if (!dir.ok()) return absl::OkStatus();
-    auto connection = ShimConnection::Connect(dir->get());
-    if (connection.ok()) shim = connection->shim();
+    watched = live->running;
+    if (watched) shim = live->shim;
+  }
+  // Also of one whose adoption came to no answer.
+  if (!watched) {
+    ASSIGN_OR_RETURN(shim, ShimBehindSocket(parts_.ContainerDir(spec.id)));
   }
   if (shim.pid == 0) return absl::OkStatus();
-  if (auto pidfd = base::OpenProcess(shim); pidfd.ok()) {
+  ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> pidfd,
+                   base::ToLook(base::OpenProcess(shim)));
+  if (pidfd.has_value()) {
     // It drains the output and writes the exit file first. A caller who does
     // not wait that long is no reason to take its exit record from it.
     const base::Deadline drained = base::Deadline::After(kKillPatience);
@@ -290,7 +282,7 @@ absl::Status Containers::EndShim(const ContainerSpec& spec,
     }
     if (!gone.ok()) return base::Annotate(gone, "wait until the shim dies");
   }
-  if (live == nullptr) return absl::OkStatus();
+  if (!watched) return absl::OkStatus();
   // The watcher reads the exit file, which goes with the run directory.
   return live->AwaitExitRead(deadline.Within(kKillPatience));
 }

@@ -31,7 +31,8 @@ class Containers {
 
   absl::StatusOr<ContainerFacts> Create(const ContainerSpec& spec);
   absl::StatusOr<AdoptedContainer> Adopt(const ContainerSpec& spec,
-                                         const ContainerFacts& facts);
+                                         const ContainerFacts& facts,
+                                         const base::Deadline& deadline);
   absl::StatusOr<StartFacts> Start(const std::string& id,
                                    const base::Deadline& deadline);
   absl::Status UpdateResources(const std::string& id, const Resources& from,
@@ -48,7 +49,7 @@ class Containers {
                           const seccomp::ProgramPtr& filter) const;
   absl::Status MakeLeaf(const ContainerSpec& spec, const std::string& leaf,
                         const std::vector<DeviceNode>& devices) const;
-  // Of one that has neither a shim nor an exit record.
+  // Of one that is proven to have neither a shim nor an exit record.
   absl::Status AdoptWithoutShim(const LiveContainerPtr& container,
                                 const ContainerFacts& facts, int run_dir_fd);
   // Waits for the shim of a container whose processes were killed, and for the

@@ -64,8 +64,9 @@ class LinuxRuntime : public Runtime {
     return containers_.Create(spec);
   }
   absl::StatusOr<AdoptedContainer> AdoptContainer(
-      const ContainerSpec& spec, const ContainerFacts& facts) override {
-    return containers_.Adopt(spec, facts);
+      const ContainerSpec& spec, const ContainerFacts& facts,
+      const base::Deadline& deadline) override {
+    return containers_.Adopt(spec, facts, deadline);
   }
   absl::StatusOr<StartFacts> StartContainer(
       const std::string& id, const base::Deadline& deadline) override {

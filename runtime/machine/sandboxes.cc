@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
@@ -163,11 +165,14 @@ absl::Status Sandboxes::Adopt(const SandboxSpec& spec,
     }
   }
   if (spec.pid != NamespaceMode::kPod) return absl::OkStatus();
-  auto pod_init = base::OpenProcess(facts.pod_init);
-  if (!pod_init.ok() ||
-      *base::WaitExit(pod_init->get(), absl::ZeroDuration())) {
-    return absl::FailedPreconditionError("the pod init has ended");
+  ASSIGN_OR_RETURN(std::optional<base::UniqueFd> pod_init,
+                   base::ToLook(base::OpenProcess(facts.pod_init)));
+  bool ended = !pod_init.has_value();
+  if (!ended) {
+    ASSIGN_OR_RETURN(ended,
+                     base::WaitExit(pod_init->get(), absl::ZeroDuration()));
   }
+  if (ended) return absl::FailedPreconditionError("the pod init has ended");
   const base::MutexLock lock(&mutex_);
   pod_inits_[spec.id] = *std::move(pod_init);
   return absl::OkStatus();
@@ -231,7 +236,11 @@ absl::Status Sandboxes::Remove(const SandboxSpec& spec,
 }
 
 std::vector<std::string> Sandboxes::ListIds() const {
-  std::vector<std::string> ids = parts_.mount_namespaces->Pods();
+  // What cannot be listed now is found next time.
+  std::vector<std::string> ids;
+  if (auto pods = parts_.mount_namespaces->Pods(); pods.ok()) {
+    ids = *std::move(pods);
+  }
   auto directories =
       base::ListDir(AT_FDCWD, parts_.options.run_dir + "/sandboxes");
   if (directories.ok()) {

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
 #include "runtime/namespaces/table.h"
@@ -24,9 +26,10 @@ namespace {
 
 constexpr char kPinFile[] = "pins.mnt";
 
-bool IsNamespaceFile(int fd) {
+absl::StatusOr<bool> IsNamespaceFile(int fd) {
   struct statfs fs;
-  return fstatfs(fd, &fs) == 0 && fs.f_type == NSFS_MAGIC;
+  if (fstatfs(fd, &fs) != 0) return base::ErrnoError(errno, "statfs of a pin");
+  return fs.f_type == NSFS_MAGIC;
 }
 
 // Leaves the host's tree behind: the caller's mount namespace becomes `root`
@@ -160,8 +163,13 @@ absl::StatusOr<std::unique_ptr<MountNamespaces>> MountNamespaces::Open(
 
 absl::Status MountNamespaces::OpenPins(const std::string& run_dir) {
   pin_path_ = absl::StrCat(run_dir, "/", kPinFile);
-  auto found = base::OpenAt(AT_FDCWD, pin_path_, O_RDONLY);
-  if (found.ok() && IsNamespaceFile(found->get())) {
+  ASSIGN_OR_RETURN(std::optional<base::UniqueFd> found,
+                   base::ToLook(base::OpenAt(AT_FDCWD, pin_path_, O_RDONLY)));
+  bool pinned = false;
+  if (found.has_value()) {
+    ASSIGN_OR_RETURN(pinned, IsNamespaceFile(found->get()));
+  }
+  if (pinned) {
     pins_ = *std::move(found);
   } else {
     // A private bind that a crash left without its pin.
@@ -188,7 +196,11 @@ absl::Status MountNamespaces::OpenPins(const std::string& run_dir) {
 }
 
 MountNamespaces::~MountNamespaces() {
-  const bool unpin = pins_root_.valid() && Pods().empty();
+  // Pins that cannot be listed may hold a pod.
+  const auto pods = pins_root_.valid()
+                        ? Pods()
+                        : absl::UnavailableError("the pins were not opened");
+  const bool unpin = pods.ok() && pods->empty();
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
@@ -263,7 +275,8 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::AddPod(const std::string& id,
 
 absl::Status MountNamespaces::RemovePod(const std::string& id) {
   if (faccessat(pins_root_.get(), id.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
-    return absl::OkStatus();
+    if (base::ProvesAbsence(errno)) return absl::OkStatus();
+    return base::ErrnoError(errno, "look for the pod's pins");
   }
   const absl::Status removed = InPins([&]() -> absl::Status {
     const std::string path = "/" + id;
@@ -284,13 +297,20 @@ absl::Status MountNamespaces::RemovePod(const std::string& id) {
 absl::StatusOr<base::UniqueFd> MountNamespaces::OpenPin(
     const std::string& id, NamespaceKind kind) const {
   const char* name = InfoOf(kind).name;
-  auto fd = base::OpenAt(pins_root_.get(), absl::StrCat(id, "/", name),
-                         O_RDONLY | O_NOFOLLOW);
-  if (!fd.ok() || !IsNamespaceFile(fd->get())) {
+  ASSIGN_OR_RETURN_IN(
+      std::optional<base::UniqueFd> fd,
+      base::ToLook(base::OpenAt(pins_root_.get(), absl::StrCat(id, "/", name),
+                                O_RDONLY | O_NOFOLLOW)),
+      absl::StrCat("open the pod's ", name, " namespace"));
+  bool pinned = false;
+  if (fd.has_value()) {
+    ASSIGN_OR_RETURN(pinned, IsNamespaceFile(fd->get()));
+  }
+  if (!pinned) {
     return absl::FailedPreconditionError(
         absl::StrCat("the pod's ", name, " namespace is gone"));
   }
-  return fd;
+  return *std::move(fd);
 }
 
 absl::StatusOr<base::UniqueFd> MountNamespaces::Clone(const std::string& path) {
@@ -340,9 +360,8 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::CloneBelow(
   return tree;
 }
 
-std::vector<std::string> MountNamespaces::Pods() const {
-  auto names = base::ListDir(pins_root_.get(), ".");
-  return names.ok() ? *std::move(names) : std::vector<std::string>();
+absl::StatusOr<std::vector<std::string>> MountNamespaces::Pods() const {
+  return base::ListDir(pins_root_.get(), ".");
 }
 
 }  // namespace warren::runtime

@@ -61,7 +61,8 @@ class MountNamespaces {
   absl::StatusOr<base::UniqueFd> AddPod(const std::string& id, int files_fd);
   // Drops every pin, /dev/shm and the files of the pod; missing is OK.
   absl::Status RemovePod(const std::string& id);
-  // nsfs descriptor of a pinned namespace. kFailedPrecondition: not there.
+  // nsfs descriptor of a pinned namespace. kFailedPrecondition: it is proven
+  // not to be there; any other error: nobody knows.
   absl::StatusOr<base::UniqueFd> OpenPin(const std::string& id,
                                          NamespaceKind kind) const;
   // A detached copy of the pod's /dev/shm, to be attached anywhere.
@@ -74,8 +75,8 @@ class MountNamespaces {
   // somewhere, so it is for a moment.
   absl::StatusOr<base::UniqueFd> CloneBelow(int mount_fd,
                                             const std::string& path);
-  // Names of all pods' directories; empty when they cannot be listed.
-  std::vector<std::string> Pods() const;
+  // Names of all pods' directories.
+  absl::StatusOr<std::vector<std::string>> Pods() const;
 
  private:
   MountNamespaces() = default;

@@ -82,6 +82,8 @@ Failure OpenEverything(const LaunchInput& input, Monitor::Kept* kept,
         log->Open(Dup(input.Fd(container.log_dir_fd())), container.log_name());
     if (failure.failed()) return failure;
   }
+  const Failure reserved = kept->exit_file.Reserve(kept->run_dir.get());
+  if (reserved.failed()) return reserved;
   return Listen(kept->run_dir.get(), &kept->listener);
 }
 
@@ -110,11 +112,14 @@ int RunContainer(std::unique_ptr<LaunchInput> input,
                  base::UniqueFd launch_socket) {
   Monitor::Kept kept;
   LogFile log(&g_log_buffer);
-  kept.signals = WatchChildren();
+  Failure failure = WatchChildren(&kept.signals);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  const Failure failure = Launch(*input, launch_socket.get(), &kept, &log);
+  if (!failure.failed()) {
+    failure = Launch(*input, launch_socket.get(), &kept, &log);
+  }
   if (failure.failed()) {
     if (kept.listener.valid()) unlinkat(kept.run_dir.get(), kSocketName, 0);
+    kept.exit_file.Discard(kept.run_dir.get());
     SendFailure(launch_socket.get(), failure);
     return 1;
   }

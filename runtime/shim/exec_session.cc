@@ -152,10 +152,13 @@ Failure Launch(const LaunchInput& input, int launch_socket, Program* program) {
 }  // namespace
 
 int RunExec(std::unique_ptr<LaunchInput> input, base::UniqueFd launch_socket) {
-  base::UniqueFd signals = WatchChildren();
+  base::UniqueFd signals;
+  Failure failure = WatchChildren(&signals);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   Program program;
-  const Failure failure = Launch(*input, launch_socket.get(), &program);
+  if (!failure.failed()) {
+    failure = Launch(*input, launch_socket.get(), &program);
+  }
   if (failure.failed()) {
     SendFailure(launch_socket.get(), failure);
     return 1;

@@ -25,8 +25,8 @@
 namespace warren::shim {
 namespace {
 
-constexpr char kExitName[] = "exit.pb";
-constexpr char kExitTemporary[] = ".exit.pb.new";
+// Before the next try of what can only fail for want of memory.
+constexpr unsigned kErrorPauseUs = 100'000;
 
 int64_t MonotonicMs() {
   timespec ts = {};
@@ -122,7 +122,10 @@ void Monitor::Turn() {
     p[kCommands + i] = {clients_[i].get(), POLLIN, 0};
   }
   streams_.AddTo(p + kAttached);
-  if (poll(p, kCount, -1) < 0) return;  // EINTR
+  if (poll(p, kCount, -1) < 0) {
+    if (errno != EINTR) usleep(kErrorPauseUs);
+    return;
+  }
   for (int i = 0; i < kStreams; ++i) {
     if (p[kOutput + i].revents != 0) ReadStream(i);
   }
@@ -303,27 +306,12 @@ void Monitor::Drain() {
 }
 
 void Monitor::WriteExitFile() {
-  v1::ExitFile file;
-  file.set_version(1);
-  v1::Exited* exited = file.mutable_exit();
-  DescribeExit(wait_status_, exited);
-  exited->set_oom_killed(ReadOomKills(kept_.oom.get()) > kept_.oom_kills);
-  exited->set_finished_at_ns(finished_at_ns_);
-  std::string data;
-  file.SerializeToString(&data);
-  unlinkat(kept_.run_dir.get(), kExitTemporary, 0);
-  const base::UniqueFd fd(
-      openat(kept_.run_dir.get(), kExitTemporary,
-             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd.valid()) return;
-  // A record cut short (disk full) must not be found: no record then, and the
-  // agent reports the exit code as lost.
-  if (write(fd.get(), data.data(), data.size()) !=
-          static_cast<ssize_t>(data.size()) ||
-      renameat(kept_.run_dir.get(), kExitTemporary, kept_.run_dir.get(),
-               kExitName) != 0) {
-    unlinkat(kept_.run_dir.get(), kExitTemporary, 0);
-  }
+  v1::Exited exited;
+  DescribeExit(wait_status_, &exited);
+  exited.set_oom_killed(ReadOomKills(kept_.oom.get()) > kept_.oom_kills);
+  exited.set_finished_at_ns(finished_at_ns_);
+  // There is nobody to tell of an error: no record means that it is lost.
+  kept_.exit_file.Write(kept_.run_dir.get(), exited);
 }
 
 }  // namespace warren::shim

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "runtime/base/unique_fd.h"
+#include "runtime/shim/exit_file.h"
 #include "runtime/shim/log_file.h"
 #include "runtime/shim/log_framer.h"
 #include "runtime/shim/spawn.h"
@@ -43,6 +44,7 @@ class Monitor {
     base::UniqueFd run_dir;
     base::UniqueFd listener;
     base::UniqueFd signals;  // a signalfd for SIGCHLD
+    ExitFile exit_file;      // reserved in run_dir
     base::UniqueFd oom;
     uint64_t oom_kills = 0;  // the counter before the start
   };

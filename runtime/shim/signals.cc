@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
+#include <cerrno>
+
 namespace warren::shim {
 
 void IgnoreSignals() {
@@ -14,12 +16,13 @@ void IgnoreSignals() {
   }
 }
 
-base::UniqueFd WatchChildren() {
+Failure WatchChildren(base::UniqueFd* signals) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, nullptr);
-  return base::UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  signals->reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  return signals->valid() ? Failure{} : Fail("watch children", errno);
 }
 
 }  // namespace warren::shim

@@ -2,6 +2,7 @@
 #define WARREN_RUNTIME_SHIM_SIGNALS_H_
 
 #include "runtime/base/unique_fd.h"
+#include "runtime/shim/failure.h"
 
 namespace warren::shim {
 
@@ -9,8 +10,9 @@ namespace warren::shim {
 // terminate and friends are ignored. init resets that before execve.
 void IgnoreSignals();
 
-// Blocks SIGCHLD and returns a non-blocking signalfd for it.
-base::UniqueFd WatchChildren();
+// Blocks SIGCHLD and makes a non-blocking signalfd for it. Without that no end
+// of a program would be seen: a failure ends the launch.
+Failure WatchChildren(base::UniqueFd* signals);
 
 }  // namespace warren::shim
 

@@ -61,8 +61,14 @@ long ReceivePacket(int socket, char* buffer, size_t size,
       fds->emplace_back(fd);
     }
   }
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+  if ((header.msg_flags & MSG_TRUNC) != 0) {
     errno = EMSGSIZE;
+    return -1;
+  }
+  // There is room for all that a message may carry: what is cut found no free
+  // descriptor (recvmsg(2)).
+  if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    errno = EMFILE;
     return -1;
   }
   return n;

@@ -181,7 +181,8 @@ absl::StatusOr<runtime::ContainerFacts> FakeRuntime::CreateContainer(
 }
 
 absl::StatusOr<runtime::AdoptedContainer> FakeRuntime::AdoptContainer(
-    const runtime::ContainerSpec& spec, const runtime::ContainerFacts&) {
+    const runtime::ContainerSpec& spec, const runtime::ContainerFacts&,
+    const base::Deadline&) {
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.AdoptContainer"));
   const std::lock_guard<std::mutex> lock(mutex_);

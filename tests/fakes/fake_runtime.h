@@ -73,8 +73,8 @@ class FakeRuntime : public runtime::Runtime {
   absl::StatusOr<runtime::ContainerFacts> CreateContainer(
       const runtime::ContainerSpec& spec) override;
   absl::StatusOr<runtime::AdoptedContainer> AdoptContainer(
-      const runtime::ContainerSpec& spec,
-      const runtime::ContainerFacts& facts) override;
+      const runtime::ContainerSpec& spec, const runtime::ContainerFacts& facts,
+      const base::Deadline& deadline) override;
   absl::StatusOr<runtime::StartFacts> StartContainer(
       const std::string& container_id, const base::Deadline& deadline) override;
   absl::Status UpdateResources(const std::string& container_id,

@@ -21,7 +21,7 @@ TEST_F(RuntimeAdopt, REL_1_RunningGoesOn) {
   WaitLog(spec, "up");
   Restart();
   ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
-  auto adopted = runtime().AdoptContainer(spec, facts);
+  auto adopted = runtime().AdoptContainer(spec, facts, base::Deadline::Never());
   ASSERT_TRUE(adopted.ok()) << adopted.status();
   EXPECT_EQ(adopted->liveness, ContainerLiveness::kRunning);
   EXPECT_EQ(adopted->start.process, started.process);
@@ -31,6 +31,64 @@ TEST_F(RuntimeAdopt, REL_1_RunningGoesOn) {
   EXPECT_EQ(Exec(spec, "echo from inside"), "from inside\n");
   // A new container joins the same pod.
   EXPECT_EQ(Run(Shell(pod, "hostname")), pod.hostname + "\n");
+  ASSERT_TRUE(runtime().SignalContainer(spec.id, SIGTERM).ok());
+  EXPECT_EQ(WaitExit(spec).exit_code, 9);
+}
+
+// It hangs in a write to the disk of its log, or gets no processor.
+TEST_F(RuntimeAdopt, REL_1_AShimThatHangsIsNotADeadOne) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec =
+      Shell(pod, "trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done");
+  ContainerFacts facts = Create(spec);
+  const StartFacts started = Start(spec);
+  WaitLog(spec, "up");
+  auto shim = base::OpenProcess(started.shim);
+  auto process = base::OpenProcess(started.process);
+  ASSERT_TRUE(shim.ok() && process.ok());
+  Restart();
+  ASSERT_TRUE(base::SendSignal(shim->get(), SIGSTOP).ok());
+  // The start is not on record: only the shim could tell, and it does not.
+  auto adopted = runtime().AdoptContainer(
+      spec, facts, base::Deadline::After(absl::Milliseconds(50)));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(adopted.status())) << adopted.status();
+  EXPECT_FALSE(*base::WaitExit(process->get(), absl::ZeroDuration()));
+  EXPECT_FALSE(*base::WaitExit(shim->get(), absl::ZeroDuration()));
+  // The start is on record: the shim need not be asked.
+  facts.start = started;
+  adopted = runtime().AdoptContainer(spec, facts, base::Deadline::Never());
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ(adopted->liveness, ContainerLiveness::kRunning);
+  EXPECT_EQ(adopted->start.process, started.process);
+  EXPECT_EQ(Exec(spec, "echo from inside"), "from inside\n");
+  ASSERT_TRUE(runtime().SignalContainer(spec.id, SIGTERM).ok());
+  ASSERT_TRUE(base::SendSignal(shim->get(), SIGCONT).ok());
+  EXPECT_EQ(WaitExit(spec).exit_code, 9);
+}
+
+TEST_F(RuntimeAdopt, REL_1_AHungShimThatAnswersAgainIsAdopted) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec =
+      Shell(pod, "trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done");
+  const ContainerFacts facts = Create(spec);
+  const StartFacts started = Start(spec);
+  WaitLog(spec, "up");
+  auto shim = base::OpenProcess(started.shim);
+  ASSERT_TRUE(shim.ok());
+  Restart();
+  ASSERT_TRUE(base::SendSignal(shim->get(), SIGSTOP).ok());
+  const auto soon = [] { return base::Deadline::After(absl::Milliseconds(1)); };
+  // More often than the queue of its socket is long.
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_FALSE(runtime().AdoptContainer(spec, facts, soon()).ok());
+  }
+  ASSERT_TRUE(base::SendSignal(shim->get(), SIGCONT).ok());
+  const auto adopted =
+      runtime().AdoptContainer(spec, facts, base::Deadline::Never());
+  ASSERT_TRUE(adopted.ok()) << adopted.status();
+  EXPECT_EQ(adopted->start.process, started.process);
   ASSERT_TRUE(runtime().SignalContainer(spec.id, SIGTERM).ok());
   EXPECT_EQ(WaitExit(spec).exit_code, 9);
 }
@@ -50,7 +108,7 @@ TEST_F(RuntimeAdopt, ExitedMeanwhileIsKnown) {
   Restart();
   ASSERT_TRUE(base::SendSignal(process->get(), SIGTERM).ok());
   ASSERT_TRUE(*base::WaitExit(shim->get(), test::Patience(absl::Seconds(20))));
-  auto adopted = runtime().AdoptContainer(spec, facts);
+  auto adopted = runtime().AdoptContainer(spec, facts, base::Deadline::Never());
   ASSERT_TRUE(adopted.ok()) << adopted.status();
   EXPECT_EQ(adopted->liveness, ContainerLiveness::kExited);
   EXPECT_EQ(adopted->exit.exit_code, 42);
@@ -64,7 +122,7 @@ TEST_F(RuntimeAdopt, CreatedCanStillStart) {
   const ContainerSpec spec = Shell(pod, "echo late; id -u");
   const ContainerFacts facts = Create(spec);
   Restart();
-  auto adopted = runtime().AdoptContainer(spec, facts);
+  auto adopted = runtime().AdoptContainer(spec, facts, base::Deadline::Never());
   ASSERT_TRUE(adopted.ok()) << adopted.status();
   EXPECT_EQ(adopted->liveness, ContainerLiveness::kUnknown);
   Start(spec);
@@ -103,7 +161,7 @@ TEST_F(RuntimeAdopt, LostWhileAwayIsUnknownAndDead) {
   Restart();
   ASSERT_TRUE(base::SendSignal(shim->get(), SIGKILL).ok());
   ASSERT_TRUE(*base::WaitExit(shim->get(), test::Patience(absl::Seconds(20))));
-  auto adopted = runtime().AdoptContainer(spec, facts);
+  auto adopted = runtime().AdoptContainer(spec, facts, base::Deadline::Never());
   ASSERT_TRUE(adopted.ok()) << adopted.status();
   EXPECT_EQ(adopted->liveness, ContainerLiveness::kUnknown);
   EXPECT_TRUE(

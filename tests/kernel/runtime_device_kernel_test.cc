@@ -244,7 +244,8 @@ TEST_P(RuntimeDevice, FS_1_NumbersAreTakenOnce) {
   ASSERT_EQ(mknod(path.c_str(), S_IFCHR | 0666, makedev(1, 1)), 0);
   Restart();
   ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
-  ASSERT_TRUE(runtime().AdoptContainer(spec, facts).ok());
+  ASSERT_TRUE(
+      runtime().AdoptContainer(spec, facts, base::Deadline::Never()).ok());
   Start(spec);
   EXPECT_EQ(WaitExit(spec).exit_code, 0);
   EXPECT_EQ(LogPayload(log_text(spec), "stdout"), "7:7\nr\n");

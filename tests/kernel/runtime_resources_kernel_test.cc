@@ -129,7 +129,8 @@ TEST_F(RuntimeResources, AnAdoptedContainerIsUpdatedAsBefore) {
   Start(spec);
   Restart();
   ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
-  ASSERT_TRUE(runtime().AdoptContainer(spec, facts).ok());
+  ASSERT_TRUE(
+      runtime().AdoptContainer(spec, facts, base::Deadline::Never()).ok());
   EXPECT_TRUE(runtime()
                   .UpdateResources(spec.id, {}, Full(), base::Deadline::Never())
                   .ok());

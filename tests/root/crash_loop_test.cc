@@ -2,6 +2,7 @@
 // starts; after a restart and the removal of everything nothing is left.
 #include <absl/time/clock.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -17,9 +18,9 @@ namespace {
 
 constexpr int kKills = 50;
 constexpr int kAtOnce = 3;
-// The life of a pod takes some tens of milliseconds; the moments of the kills
-// spread over a few lives.
-constexpr int kLongestWaitMs = 250;
+// The moments of the kills spread over a few lives of pods, and at least so
+// far.
+constexpr absl::Duration kLeastSpread = absl::Milliseconds(250);
 
 class CrashLoopTest : public CriTest {
  protected:
@@ -71,6 +72,13 @@ TEST_F(CrashLoopTest, REL_5_FiftyKillsLeaveNothing) {
       given != nullptr ? std::atoi(given) : std::random_device()();
   std::printf("seed %u (WARREN_TEST_SEED)\n", seed);
   std::mt19937 random(seed);
+  // How long a life takes here and now; that of one pod beside others as many
+  // times as there are.
+  const absl::Time born = absl::Now();
+  RunAlone(IdleConfig("main"));
+  RemoveAllPods();
+  const absl::Duration spread =
+      std::max(kLeastSpread, kAtOnce * (absl::Now() - born));
   Ledger before = TakeLedger(daemon().Scope());
   before.erase("daemon fd");
   for (int round = 0; round < kKills && !HasFailure(); ++round) {
@@ -81,7 +89,8 @@ TEST_F(CrashLoopTest, REL_5_FiftyKillsLeaveNothing) {
         LivePods(std::to_string(round) + "-" + std::to_string(t), &stop);
       });
     }
-    absl::SleepFor(absl::Microseconds(random() % (kLongestWaitMs * 1000)));
+    absl::SleepFor(absl::Microseconds(
+        random() % static_cast<uint64_t>(absl::ToInt64Microseconds(spread))));
     KillDaemon();
     stop = true;
     for (std::thread& thread : threads) thread.join();

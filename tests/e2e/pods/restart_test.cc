@@ -25,6 +25,10 @@ class RestartTest : public CriTest {
   static std::string Counter() {
     return "i=0; while :; do echo $i; i=$((i+1)); usleep 1000; done";
   }
+  static pid_t ParentOf(pid_t pid) {
+    const std::string text = ProcessStatus(pid, "PPid");
+    return text.empty() ? -1 : std::stoi(text);
+  }
   // "0 1 2 …" without a hole or a repeat, in the texts of a CRI log.
   static int CountedTo(const std::string& log) {
     int next = 0;
@@ -54,6 +58,24 @@ TEST_F(RestartTest, REL_1_ContainersRunOnAndAreListedAsBefore) {
             pod_before->status().SerializeAsString());
   EXPECT_EQ(HostPid(pod_id, id), pid) << "the same process";
   EXPECT_EQ(ShellOutput(id, "echo alive"), "alive\n");
+  EXPECT_TRUE(client().StopContainer(id, 10).ok());
+  EXPECT_EQ(StatusOf(id).exit_code(), 0);
+}
+
+TEST_F(RestartTest, REL_1_AContainerWhoseShimHangsRunsOn) {
+  std::string pod_id;
+  const std::string id = RunAlone(IdleConfig("main"), &pod_id);
+  const pid_t pid = HostPid(pod_id, id);
+  const pid_t shim = ParentOf(pid);
+  ASSERT_GT(shim, 1);
+  KillDaemon();
+  ASSERT_EQ(kill(shim, SIGSTOP), 0);
+  StartDaemon();
+  EXPECT_EQ(StatusOf(id).state(), cri::CONTAINER_RUNNING);
+  EXPECT_EQ(kill(pid, 0), 0) << "it was killed";
+  EXPECT_EQ(HostPid(pod_id, id), pid);
+  EXPECT_EQ(ShellOutput(id, "echo alive"), "alive\n");
+  ASSERT_EQ(kill(shim, SIGCONT), 0);
   EXPECT_TRUE(client().StopContainer(id, 10).ok());
   EXPECT_EQ(StatusOf(id).exit_code(), 0);
 }

@@ -176,8 +176,7 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
       runtime_->AdoptContainer(*state->spec, GetFacts(state->record));
   if (!adopted.ok()) {
     Try("adopt " + name, adopted.status());
-    Try("kill " + name,
-        runtime_->KillContainer(container->id(), base::Deadline::Never()));
+    Try("kill " + name, runtime_->KillContainer(container->id()));
     EndContainer(container, adopted.status().message());
     return;
   }
@@ -223,8 +222,7 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
     EndContainer(container, "its end was not seen");
   }
   // Its processes may have outlived the first, in a shared pid namespace.
-  Try("kill what " + name + " left",
-      runtime_->KillContainer(container->id(), base::Deadline::Never()));
+  Try("kill what " + name + " left", runtime_->KillContainer(container->id()));
 }
 
 void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {

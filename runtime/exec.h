@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <cstdint>
 #include <optional>
@@ -53,9 +54,13 @@ struct ExecExit {
 // while one waits.
 class ExecProcess {
  public:
+  // How long the end of what was killed is waited for.
+  static constexpr absl::Duration kEndPatience = absl::Seconds(1);
+
   // While the program runs: as Kill(), then waits until all of it is dead: a
-  // few milliseconds; at most ten seconds, for what the kernel cannot end. Once
-  // the program has ended: frees what is left of the session, and does not
+  // few milliseconds; at most kEndPatience from Kill() on, for what the kernel
+  // cannot end (state D, frozen). That dies when it can, and is reaped later.
+  // Once the program has ended: frees what is left of the session, and does not
   // touch what the program left in the background.
   virtual ~ExecProcess() = default;
 

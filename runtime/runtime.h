@@ -260,10 +260,10 @@ struct Features {
 };
 
 // Thread-safe. The caller serialises the calls on one sandbox or container;
-// calls on different objects run side by side. StartExec may run beside all
-// others on its container. A call that makes something leaves nothing behind
-// when it fails. Stop and Remove calls are idempotent: one that was cut short
-// is asked again and goes on.
+// calls on different objects run side by side. StartExec, and calls that say
+// so, may run beside all others on their container. A call that makes something
+// leaves nothing behind when it fails. Stop and Remove calls are idempotent:
+// one that was cut short is asked again and goes on.
 //
 // Errors: kInvalidArgument names the field at fault, kFailedPrecondition what
 // the host lacks; the rest is kInternal or kResourceExhausted with errno.
@@ -278,16 +278,22 @@ struct Features {
 class Runtime {
  public:
   // Called once for each container that was started or adopted as running,
-  // from the runtime's own thread, after its last output is in the log and
-  // its exit record is read. Must not call back into Remove/Start directly.
+  // from one of the runtime's own threads, after its last output is in the log
+  // and its exit record is read. Several may run at a time, one for each
+  // container. Must not call back into Remove/Start directly.
   using ExitCallback =
       std::function<void(const std::string& container_id, const ExitRecord&)>;
+  // Called once when the pod init of a pod has ended and no StopSandbox asked
+  // for it: the kernel has ended all of the pod's pid namespace. As an
+  // ExitCallback; it may come before CreateSandbox has returned.
+  using PodInitCallback = std::function<void(const std::string& sandbox_id)>;
 
   virtual ~Runtime() = default;
 
   // Do not block.
   virtual Features GetFeatures() const = 0;
   virtual void SetExitCallback(ExitCallback callback) = 0;
+  virtual void SetPodInitCallback(PodInitCallback callback) = 0;
 
   // ---- Pod sandboxes ----
 
@@ -351,10 +357,16 @@ class Runtime {
   // To the first process only. Waits for nothing.
   virtual absl::Status SignalContainer(const std::string& container_id,
                                        int signal) = 0;
-  // SIGKILL to every process of its cgroup, whatever pid namespace, again and
-  // again until none is left. Waits for their death, at most 2 s.
-  virtual absl::Status KillContainer(const std::string& container_id,
-                                     const base::Deadline& deadline) = 0;
+  // SIGKILL to every process of its cgroup, whatever pid namespace; what is
+  // frozen in it is thawed. Waits for nothing: OK says that the signals were
+  // sent. What forked just then needs another call. kFailedPrecondition names a
+  // frozen cgroup above the container's (cgroup v1): all dies once that thaws.
+  virtual absl::Status KillContainer(const std::string& container_id) = 0;
+  // Waits until no process is left in its cgroup, until `deadline`; what still
+  // lives is sent SIGKILL again. May run beside all other calls.
+  // kFailedPrecondition as KillContainer.
+  virtual absl::Status AwaitContainerDeath(const std::string& container_id,
+                                           const base::Deadline& deadline) = 0;
   // Kills what runs; removes cgroup, rootfs and run directory. Logs stay. Waits
   // for the death of the processes, then for the shim to drain the output, then
   // for the exit callback; at most 10 s each. A shim that takes longer is
@@ -362,7 +374,7 @@ class Runtime {
   virtual absl::Status RemoveContainer(const ContainerSpec& spec,
                                        const base::Deadline& deadline) = 0;
   // Closes the log and opens its path anew (create, append). Waits for the
-  // shim's answer, at most 10 s.
+  // shim's answer, at most 10 s; may run beside all other calls.
   virtual absl::Status ReopenLog(const std::string& container_id,
                                  const base::Deadline& deadline) = 0;
 

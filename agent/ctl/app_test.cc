@@ -135,6 +135,16 @@ TEST(CtlApp, ExecPassesTheExitCodeOn) {
   EXPECT_EQ(node.Ctl({"exec", "nobody", "--", "ls"}), kExitExecFailed);
 }
 
+TEST(CtlApp, REL_11_AStopGivesAllContainersTheirGraceAtOnce) {
+  FakeNode node;
+  AddPod(&node, "aa", "web");
+  for (const char* id : {"c1", "c2", "c3"}) AddContainer(&node, id, "aa", id);
+  // Each waits for the others.
+  node.runtime.stops_at_once = 3;
+  EXPECT_EQ(node.Ctl({"stop", "web"}), kExitOk) << node.err();
+  EXPECT_THAT(node.runtime.calls, ElementsAre("StopPodSandbox aa"));
+}
+
 TEST(CtlApp, RemoveWantsAStoppedPod) {
   FakeNode node;
   AddPod(&node, "aa", "web");

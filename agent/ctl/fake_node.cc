@@ -6,6 +6,7 @@
 #include <grpcpp/server_builder.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 
@@ -51,6 +52,18 @@ grpc::Status FakeRuntime::StopPodSandbox(
     cri::StopPodSandboxResponse*) {
   calls.push_back(absl::StrCat("StopPodSandbox ", request->pod_sandbox_id()));
   return grpc::Status::OK;
+}
+
+grpc::Status FakeRuntime::StopContainer(grpc::ServerContext*,
+                                        const cri::StopContainerRequest*,
+                                        cri::StopContainerResponse*) {
+  std::unique_lock<std::mutex> lock(stops_mutex_);
+  ++stops_;
+  stops_changed_.notify_all();
+  const bool all = stops_changed_.wait_for(
+      lock, std::chrono::seconds(20), [&] { return stops_ >= stops_at_once; });
+  return all ? grpc::Status::OK
+             : grpc::Status(grpc::StatusCode::UNAVAILABLE, "one at a time");
 }
 
 grpc::Status FakeRuntime::RemovePodSandbox(

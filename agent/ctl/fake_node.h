@@ -3,7 +3,9 @@
 
 #include <grpcpp/server.h>
 
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -41,6 +43,10 @@ class FakeRuntime : public cri::RuntimeService::Service {
   grpc::Status StartContainer(grpc::ServerContext*,
                               const cri::StartContainerRequest* request,
                               cri::StartContainerResponse*) override;
+  // Answers once `stops_at_once` of these calls are under way.
+  grpc::Status StopContainer(grpc::ServerContext*,
+                             const cri::StopContainerRequest* request,
+                             cri::StopContainerResponse*) override;
   grpc::Status ContainerStatus(grpc::ServerContext*,
                                const cri::ContainerStatusRequest* request,
                                cri::ContainerStatusResponse* response) override;
@@ -58,8 +64,14 @@ class FakeRuntime : public cri::RuntimeService::Service {
   grpc::Status start_result;
   // What was called, in order, e.g. "RemovePodSandbox pod1".
   std::vector<std::string> calls;
+  int stops_at_once = 0;
   cri::RunPodSandboxRequest last_run;
   cri::CreateContainerRequest last_create;
+
+ private:
+  std::mutex stops_mutex_;
+  std::condition_variable stops_changed_;
+  int stops_ = 0;
 };
 
 // Takes an import, keeps its bytes, and refuses it after `refuse_after` of

@@ -1,8 +1,10 @@
 // pods, stop, rm, ns
 #include <absl/strings/str_cat.h>
+#include <absl/synchronization/mutex.h>
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "agent/ctl/json.h"
@@ -45,10 +47,19 @@ absl::Status StopPod(Session& session, const std::string& id,
                      absl::Duration grace) {
   ASSIGN_OR_RETURN(const cri::ListContainersResponse containers,
                    session.client.ListContainers(id));
+  absl::Mutex mutex;
+  absl::Status stopped;
+  std::vector<std::thread> stops;
   for (const cri::Container& container : containers.containers()) {
     if (container.state() != cri::CONTAINER_RUNNING) continue;
-    RETURN_IF_ERROR(session.client.StopContainer(container.id(), grace));
+    stops.emplace_back([&, id = container.id()] {
+      const absl::Status status = session.client.StopContainer(id, grace);
+      absl::MutexLock lock(&mutex);
+      base::Update(&stopped, status);
+    });
   }
+  for (std::thread& stop : stops) stop.join();
+  RETURN_IF_ERROR(stopped);
   return session.client.StopPodSandbox(id);
 }
 

@@ -91,10 +91,6 @@ absl::StatusOr<cri::ExecSyncResponse> ContainerManager::ExecSync(
 absl::Status ContainerManager::ReopenLog(const std::string& id,
                                          const CallContext& call) {
   ASSIGN_OR_RETURN(const ContainerPtr container, store_->FindContainer(id));
-  ASSIGN_OR_RETURN(const OperationLock::Guard guard, container->Lock(call));
-  if (container->gone()) {
-    return absl::NotFoundError("the container was removed meanwhile");
-  }
   RETURN_IF_ERROR(CheckRunning(*container));
   return base::Annotate(runtime_->ReopenLog(container->id(), call.deadline),
                         "reopen the container's log");

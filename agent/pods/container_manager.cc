@@ -19,7 +19,9 @@ namespace {
 
 absl::Status CheckPodReady(const PodSandbox& pod) {
   if (pod.Get()->record.phase() == record::RUNNING) return absl::OkStatus();
-  return absl::FailedPreconditionError("the pod sandbox is not ready");
+  const std::string& why = pod.Get()->record.ended_because();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the pod sandbox is not ready", why.empty() ? "" : ": ", why));
 }
 
 // The request brings the pod's configuration along. It is what it was at
@@ -81,7 +83,7 @@ ContainerManager::ContainerManager(runtime::Runtime* runtime,
   exits_->manager = this;
   runtime_->SetExitCallback(
       [door = exits_](const std::string& id, const runtime::ExitRecord& exit) {
-        absl::MutexLock lock(&door->mutex);
+        absl::ReaderMutexLock lock(&door->mutex);
         if (door->manager != nullptr) door->manager->OnExit(id, exit);
       });
 }
@@ -89,7 +91,7 @@ ContainerManager::ContainerManager(runtime::Runtime* runtime,
 ContainerManager::~ContainerManager() {
   runtime_->SetExitCallback(
       [](const std::string&, const runtime::ExitRecord&) {});
-  // One may be under way on the runtime's thread.
+  // Some may be under way on the runtime's threads.
   absl::MutexLock lock(&exits_->mutex);
   exits_->manager = nullptr;
 }
@@ -288,9 +290,8 @@ absl::Status ContainerManager::StartLocked(const ContainerPtr& container) {
       container->Update(Container::Write::kFactEvenUnrecorded, apply));
   if (started.ok()) return absl::OkStatus();
   // Processes of the failed start must not stay.
-  store_->Problem(
-      "kill after a failed start",
-      runtime_->KillContainer(container->id(), base::Deadline::Never()));
+  store_->Problem("kill after a failed start",
+                  runtime_->KillContainer(container->id()));
   return started.status();
 }
 

@@ -87,7 +87,8 @@ class ContainerManager {
       const cri::UpdateContainerResourcesRequest& request,
       const CallContext& call);
 
-  // ReopenContainerLog; kFailedPrecondition unless RUNNING.
+  // ReopenContainerLog; kFailedPrecondition unless RUNNING. Does not take the
+  // container's turn: a shim that hangs holds up no stop.
   absl::Status ReopenLog(const std::string& id, const CallContext& call);
 
   // For PodSandboxManager, which marks the sandbox NOTREADY first, so that
@@ -113,16 +114,40 @@ class ContainerManager {
   // After a restart, for an adopted container: an update that was cut short is
   // taken back, so that cgroup and record agree.
   absl::Status SettleUpdate(const ContainerPtr& container);
+  // Ends what runs, waiting without its lock, then removes.
+  absl::Status EndAndRemove(const ContainerPtr& container,
+                            const CallContext& call);
+  // Of one that does not run; its operation lock is held.
   absl::Status RemoveLocked(const ContainerPtr& container,
                             const CallContext& call);
-  // Waits until the container has ended or its grace is over. The caller does
-  // not hold the container's lock.
+  // The caller of what follows holds no container's lock. Waits end with the
+  // caller's patience, and at once with what they wait for.
+  //
+  // Until the container has ended or its grace is over.
   absl::Status WaitForGrace(const Container& container,
                             const CallContext& call);
-  // SIGKILL again and again until the container is EXITED, then once to what
-  // it left behind. The caller holds the container's lock.
-  absl::Status KillAndWait(const ContainerPtr& container,
+  struct Victim {
+    ContainerPtr container;
+    bool ran = false;  // it was seen running
+  };
+  enum class Shot {
+    kEnded,      // there is nothing to kill
+    kLeftovers,  // SIGKILL to what its first process left
+    kSent,       // SIGKILL to all of it
+    kNotYet,     // another call works on it
+  };
+  absl::StatusOr<Shot> Shoot(Victim* victim, const CallContext& call);
+  // Until the container is EXITED, or `until` (monotonic nanoseconds).
+  void AwaitExit(const Container& container, int64_t until,
+                 const CallContext& call);
+  // SIGKILL to all of them, again and again until each is EXITED, then to what
+  // they left behind. They die side by side. An error concerns some of them;
+  // the others are dead all the same, unless the time is over.
+  absl::Status KillAndWait(std::vector<Victim> victims,
                            const CallContext& call);
+  // Until no exec session is left in it.
+  absl::Status AwaitSessions(const Container& container,
+                             const CallContext& call);
   void OnExit(const std::string& id, const runtime::ExitRecord& exit);
 
   runtime::Runtime* const runtime_;
@@ -134,8 +159,8 @@ class ContainerManager {
   CdiRegistry cdi_;
   std::unique_ptr<LeftoverKiller> leftovers_;
   OutputBudget output_budget_;  // of all ExecSync calls
-  // Exits come in through it, on the runtime's thread; the destructor closes
-  // it.
+  // Exits come in through it, on the runtime's threads, several at a time; the
+  // destructor closes it.
   struct ExitDoor {
     absl::Mutex mutex;
     ContainerManager* manager ABSL_GUARDED_BY(mutex) = nullptr;

@@ -1,7 +1,7 @@
 #include <absl/strings/str_cat.h>
+#include <absl/time/time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -14,18 +14,29 @@ namespace warren::agent {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-// How often a wait looks whether the caller still waits.
-constexpr std::chrono::milliseconds kPoll(25);
 // SIGKILL is repeated: a process may be forking just then, or be frozen.
 constexpr int64_t kKillAgain = kSecond;
 // How long one call tries to kill: a process in uninterruptible sleep dies
 // when its device answers, and the caller tries again (REL-11).
 constexpr int64_t kKillPatience = 60 * kSecond;
+// How long one round waits for the turn of a container that another call works
+// on; the others of the pod must not wait for that.
+constexpr absl::Duration kTurnPatience = absl::Seconds(1);
 // A grace beyond this is no grace but a mistake; keeps sums in range.
 constexpr int64_t kMaxGraceSeconds = 365 * 24 * 3600;
 
 bool IsRunning(const Container& container) {
   return container.Get()->record.phase() == record::RUNNING;
+}
+
+// Its first process may end by itself and leave others behind.
+bool MayLeaveOthers(const Container& container) {
+  return container.Get()->spec->pid != runtime::NamespaceMode::kContainer;
+}
+
+absl::Status DoesNotDie() {
+  return absl::DeadlineExceededError(
+      "a process of the container does not die; try again");
 }
 
 }  // namespace
@@ -39,7 +50,8 @@ absl::Status ContainerManager::Stop(const std::string& id,
   const ContainerPtr& container = *found;
   ASSIGN_OR_RETURN(OperationLock::Guard guard, container->Lock(call));
   if (container->gone() || !IsRunning(*container)) return absl::OkStatus();
-  if (timeout_seconds > 0) {
+  const bool has_grace = timeout_seconds > 0;
+  if (has_grace) {
     const int64_t grace = std::min(timeout_seconds, kMaxGraceSeconds) * kSecond;
     const int64_t now = clock_->MonotonicNow();
     if (container->JoinStop(now + grace)) {
@@ -49,56 +61,101 @@ absl::Status ContainerManager::Stop(const std::string& id,
       // A process that got no signal need not be waited for.
       if (!sent.ok()) container->HastenStop(now);
     }
-    guard.Reset();  // others may work on it while it ends
+  }
+  guard.Reset();  // others may work on it while it ends
+  if (has_grace) {
     const absl::Status waited = WaitForGrace(*container, call);
     container->LeaveStop();
     RETURN_IF_ERROR(waited);
-    ASSIGN_OR_RETURN(guard, container->Lock(call));
-    if (container->gone()) return absl::OkStatus();
   }
-  return KillAndWait(container, call);
+  return KillAndWait({{container, /*ran=*/true}}, call);
 }
 
 absl::Status ContainerManager::WaitForGrace(const Container& container,
                                             const CallContext& call) {
   for (;;) {
     const uint64_t seen = container.version();
-    if (!IsRunning(container) ||
-        clock_->MonotonicNow() >= container.kill_at()) {
-      return absl::OkStatus();
-    }
+    const int64_t left = container.kill_at() - clock_->MonotonicNow();
+    if (!IsRunning(container) || left <= 0) return absl::OkStatus();
     RETURN_IF_ERROR(call.deadline.Check());
-    container.WaitForChange(seen, kPoll);
+    container.WaitForChange(seen,
+                            call.deadline.Within(absl::Nanoseconds(left)));
   }
 }
 
-absl::Status ContainerManager::KillAndWait(const ContainerPtr& container,
+// Sends SIGKILL, or finds that there is nothing to send it to.
+absl::StatusOr<ContainerManager::Shot> ContainerManager::Shoot(
+    Victim* victim, const CallContext& call) {
+  Container& container = *victim->container;
+  CallContext round = call;
+  round.deadline = call.deadline.Within(kTurnPatience);
+  const auto turn = container.Lock(round);
+  if (!turn.ok()) {
+    RETURN_IF_ERROR(call.deadline.Check());
+    return Shot::kNotYet;
+  }
+  if (container.gone()) return Shot::kEnded;
+  const bool runs = IsRunning(container);
+  victim->ran |= runs;
+  if (!runs && !(victim->ran && MayLeaveOthers(container))) {
+    return Shot::kEnded;
+  }
+  RETURN_IF_ERROR_IN(runtime_->KillContainer(container.id()),
+                     runs ? "kill the container" : "kill what it left");
+  return runs ? Shot::kSent : Shot::kLeftovers;
+}
+
+void ContainerManager::AwaitExit(const Container& container, int64_t until,
+                                 const CallContext& call) {
+  for (;;) {
+    const uint64_t seen = container.version();
+    const int64_t left = until - clock_->MonotonicNow();
+    if (!IsRunning(container) || left <= 0 || !call.deadline.Check().ok()) {
+      return;
+    }
+    container.WaitForChange(seen,
+                            call.deadline.Within(absl::Nanoseconds(left)));
+  }
+}
+
+absl::Status ContainerManager::KillAndWait(std::vector<Victim> victims,
                                            const CallContext& call) {
   const int64_t give_up = clock_->MonotonicNow() + kKillPatience;
-  int64_t next_shot = clock_->MonotonicNow();
+  absl::Status result;
+  std::vector<ContainerPtr> ended;  // with others that their first left
   for (;;) {
-    const uint64_t seen = container->version();
-    if (!IsRunning(*container)) break;
-    const int64_t now = clock_->MonotonicNow();
-    if (now >= give_up) {
-      return absl::DeadlineExceededError(
-          "a process of the container does not die; try again");
+    const int64_t next_round = clock_->MonotonicNow() + kKillAgain;
+    std::vector<Victim> alive;
+    for (Victim& victim : victims) {
+      const auto shot = Shoot(&victim, call);
+      base::Update(&result, shot.status());
+      if (!shot.ok() || *shot == Shot::kEnded) continue;
+      if (*shot == Shot::kLeftovers) {
+        ended.push_back(victim.container);
+      } else {
+        alive.push_back(std::move(victim));
+      }
     }
-    if (now >= next_shot) {
-      RETURN_IF_ERROR_IN(
-          runtime_->KillContainer(container->id(), call.deadline),
-          "kill the container");
-      next_shot = now + kKillAgain;
+    victims = std::move(alive);
+    if (victims.empty()) break;
+    const absl::Status wanted = call.deadline.Check();
+    if (!wanted.ok() || clock_->MonotonicNow() >= give_up) {
+      base::Update(&result, wanted.ok() ? DoesNotDie() : wanted);
+      return result;
     }
-    RETURN_IF_ERROR(call.deadline.Check());
-    container->WaitForChange(seen, kPoll);
+    // One after the other is as good as all at once: the wait is for the last.
+    for (const Victim& victim : victims) {
+      AwaitExit(*victim.container, std::min(next_round, give_up), call);
+    }
   }
-  // Its first process may have ended by itself and left others behind.
-  if (container->Get()->spec->pid == runtime::NamespaceMode::kContainer) {
-    return absl::OkStatus();
+  for (const ContainerPtr& container : ended) {
+    const int64_t left = give_up - clock_->MonotonicNow();
+    absl::Status dead = runtime_->AwaitContainerDeath(
+        container->id(), call.deadline.Within(absl::Nanoseconds(left)));
+    if (absl::IsDeadlineExceeded(dead)) dead = DoesNotDie();
+    base::Update(&result, dead);
   }
-  return base::Annotate(runtime_->KillContainer(container->id(), call.deadline),
-                        "kill what the container left");
+  return result;
 }
 
 absl::Status ContainerManager::Remove(const std::string& id,
@@ -106,21 +163,35 @@ absl::Status ContainerManager::Remove(const std::string& id,
   auto found = store_->FindContainer(id);
   if (absl::IsNotFound(found.status())) return absl::OkStatus();
   RETURN_IF_ERROR(found.status());
-  ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*found)->Lock(call));
-  if ((*found)->gone()) return absl::OkStatus();
-  return RemoveLocked(*found, call);
+  return EndAndRemove(*found, call);
+}
+
+absl::Status ContainerManager::EndAndRemove(const ContainerPtr& container,
+                                            const CallContext& call) {
+  for (;;) {
+    RETURN_IF_ERROR(KillAndWait({{container}}, call));
+    RETURN_IF_ERROR(AwaitSessions(*container, call));
+    ASSIGN_OR_RETURN(const OperationLock::Guard guard, container->Lock(call));
+    if (container->gone()) return absl::OkStatus();
+    // Both waits held no lock: it may have been started in between.
+    if (IsRunning(*container)) continue;
+    return RemoveLocked(container, call);
+  }
+}
+
+// Sessions inside die with the container; they are in its cgroup.
+absl::Status ContainerManager::AwaitSessions(const Container& container,
+                                             const CallContext& call) {
+  for (;;) {
+    const uint64_t seen = container.version();
+    if (container.exec_sessions.load() == 0) return absl::OkStatus();
+    RETURN_IF_ERROR(call.deadline.Check());
+    container.WaitForChange(seen, call.deadline);
+  }
 }
 
 absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
                                             const CallContext& call) {
-  if (IsRunning(*container)) RETURN_IF_ERROR(KillAndWait(container, call));
-  // Sessions inside die with the container; they are in its cgroup.
-  for (;;) {
-    const uint64_t seen = container->version();
-    if (container->exec_sessions.load() == 0) break;
-    RETURN_IF_ERROR(call.deadline.Check());
-    container->WaitForChange(seen, kPoll);
-  }
   // As with a sandbox, a full disk must not keep it from going (REL-15).
   store_->Problem(absl::StrCat("record of container ", container->id()),
                   container->Update(Container::Write::kFactEvenUnrecorded,
@@ -139,34 +210,18 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
 
 absl::Status ContainerManager::KillAll(const std::string& sandbox_id,
                                        const CallContext& call) {
-  absl::Status result;
-  // All turns are taken in the order of names, then kept: the first shots go
-  // out before the first wait, so that the containers die side by side.
-  std::vector<std::pair<ContainerPtr, OperationLock::Guard>> held;
+  std::vector<Victim> victims;
   for (ContainerPtr& container : store_->ContainersOf(sandbox_id)) {
-    auto guard = container->Lock(call);
-    base::Update(&result, guard.status());
-    if (!guard.ok() || container->gone()) continue;
-    // The end of the others was seen, and what they left was killed then.
-    if (!IsRunning(*container)) continue;
-    base::Update(&result,
-                 runtime_->KillContainer(container->id(), call.deadline));
-    held.emplace_back(std::move(container), *std::move(guard));
+    victims.push_back({std::move(container)});
   }
-  for (auto& [container, guard] : held) {
-    base::Update(&result, KillAndWait(container, call));
-  }
-  return result;
+  return KillAndWait(std::move(victims), call);
 }
 
 absl::Status ContainerManager::RemoveAll(const std::string& sandbox_id,
                                          const CallContext& call) {
   absl::Status result;
   for (const ContainerPtr& container : store_->ContainersOf(sandbox_id)) {
-    auto guard = container->Lock(call);
-    base::Update(&result, guard.status());
-    if (!guard.ok() || container->gone()) continue;
-    base::Update(&result, RemoveLocked(container, call));
+    base::Update(&result, EndAndRemove(container, call));
   }
   return result;
 }

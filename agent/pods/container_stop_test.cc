@@ -2,9 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <chrono>
 #include <csignal>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
@@ -24,6 +25,12 @@ class ContainerStopTest : public testing::Test {
  protected:
   ContainerStopTest() { pod_ = node_.MustRunPod("web"); }
 
+  static cri::UpdateContainerResourcesRequest UpdateOf(const std::string& id) {
+    cri::UpdateContainerResourcesRequest request;
+    request.set_container_id(id);
+    request.mutable_linux()->set_cpu_shares(512);
+    return request;
+  }
   // Waits until `count` stop signals went out.
   void AwaitSignals(size_t count) {
     while (node_.runtime.signals().size() < count) std::this_thread::yield();
@@ -161,6 +168,68 @@ TEST_F(ContainerStopTest, REL_11_KillIsRepeatedAndEndsWithItsPatience) {
   node_.clock.Advance(60 * kSecond);
   stop.join();
   node_.runtime.Release(id);
+}
+
+TEST_F(ContainerStopTest, REL_11_NoLockIsHeldWhileAContainerDies) {
+  node_.runtime.SetManners({.unkillable = true});
+  const std::string id = node_.MustStart(pod_, "stuck");
+  std::thread stop(
+      [&] { EXPECT_TRUE(node_.containers->Stop(id, 0, {}).ok()); });
+  while (node_.faults.Count("Runtime.KillContainer") < 1) {
+    std::this_thread::yield();
+  }
+  // The calls below would wait for the stop otherwise, for ever.
+  EXPECT_TRUE((*node_.store->FindContainer(id))->Lock({}).ok());
+  EXPECT_TRUE(node_.containers->ReopenLog(id, {}).ok());
+  EXPECT_TRUE(node_.containers->UpdateResources(UpdateOf(id), {}).ok());
+  EXPECT_EQ(node_.ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
+  node_.runtime.Release(id);
+  stop.join();
+  EXPECT_EQ(node_.runtime.overlaps(), 0);
+}
+
+TEST_F(ContainerStopTest, REL_11_ContainersOfAPodDieSideBySide) {
+  node_.runtime.SetManners({.unkillable = true});
+  std::vector<std::string> ids;
+  for (const char* name : {"a", "b", "c"}) {
+    ids.push_back(node_.MustStart(pod_, name));
+  }
+  std::thread stop([&] { EXPECT_TRUE(node_.sandboxes->Stop(pod_, {}).ok()); });
+  // All were shot before the first is dead.
+  while (node_.faults.Count("Runtime.KillContainer") < 3) {
+    std::this_thread::yield();
+  }
+  // Nor does the pod's own turn wait for them.
+  EXPECT_TRUE((*node_.store->FindSandbox(pod_))->Lock({}).ok());
+  for (const std::string& id : ids) node_.runtime.Release(id);
+  stop.join();
+  EXPECT_TRUE(node_.sandboxes->Remove(pod_, {}).ok());
+  EXPECT_EQ(node_.runtime.overlaps(), 0);
+}
+
+TEST_F(ContainerStopTest, REL_11_OneThatCannotBeKilledKeepsNoOtherAlive) {
+  const std::string bad = node_.MustStart(pod_, "a");
+  const std::string good = node_.MustStart(pod_, "b");
+  node_.faults.Fail("Runtime.KillContainer");
+  EXPECT_FALSE(node_.sandboxes->Stop(pod_, {}).ok());
+  EXPECT_EQ(node_.ContainerStatus(good).state() == cri::CONTAINER_EXITED,
+            node_.ContainerStatus(bad).state() == cri::CONTAINER_RUNNING);
+  EXPECT_TRUE(node_.sandboxes->Stop(pod_, {}).ok());
+}
+
+TEST_F(ContainerStopTest, REL_11_AStopReturnsOnceTheLeftoversAreDead) {
+  cri::CreateContainerRequest request =
+      test::ContainerRequest(pod_, test::PodRequest("web").config(), "app");
+  request.mutable_config()
+      ->mutable_linux()
+      ->mutable_security_context()
+      ->mutable_namespace_options()
+      ->set_pid(cri::POD);
+  const std::string id = *node_.containers->Create(request, {});
+  ASSERT_TRUE(node_.containers->Start(id, {}).ok());
+  EXPECT_TRUE(node_.containers->Stop(id, 30, {}).ok());
+  EXPECT_FALSE(node_.kernel().containers.at(id).leftovers);
+  EXPECT_EQ(node_.faults.Count("Runtime.AwaitContainerDeath"), 1);
 }
 
 TEST_F(ContainerStopTest, SharedPidNamespaceLeavesNobodyBehind) {

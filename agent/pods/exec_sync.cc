@@ -16,9 +16,9 @@ namespace {
 // How long output is waited for after the program's end, when something that
 // it left behind keeps the pipes open (STR-3 allows two seconds).
 constexpr absl::Duration kDrainPatience = absl::Milliseconds(200);
-constexpr absl::Duration kExecKillPatience = absl::Seconds(10);
 
-// Runs one session to its end. The program is dead whenever Run returns.
+// Runs one session to its end. Whenever Run returns, the program is dead, or
+// was sent SIGKILL.
 class Collection {
  public:
   Collection(runtime::ExecProcess* process, OutputCollector* output,
@@ -48,9 +48,13 @@ class Collection {
     const absl::Status wanted = deadline_.Check();
     if (wanted.ok()) return wanted;
     RETURN_IF_ERROR_IN(process_.Kill(), "kill the program");
-    // After this, all that it forked is gone too.
-    auto end = process_.Wait(base::Deadline::After(kExecKillPatience));
-    if (!end.ok()) return base::Annotate(end.status(), "kill the program");
+    // After this, all that it forked is gone too; unless it is frozen or in
+    // state D, for which no caller waits.
+    auto end = process_.Wait(
+        base::Deadline::After(runtime::ExecProcess::kEndPatience));
+    if (!end.ok() && !absl::IsDeadlineExceeded(end.status())) {
+      return base::Annotate(end.status(), "kill the program");
+    }
     return wanted;
   }
 

@@ -35,8 +35,10 @@ struct ExecSyncResult {
 // that it left behind holds them.
 //
 // kDeadlineExceeded: the time-out has passed, or `caller`; kCancelled: `caller`
-// was. Either way the program and all that it forked are dead on return, ten
-// seconds later at most (ExecProcess::Kill). Thread-safe; needs no thread.
+// was. Either way the program and all that it forked are dead on return. What
+// the kernel cannot end (frozen, state D) was sent SIGKILL and dies when it
+// can: the call returns ExecProcess::kEndPatience later at most. Thread-safe;
+// needs no thread.
 absl::StatusOr<ExecSyncResult> RunExecSync(runtime::Runtime* runtime,
                                            const std::string& container_id,
                                            const ExecSyncCommand& command,

@@ -121,6 +121,7 @@ std::string SandboxInfo(const PodSandboxState& state, const Timings& timings) {
     }
   }
   return Dump({{"pid", state.record.pod_init().pid()},
+               {"endedBecause", state.record.ended_because()},
                {"runtimeHandler", state.record.runtime_handler()},
                {"hostname", state.spec->hostname},
                {"firstHostId", state.spec->uid_mappings.empty()

@@ -65,9 +65,8 @@ void LeftoverKiller::Work() {
     }
     passed_over = 0;
     if (container->gone()) continue;
-    store_->Problem(
-        "kill what container " + container->id() + " left",
-        runtime_->KillContainer(container->id(), base::Deadline::Never()));
+    store_->Problem("kill what container " + container->id() + " left",
+                    runtime_->KillContainer(container->id()));
   }
 }
 

@@ -62,7 +62,23 @@ PodSandboxManager::PodSandboxManager(runtime::Runtime* runtime,
       containers_(containers),
       clock_(clock),
       policy_(std::move(policy)),
-      userns_pool_(userns_pool) {}
+      userns_pool_(userns_pool) {
+  {
+    absl::MutexLock lock(&pod_inits_->mutex);
+    pod_inits_->manager = this;
+  }
+  runtime_->SetPodInitCallback([door = pod_inits_](const std::string& id) {
+    absl::ReaderMutexLock lock(&door->mutex);
+    if (door->manager != nullptr) door->manager->OnPodInitExit(id);
+  });
+}
+
+PodSandboxManager::~PodSandboxManager() {
+  runtime_->SetPodInitCallback([](const std::string&) {});
+  // Some may be under way on the runtime's threads.
+  absl::MutexLock lock(&pod_inits_->mutex);
+  pod_inits_->manager = nullptr;
+}
 
 absl::StatusOr<std::string> PodSandboxManager::Run(
     const cri::RunPodSandboxRequest& request, const CallContext& call) {
@@ -103,10 +119,22 @@ absl::StatusOr<std::string> PodSandboxManager::Run(
 
 absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
   base::UndoStack undo;
+  {
+    const base::MutexLock lock(&building_mutex_);
+    building_[sandbox->id()] = false;
+  }
   const absl::Status status = Assemble(sandbox, &undo);
   if (status.ok()) {
     undo.Release();
     store_->Publish(sandbox);
+  }
+  bool ended = false;
+  {
+    const base::MutexLock lock(&building_mutex_);
+    ended = building_.extract(sandbox->id()).mapped();
+  }
+  if (status.ok()) {
+    if (ended) EndWithPodInit(sandbox);
     return status;
   }
   absl::Status undone = undo.Unwind();

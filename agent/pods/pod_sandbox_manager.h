@@ -1,10 +1,13 @@
 #ifndef WARREN_AGENT_PODS_POD_SANDBOX_MANAGER_H_
 #define WARREN_AGENT_PODS_POD_SANDBOX_MANAGER_H_
 
+#include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/synchronization/mutex.h>
 #include <absl/time/time.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +20,7 @@
 #include "agent/store/store.h"
 #include "netplugin/pod_network.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/undo_stack.h"
 #include "runtime/runtime.h"
 
@@ -38,11 +42,16 @@ class ContainerManager;
 // deadline or when the caller has gone.
 class PodSandboxManager {
  public:
-  // Nothing is owned; all must outlive the manager.
+  // Nothing is owned; all must outlive the manager. Installs itself as the
+  // runtime's callback for ends of pod inits.
   PodSandboxManager(runtime::Runtime* runtime, netplugin::PodNetwork* network,
                     Store* store, ContainerManager* containers,
                     const base::Clock* clock, NodePolicy policy = {},
                     IdSpan userns_pool = {});
+  ~PodSandboxManager();
+
+  // A pod whose pod init ends by itself, or is killed, is NOTREADY from then
+  // on, and Status says why (info, "endedBecause").
 
   // RunPodSandbox. Returns the id; the sandbox is READY. The same name again
   // returns the id of the READY sandbox that has it, waiting for one that is
@@ -97,10 +106,22 @@ class PodSandboxManager {
   // Gives the pod's network back, whatever there is of it.
   absl::Status TearDownNetwork(const PodSandboxPtr& sandbox);
   void SetPhase(const PodSandboxPtr& sandbox, record::Phase phase);
+  // The whole stop; the caller holds no lock of the sandbox.
+  absl::Status StopFound(const PodSandboxPtr& sandbox, const CallContext& call);
+  // What follows is called with the sandbox's operation lock held.
+  void MarkEnded(const PodSandboxPtr& sandbox);
+  // The second half of a stop, once its containers were killed, with `result`:
+  // network and namespaces.
+  absl::Status TakeDown(const PodSandboxPtr& sandbox, absl::Status result,
+                        const CallContext& call);
   absl::Status StopLocked(const PodSandboxPtr& sandbox,
                           const CallContext& call);
   absl::Status RemoveLocked(const PodSandboxPtr& sandbox,
                             const CallContext& call);
+
+  // On a thread of the runtime: the pod becomes NOTREADY and says why.
+  void OnPodInitExit(const std::string& id);
+  void EndWithPodInit(const PodSandboxPtr& sandbox);
 
   runtime::Runtime* const runtime_;
   netplugin::PodNetwork* const network_;
@@ -109,6 +130,17 @@ class PodSandboxManager {
   const base::Clock* const clock_;
   const NodePolicy policy_;
   UsernsPool userns_pool_;
+  base::Mutex building_mutex_;
+  // Pods that are being made and cannot be found yet; true once the pod init
+  // has ended.
+  std::map<std::string, bool> building_ ABSL_GUARDED_BY(building_mutex_);
+  // Ends of pod inits come in through it; the destructor closes it.
+  struct PodInitDoor {
+    absl::Mutex mutex;
+    PodSandboxManager* manager ABSL_GUARDED_BY(mutex) = nullptr;
+  };
+  const std::shared_ptr<PodInitDoor> pod_inits_ =
+      std::make_shared<PodInitDoor>();
 };
 
 }  // namespace warren::agent

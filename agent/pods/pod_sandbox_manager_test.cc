@@ -279,5 +279,57 @@ TEST_F(PodSandboxManagerTest, UpdateResourcesIsKeptAndShown) {
   EXPECT_TRUE(absl::IsNotFound(node_.sandboxes->UpdateResources(request, {})));
 }
 
+class PodInitTest : public PodSandboxManagerTest {};
+
+TEST_F(PodInitTest, ItsEndMakesThePodNotReadyAndSaysWhy) {
+  const std::string pod = node_.MustRunPod("web");
+  const std::string container = node_.MustCreate(pod, "made");
+  node_.runtime.EndPodInit(pod);
+  const auto status = node_.sandboxes->Status(pod, /*verbose=*/true);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->status().state(), cri::SANDBOX_NOTREADY);
+  EXPECT_THAT(status->info().at("info"), HasSubstr("the pod init has ended"));
+  for (const absl::Status& refused : {node_.Create(pod, "late").status(),
+                                      node_.containers->Start(container, {})}) {
+    EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+    EXPECT_THAT(refused.message(), HasSubstr("the pod init has ended"));
+  }
+  EXPECT_TRUE(node_.sandboxes->Stop(pod, {}).ok());
+  EXPECT_TRUE(node_.sandboxes->Remove(pod, {}).ok());
+  EXPECT_TRUE(node_.kernel().sandboxes.empty());
+}
+
+TEST_F(PodInitTest, ItsEndIsSeenWhileThePodIsStillBeingMade) {
+  node_.faults.Observe([&](const std::string& step) {
+    if (step != "Runtime.CreateSandbox") return;
+    for (const auto& [id, sandbox] : node_.kernel().sandboxes) {
+      node_.runtime.EndPodInit(id);
+    }
+  });
+  const std::string pod = node_.MustRunPod("web");
+  EXPECT_EQ(node_.sandboxes->Status(pod, false)->status().state(),
+            cri::SANDBOX_NOTREADY);
+}
+
+TEST_F(PodInitTest, TheReasonOutlivesTheAgent) {
+  std::string pod;
+  {
+    test::CoreNode first(state_.path());
+    pod = first.MustRunPod("web");
+    first.runtime.EndPodInit(pod);
+  }
+  test::CoreNode next(state_.path());
+  ASSERT_TRUE(next.Reconcile().ok());
+  const auto status = next.sandboxes->Status(pod, /*verbose=*/true);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->status().state(), cri::SANDBOX_NOTREADY);
+  EXPECT_THAT(status->info().at("info"), HasSubstr("the pod init has ended"));
+}
+
+TEST_F(PodInitTest, OfAPodThatIsUnknownItMeansNothing) {
+  node_.runtime.EndPodInit(std::string(64, 'a'));
+  EXPECT_TRUE(node_.sandboxes->List({}).empty());
+}
+
 }  // namespace
 }  // namespace warren::agent

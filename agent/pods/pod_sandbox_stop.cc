@@ -10,15 +10,34 @@
 // The way down of a pod sandbox. Every step may be repeated and works on
 // something that is half gone.
 namespace warren::agent {
+namespace {
+
+constexpr char kPodInitEnded[] =
+    "the pod init has ended, and all of the pod's pid namespace with it; stop "
+    "and remove the pod sandbox";
+
+}  // namespace
 
 absl::Status PodSandboxManager::Stop(const std::string& id,
                                      const CallContext& call) {
   auto sandbox = store_->FindSandbox(id);
   if (absl::IsNotFound(sandbox.status())) return absl::OkStatus();
   RETURN_IF_ERROR(sandbox.status());
-  ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*sandbox)->Lock(call));
-  if ((*sandbox)->gone()) return absl::OkStatus();
-  return StopLocked(*sandbox, call);
+  return StopFound(*sandbox, call);
+}
+
+absl::Status PodSandboxManager::StopFound(const PodSandboxPtr& sandbox,
+                                          const CallContext& call) {
+  {
+    ASSIGN_OR_RETURN(const OperationLock::Guard guard, sandbox->Lock(call));
+    if (sandbox->gone() || sandbox->Get()->stopped) return absl::OkStatus();
+    MarkEnded(sandbox);
+  }
+  // Nothing can start in it any more; no lock is held while they die.
+  const absl::Status killed = containers_->KillAll(sandbox->id(), call);
+  ASSIGN_OR_RETURN(const OperationLock::Guard guard, sandbox->Lock(call));
+  if (sandbox->gone()) return absl::OkStatus();
+  return TakeDown(sandbox, killed, call);
 }
 
 absl::Status PodSandboxManager::Remove(const std::string& id,
@@ -26,9 +45,43 @@ absl::Status PodSandboxManager::Remove(const std::string& id,
   auto sandbox = store_->FindSandbox(id);
   if (absl::IsNotFound(sandbox.status())) return absl::OkStatus();
   RETURN_IF_ERROR(sandbox.status());
+  RETURN_IF_ERROR(StopFound(*sandbox, call));
+  RETURN_IF_ERROR(containers_->RemoveAll((*sandbox)->id(), call));
   ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*sandbox)->Lock(call));
   if ((*sandbox)->gone()) return absl::OkStatus();
   return RemoveLocked(*sandbox, call);
+}
+
+// The pod's pid namespace died with its first process, and the kernel takes no
+// new process into it: for the node the pod has ended, as after an exit.
+void PodSandboxManager::OnPodInitExit(const std::string& id) {
+  PodSandboxPtr sandbox;
+  {
+    const base::MutexLock lock(&building_mutex_);
+    auto found = store_->FindSandbox(id);
+    if (found.ok()) {
+      sandbox = *std::move(found);
+    } else if (auto b = building_.find(id); b != building_.end()) {
+      b->second = true;
+    }
+  }
+  if (sandbox != nullptr) EndWithPodInit(sandbox);
+}
+
+void PodSandboxManager::EndWithPodInit(const PodSandboxPtr& sandbox) {
+  bool was_ready = false;
+  const absl::Status ended =
+      sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
+                      [&](PodSandboxState* state) -> absl::Status {
+                        was_ready = state->record.phase() == record::RUNNING;
+                        if (!was_ready) return absl::OkStatus();
+                        state->record.set_ended_because(kPodInitEnded);
+                        return Advance(&state->record, record::EXITED);
+                      });
+  store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()), ended);
+  if (!was_ready) return;
+  store_->Problem(absl::StrCat("pod sandbox ", sandbox->id()),
+                  absl::FailedPreconditionError(kPodInitEnded));
 }
 
 void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,
@@ -64,15 +117,25 @@ absl::Status PodSandboxManager::TearDownNetwork(const PodSandboxPtr& sandbox) {
   return absl::OkStatus();
 }
 
-absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
-                                           const CallContext& call) {
-  const auto state = sandbox->Get();
-  if (state->stopped) return absl::OkStatus();
+void PodSandboxManager::MarkEnded(const PodSandboxPtr& sandbox) {
   // From here on no container can be made or started in it.
-  if (state->record.phase() == record::RUNNING) {
+  if (sandbox->Get()->record.phase() == record::RUNNING) {
     SetPhase(sandbox, record::EXITED);
   }
-  absl::Status result = containers_->KillAll(sandbox->id(), call);
+}
+
+absl::Status PodSandboxManager::StopLocked(const PodSandboxPtr& sandbox,
+                                           const CallContext& call) {
+  if (sandbox->Get()->stopped) return absl::OkStatus();
+  MarkEnded(sandbox);
+  return TakeDown(sandbox, containers_->KillAll(sandbox->id(), call), call);
+}
+
+absl::Status PodSandboxManager::TakeDown(const PodSandboxPtr& sandbox,
+                                         absl::Status result,
+                                         const CallContext& call) {
+  const auto state = sandbox->Get();
+  if (state->stopped) return absl::OkStatus();
   base::Update(&result, TearDownNetwork(sandbox));
   base::Update(&result, base::Annotate(
                             runtime_->StopSandbox(*state->spec, call.deadline),

@@ -271,8 +271,7 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
     EndContainer(container, "its end was not seen");
   }
   // Its processes may have outlived the first, in a shared pid namespace.
-  Try("kill what " + name + " left",
-      runtime_->KillContainer(container->id(), base::Deadline::Never()));
+  Try("kill what " + name + " left", runtime_->KillContainer(container->id()));
 }
 
 void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/fakes/core_node.h"
 
@@ -107,6 +109,28 @@ TEST_F(StoreTest, REL_15_ADiskThatFailsStopsSetUpsButNotFacts) {
   EXPECT_FALSE(
       sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded, set).ok());
   EXPECT_EQ(sandbox->Get()->record.phase(), record::EXITED);
+}
+
+TEST_F(StoreTest, AWaitEndsWithAChangeATimeOrItsCaller) {
+  const auto store = Open();
+  const PodSandboxPtr sandbox = Add(store.get(), a_);
+  const uint64_t seen = sandbox->version();
+  sandbox->WaitForChange(seen, base::Deadline::After(absl::Milliseconds(1)));
+  EXPECT_EQ(sandbox->version(), seen);
+  std::atomic<bool> gone{false};
+  std::thread caller([&] {
+    sandbox->WaitForChange(
+        seen, base::Deadline::Never().CancelledBy([&] { return gone.load(); }));
+  });
+  gone = true;
+  caller.join();
+  EXPECT_EQ(sandbox->version(), seen);
+  // Nothing but the change ends this one.
+  std::thread waiter(
+      [&] { sandbox->WaitForChange(seen, base::Deadline::Never()); });
+  sandbox->Wake();
+  waiter.join();
+  EXPECT_GT(sandbox->version(), seen);
 }
 
 TEST_F(StoreTest, AnErasedObjectWritesNoMore) {

@@ -6,7 +6,6 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -128,19 +127,28 @@ class StoredObject {
     return absl::OkStatus();
   }
 
-  // Change counter and a wait for the next change, at most `slice`. Callers
-  // loop: read the version, look at the state, then wait for that version to
-  // pass. Wake() counts as a change of something beside the state.
+  // Change counter and a wait for the next change. Callers loop: read the
+  // version, look at the state, then wait for that version to pass. Wake()
+  // counts as a change of something beside the state. The wait ends at once
+  // with a change and when the time of `deadline` is over; nobody tells of a
+  // cancellation, which is looked at every kCancelLook.
   uint64_t version() const {
     const base::MutexLock lock(&state_mutex_);
     return version_;
   }
-  void WaitForChange(uint64_t seen, std::chrono::milliseconds slice) const {
-    const base::Deadline deadline =
-        base::Deadline::After(absl::FromChrono(slice));
-    const base::MutexLock lock(&state_mutex_);
-    while (version_ == seen && deadline.Remaining() > absl::ZeroDuration()) {
-      changed_.Wait(&state_mutex_, deadline);
+  static constexpr absl::Duration kCancelLook = absl::Milliseconds(250);
+  void WaitForChange(uint64_t seen, const base::Deadline& deadline) const {
+    // What tells of a cancellation is asked without the lock.
+    while (deadline.Check().ok()) {
+      const bool cancellable = deadline.Slice() < deadline.Remaining();
+      const base::Deadline look =
+          base::Deadline::At(deadline.monotonic_ns())
+              .Within(cancellable ? kCancelLook : absl::InfiniteDuration());
+      const base::MutexLock lock(&state_mutex_);
+      while (version_ == seen && look.Remaining() > absl::ZeroDuration()) {
+        changed_.Wait(&state_mutex_, look);
+      }
+      if (version_ != seen) return;
     }
   }
   void Wake() {

@@ -48,6 +48,12 @@ void ForgetOwnChild(absl::FunctionRef<pid_t()> reap) {
   r.own.erase(reap());
 }
 
+void DisownChild(pid_t pid) {
+  Registry& r = TheRegistry();
+  absl::MutexLock lock(&r.mutex);
+  r.own.erase(pid);
+}
+
 void ReapAdopted() {
   Registry& r = TheRegistry();
   absl::MutexLock making(&r.making);

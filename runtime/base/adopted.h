@@ -21,6 +21,10 @@ void KeepOwnChild(absl::FunctionRef<pid_t()> spawn);
 // end it took, 0 for none.
 void ForgetOwnChild(absl::FunctionRef<pid_t()> reap);
 
+// From now on the child counts as adopted: its maker does not wait for its end,
+// which may be far away (state D). Nothing when it is no child.
+void DisownChild(pid_t pid);
+
 // Reaps all adopted children that have ended. Those that end later are for the
 // next call. Does nothing on a kernel without CONFIG_PROC_CHILDREN (proc(5)).
 void ReapAdopted();

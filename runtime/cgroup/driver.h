@@ -98,12 +98,16 @@ class CgroupDriver {
   virtual absl::StatusOr<std::vector<pid_t>> Processes(
       const std::string& path) = 0;
   // SIGKILL to everything in the leaf and below it, again and again until it
-  // is empty; kDeadlineExceeded when something is left after `timeout`. A
-  // missing leaf is OK. Where there was something to kill, the leaf must not
-  // be used again but be made anew: Linux 6.14 and later kill whatever is
-  // cloned into a cgroup (CLONE_INTO_CGROUP) whose cgroup.kill was written
-  // before, because fork compares its count of kills with that of the
-  // parent's cgroup (seen on 6.18).
+  // is empty; what is frozen in it is thawed. kDeadlineExceeded when something
+  // is left after `timeout`; with a timeout of zero the signals are sent all
+  // the same. kFailedPrecondition, at once, names a cgroup above the leaf that
+  // is frozen (v1 alone: no process below such a cgroup dies); the signals were
+  // sent, and what got them dies once that is thawed. A missing leaf is OK.
+  // Where there was something to kill, the leaf must not be used again but be
+  // made anew: Linux 6.14 and later kill whatever is cloned into a cgroup
+  // (CLONE_INTO_CGROUP) whose cgroup.kill was written before, because fork
+  // compares its count of kills with that of the parent's cgroup (seen
+  // on 6.18).
   virtual absl::Status KillAll(const std::string& path,
                                absl::Duration timeout) = 0;
   // Removes the leaf and cgroups made below it. It must be empty; a missing

@@ -14,6 +14,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/cgroup/freezer.h"
 #include "runtime/cgroup/update.h"
 
 namespace warren::runtime {
@@ -307,12 +308,39 @@ void CgroupV1::Freeze(const std::string& path) const {
       .IgnoreError();
 }
 
-void CgroupV1::Thaw(const std::string& path) const {
+absl::Status CgroupV1::Thaw(const std::string& path) const {
   const V1Hierarchy* h = Find("freezer");
-  if (h == nullptr) return;
+  if (h == nullptr) return absl::OkStatus();
   auto directory = h->tree.Open(PathIn(*h, path));
-  if (!directory.ok()) return;
-  base::WriteControlAt(directory->get(), "freezer.state", "THAWED")
+  if (!directory.ok()) return absl::OkStatus();
+  ThawTree(directory->get());
+  const auto frozen = FrozenAbove(h->tree, PathIn(*h, path));
+  if (!frozen.has_value()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the cgroup \"", *frozen, "\" of the hierarchy ", h->name,
+                   " is frozen, so that no process below it can die; thaw it "
+                   "and try again"));
+}
+
+void CgroupV1::KillUnified(const V1Hierarchy& v2,
+                           const std::string& path) const {
+  auto directory = v2.tree.Open(PathIn(v2, path));
+  if (!directory.ok() || IsUnpopulated(directory->get())) return;
+  base::WriteControlAt(directory->get(), "cgroup.kill", "1").IgnoreError();
+}
+
+// A fork bomb that is frozen cannot outrun the listing.
+void CgroupV1::KillFrozen(const std::string& path) const {
+  const V1Hierarchy& h = Listing();
+  KillListed(
+      [&]() -> absl::StatusOr<std::vector<pid_t>> {
+        ASSIGN_OR_RETURN(auto pids, h.tree.Processes(PathIn(h, path)));
+        if (pids.empty()) return pids;
+        // The first call of a round freezes; signals go out after the second.
+        Freeze(path);
+        return h.tree.Processes(PathIn(h, path));
+      },
+      absl::ZeroDuration())
       .IgnoreError();
 }
 
@@ -320,30 +348,16 @@ absl::Status CgroupV1::KillAll(const std::string& path,
                                absl::Duration timeout) {
   const V1Hierarchy* v2 = FindV2();
   if (v2 != nullptr) {
-    auto directory = v2->tree.Open(PathIn(*v2, path));
-    if (directory.ok() && !IsUnpopulated(directory->get()) &&
-        base::WriteControlAt(directory->get(), "cgroup.kill", "1").ok()) {
-      // v1's freezer holds even SIGKILL back.
-      Thaw(path);
-      WaitUnpopulated(directory->get(), timeout).IgnoreError();
-    }
+    KillUnified(*v2, path);
+  } else {
+    KillFrozen(path);
   }
-  // Everything of an old kernel, and what left the v2 leaf.
-  const absl::Status status = KillListed(
-      [&]() -> absl::StatusOr<std::vector<pid_t>> {
-        ASSIGN_OR_RETURN(auto pids, Processes(path));
-        // Frozen, a fork bomb cannot outrun the listing: the first call of a
-        // round freezes, and KillListed signals after the second.
-        if (!pids.empty() && v2 == nullptr) {
-          Freeze(path);
-          ASSIGN_OR_RETURN(pids, Processes(path));
-        }
-        return pids;
-      },
-      absl::ZeroDuration());
-  if (status.ok()) return status;
-  Thaw(path);
-  return KillListed([&] { return Processes(path); }, timeout);
+  const absl::Status thawed = Thaw(path);
+  // Whatever the kernel, also what has left the v2 leaf.
+  const absl::Status killed =
+      KillListed([&] { return Processes(path); },
+                 thawed.ok() ? timeout : absl::ZeroDuration());
+  return absl::IsDeadlineExceeded(killed) && !thawed.ok() ? thawed : killed;
 }
 
 absl::Status CgroupV1::Delete(const std::string& path) {

@@ -73,8 +73,14 @@ class CgroupV1 : public CgroupDriver {
                      const std::optional<DeviceRules>& devices);
   // kFailedPrecondition when a value's controller is not mounted.
   absl::Status CheckMounted(const std::vector<ControlValue>& values) const;
-  // Lets frozen processes run, so that they can die. Nothing to do is OK.
-  void Thaw(const std::string& path) const;
+  // One round of SIGKILL to all in the leaf and below it, by cgroup.kill of the
+  // v2 tree, or with all of it frozen. Wait for nothing.
+  void KillUnified(const V1Hierarchy& v2, const std::string& path) const;
+  void KillFrozen(const std::string& path) const;
+  // Lets frozen processes run, so that they can die; also those of cgroups
+  // below. kFailedPrecondition names a frozen cgroup above the leaf, which is
+  // not ours to thaw.
+  absl::Status Thaw(const std::string& path) const;
   void Freeze(const std::string& path) const;
 
   const std::vector<V1Hierarchy> hierarchies_;

@@ -1,11 +1,13 @@
 #include "runtime/launch/exit_watcher.h"
 
+#include <absl/strings/str_cat.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include "runtime/base/status.h"
@@ -14,10 +16,11 @@ namespace warren::runtime {
 namespace {
 
 constexpr uint64_t kStopKey = 0;
+constexpr int kErrorPauseMs = 100;
 
-absl::Status Add(int epoll, int fd, uint64_t key) {
+absl::Status Add(int epoll, int fd, uint64_t key, uint32_t events) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = events;
   event.data.u64 = key;
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
     return base::ErrnoError(errno, "watch a process");
@@ -33,46 +36,57 @@ absl::StatusOr<std::unique_ptr<ExitWatcher>> ExitWatcher::Start() {
   if (!watcher->epoll_.valid()) return base::ErrnoError(errno, "epoll");
   watcher->stop_.reset(eventfd(0, EFD_CLOEXEC));
   if (!watcher->stop_.valid()) return base::ErrnoError(errno, "eventfd");
-  RETURN_IF_ERROR(Add(watcher->epoll_.get(), watcher->stop_.get(), kStopKey));
-  watcher->thread_ = std::thread([w = watcher.get()] { w->Run(); });
+  // Stays readable, so that every thread sees it.
+  RETURN_IF_ERROR(
+      Add(watcher->epoll_.get(), watcher->stop_.get(), kStopKey, EPOLLIN));
+  for (int i = 0; i < kThreads; ++i) {
+    try {
+      watcher->threads_.emplace_back([w = watcher.get()] { w->Run(); });
+    } catch (const std::system_error& e) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("thread that watches processes: ", e.what()));
+    }
+  }
   return watcher;
 }
 
 ExitWatcher::~ExitWatcher() {
-  if (!thread_.joinable()) return;
   const uint64_t one = 1;
   // Cannot fail: the counter is far from its maximum.
   const ssize_t ignored = write(stop_.get(), &one, sizeof(one));
   static_cast<void>(ignored);
-  thread_.join();
+  for (std::thread& thread : threads_) thread.join();
 }
 
 absl::Status ExitWatcher::Watch(base::UniqueFd pidfd, Callback callback) {
   absl::MutexLock lock(&mutex_);
   const uint64_t key = next_key_++;
-  RETURN_IF_ERROR(Add(epoll_.get(), pidfd.get(), key));
+  // One thread is told of an end, once.
+  RETURN_IF_ERROR(Add(epoll_.get(), pidfd.get(), key, EPOLLIN | EPOLLONESHOT));
   entries_.emplace(key, Entry{std::move(pidfd), std::move(callback)});
   return absl::OkStatus();
 }
 
 void ExitWatcher::Run() {
-  std::array<epoll_event, 64> events;
   for (;;) {
-    const int n = epoll_wait(epoll_.get(), events.data(),
-                             static_cast<int>(events.size()), -1);
-    for (int i = 0; i < n; ++i) {
-      const uint64_t key = events[static_cast<size_t>(i)].data.u64;
-      if (key == kStopKey) return;
-      Entry entry;
-      {
-        absl::MutexLock lock(&mutex_);
-        auto node = entries_.extract(key);
-        if (node.empty()) continue;
-        entry = std::move(node.mapped());
-      }
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.pidfd.get(), nullptr);
-      entry.callback(std::move(entry.pidfd));
+    epoll_event event = {};
+    const int n = epoll_wait(epoll_.get(), &event, 1, -1);
+    if (n != 1) {
+      // Nothing but EINTR can happen to descriptors of our own; whatever it
+      // is, the ends of containers go on being watched, and no loop spins.
+      if (n < 0 && errno != EINTR) poll(nullptr, 0, kErrorPauseMs);
+      continue;
     }
+    if (event.data.u64 == kStopKey) return;
+    Entry entry;
+    {
+      absl::MutexLock lock(&mutex_);
+      auto node = entries_.extract(event.data.u64);
+      if (node.empty()) continue;
+      entry = std::move(node.mapped());
+    }
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.pidfd.get(), nullptr);
+    entry.callback(std::move(entry.pidfd));
   }
 }
 

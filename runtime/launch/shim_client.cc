@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
 #include "runtime/base/message_socket.h"
@@ -29,6 +30,8 @@ constexpr char kStepPayload[] = "warren/step";
 constexpr size_t kMaxProgramBytes = 64 << 20;
 // How long a shim may take to undo its work when told to.
 constexpr absl::Duration kUndoTime = absl::Seconds(10);
+// How long the death of a shim that was sent SIGKILL is waited for.
+constexpr absl::Duration kDeathTime = absl::Seconds(1);
 
 std::string Serialize(const google::protobuf::MessageLite& message) {
   std::string data;
@@ -101,6 +104,18 @@ absl::StatusOr<shim::v1::Event> ReceiveEvent(
   return event;
 }
 
+// Waits until `deadline` for a shim to end and reaps it. One that has not
+// is reaped with what was adopted (base/adopted.h), whenever it ends.
+void ReapBefore(base::Child* shim, const base::Deadline& deadline) {
+  const bool ended = base::AwaitFd(shim->pidfd.get(), POLLIN, deadline).ok();
+  if (ended) {
+    base::Reap(shim->pidfd.get()).IgnoreError();
+  } else {
+    base::DisownChild(shim->id.pid);
+  }
+  shim->pidfd.reset();
+}
+
 // Waits for a shim that has been told to leave; kills it when it does not.
 void Leave(base::Child* shim) {
   if (!shim->pidfd.valid()) return;
@@ -109,8 +124,7 @@ void Leave(base::Child* shim) {
            .ok()) {
     base::SendSignal(shim->pidfd.get(), SIGKILL).IgnoreError();
   }
-  base::Reap(shim->pidfd.get()).IgnoreError();
-  shim->pidfd.reset();
+  ReapBefore(shim, base::Deadline::After(kDeathTime));
 }
 
 struct Answer {
@@ -144,7 +158,12 @@ absl::StatusOr<Answer> Launch(int program,
   }
   if (!event.ok()) {
     ends.first.reset();  // the shim undoes what it did
-    Leave(&shim);
+    if (request.has_exec()) {
+      // It ends once the program has; killed, it would end nothing any more.
+      ReapBefore(&shim, base::Deadline::After(ExecSession::kEndPatience));
+    } else {
+      Leave(&shim);
+    }
     return event.status();
   }
   Answer answer;
@@ -209,8 +228,16 @@ ExecSession::ExecSession(Launched launched, UniqueFd socket, UniqueFd terminal)
       terminal_(std::move(terminal)) {}
 
 ExecSession::~ExecSession() {
+  if (!launched_.shim.pidfd.valid()) return;  // moved from
   socket_.reset();
-  Leave(&launched_.shim);
+  ReapBefore(&launched_.shim, EndDeadline());
+}
+
+base::Deadline ExecSession::EndDeadline() {
+  int64_t none = 0;
+  const base::Deadline from_now = base::Deadline::After(kEndPatience);
+  end_before_->compare_exchange_strong(none, from_now.monotonic_ns());
+  return base::Deadline::At(end_before_->load());
 }
 
 absl::StatusOr<shim::v1::Exited> ExecSession::Wait(
@@ -233,6 +260,7 @@ absl::Status ExecSession::Send(const shim::v1::Command& command) {
 absl::Status ExecSession::Kill() {
   shim::v1::Command command;
   command.mutable_kill();
+  EndDeadline();
   return Send(command);
 }
 

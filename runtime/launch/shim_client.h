@@ -5,7 +5,9 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -57,11 +59,15 @@ class ExecSession {
     std::swap(socket_, other.socket_);
     std::swap(terminal_, other.terminal_);
     std::swap(exited_, other.exited_);
+    std::swap(end_before_, other.end_before_);
     return *this;
   }
   // Closes the socket, which makes the shim kill what is left, and reaps the
-  // shim (waits for it at most ten seconds, then kills it too).
+  // shim. Waits for it until kEndPatience after the first Kill(), or from now
+  // on; one that takes longer is reaped later (base::DisownChild).
   ~ExecSession();
+
+  static constexpr absl::Duration kEndPatience = absl::Seconds(1);
 
   const Launched& launched() const { return launched_; }
 
@@ -84,6 +90,8 @@ class ExecSession {
   absl::Status Resize(uint32_t rows, uint32_t columns);
 
  private:
+  // Set by the first call, kEndPatience from then on.
+  base::Deadline EndDeadline();
   // OK when the shim has left: the program has ended by itself.
   absl::Status Send(const shim::v1::Command& command);
 
@@ -91,6 +99,10 @@ class ExecSession {
   base::UniqueFd socket_;
   base::UniqueFd terminal_;
   std::optional<shim::v1::Exited> exited_;
+  // CLOCK_MONOTONIC, 0 = not asked to end yet. On the heap: an ExecSession
+  // moves, and Kill() comes from any thread.
+  std::unique_ptr<std::atomic<int64_t>> end_before_ =
+      std::make_unique<std::atomic<int64_t>>(0);
 };
 
 // Starts shims from one sealed copy of the program (EXE-1). Thread-safe.
@@ -106,7 +118,8 @@ class ShimLauncher {
   // Each sends `request` and the borrowed `fds` (request fields name them by
   // place, counted from 1) and waits for the answer, until `deadline` and at
   // most kLaunchTimeout: then kDeadlineExceeded or kCancelled, and the shim has
-  // been made to undo what it did (ten seconds more at most).
+  // been made to undo what it did (ten seconds more at most; an exec session's,
+  // which may be frozen with its container, ExecSession::kEndPatience).
   //
   // Returns when the namespaces are made and pinned and the shim has left.
   absl::StatusOr<Launched> LaunchSandbox(

@@ -1,14 +1,12 @@
 #include "runtime/machine/container_exits.h"
 
 #include <fcntl.h>
-#include <poll.h>
 
 #include <optional>
 #include <utility>
 
 #include "runtime/base/adopted.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
@@ -29,15 +27,6 @@ ExitRecord ReadRecord(const std::string& container_dir) {
           (*exited)->finished_at_ns()};
 }
 
-// Of a container whose shim was killed: its first process is our child now.
-void ReapFirst(const base::UniqueFd& pidfd) {
-  if (base::AwaitFd(pidfd.get(), POLLIN,
-                    base::Deadline::After(absl::Seconds(1)))
-          .ok()) {
-    base::Reap(pidfd.get()).IgnoreError();
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ContainerExits>> ContainerExits::Start(
@@ -56,6 +45,11 @@ absl::Status ContainerExits::Watch(const LiveContainerPtr& container,
                                    const StartFacts& start,
                                    base::UniqueFd shim_pidfd) {
   auto pidfd = base::OpenProcess(start.process);
+  // Gone is an answer. One that cannot be opened runs, and could neither be
+  // signalled nor waited for.
+  if (!pidfd.ok() && !absl::IsNotFound(pidfd.status())) {
+    return base::Annotate(pidfd.status(), "open the container's process");
+  }
   {
     const base::MutexLock lock(&container->mutex);
     container->running = true;
@@ -69,16 +63,18 @@ absl::Status ContainerExits::Watch(const LiveContainerPtr& container,
       std::move(shim_pidfd), [this, container](base::UniqueFd ended) {
         OnShimExit(container, std::move(ended));
       });
-  if (!watched.ok()) {
-    // Nobody will tell of its end: a later removal must not wait for that.
-    {
-      const base::MutexLock lock(&container->mutex);
-      container->running = false;
-      container->pidfd.reset();
-    }
-    container->ended.NotifyAll();
-  }
+  // Nobody will tell of its end: a later removal must not wait for that.
+  if (!watched.ok()) MarkEnded(*container);
   return watched;
+}
+
+void ContainerExits::MarkEnded(LiveContainer& container) {
+  {
+    const base::MutexLock lock(&container.mutex);
+    container.running = false;
+    container.pidfd.reset();
+  }
+  container.ended.NotifyAll();
 }
 
 void ContainerExits::OnShimExit(const LiveContainerPtr& container,
@@ -92,18 +88,34 @@ void ContainerExits::OnShimExit(const LiveContainerPtr& container,
     parts_.cgroups->KillAll(container->cgroup, absl::ZeroDuration())
         .IgnoreError();
   }
-  std::shared_ptr<base::UniqueFd> first;
+  if (record.lost && AwaitFirst(container, record)) return;
+  Report(container, record);
+}
+
+// The first process of a container whose shim was killed is our child now. It
+// may take its time to die, or for ever (state D, frozen): the container runs
+// until then.
+bool ContainerExits::AwaitFirst(const LiveContainerPtr& container,
+                                const ExitRecord& record) {
+  base::UniqueFd first;
   {
     const base::MutexLock lock(&container->mutex);
-    first = std::move(container->pidfd);
-    container->pidfd.reset();
+    if (container->pidfd == nullptr) return false;
+    first.reset(fcntl(container->pidfd->get(), F_DUPFD_CLOEXEC, 3));
   }
-  if (record.lost && first != nullptr) ReapFirst(*first);
-  {
-    const base::MutexLock lock(&container->mutex);
-    container->running = false;
-  }
-  container->ended.NotifyAll();
+  if (!first.valid()) return false;
+  return watcher_
+      ->Watch(std::move(first),
+              [this, container, record](base::UniqueFd ended) {
+                base::Reap(ended.get()).IgnoreError();
+                Report(container, record);
+              })
+      .ok();
+}
+
+void ContainerExits::Report(const LiveContainerPtr& container,
+                            const ExitRecord& record) {
+  MarkEnded(*container);
   base::ReapAdopted();
   Runtime::ExitCallback callback;
   {

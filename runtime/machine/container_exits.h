@@ -15,30 +15,39 @@
 
 namespace warren::runtime {
 
-// The end of containers: waits for the shim of each on one thread, reads what
-// it left, and tells the agent. Thread-safe.
+// The end of containers: waits for the shim of each, reads what it left, and
+// tells the agent. What hangs in one end holds up no other (ExitWatcher).
+// Thread-safe.
 class ContainerExits {
  public:
-  // `parts` is borrowed. Starts the thread.
+  // `parts` is borrowed. Starts the threads.
   static absl::StatusOr<std::unique_ptr<ContainerExits>> Start(Parts* parts);
 
   void SetCallback(Runtime::ExitCallback callback);
 
+  // For the ends of other processes; lives as long as this.
+  ExitWatcher* watcher() const { return watcher_.get(); }
+
   // From now on the container runs: `start` is written to it, and its exit is
-  // reported once. `shim_pidfd` is of start.shim.
+  // reported once. `shim_pidfd` is of start.shim. An error: nobody watches it,
+  // and it may run on.
   absl::Status Watch(const LiveContainerPtr& container, const StartFacts& start,
                      base::UniqueFd shim_pidfd);
 
  private:
   explicit ContainerExits(Parts* parts) : parts_(*parts) {}
-  // On the watcher's thread. Waits one second at most, for the first process
-  // of a container whose shim was killed.
+  // On a watcher's thread; waits for no process.
   void OnShimExit(const LiveContainerPtr& container, base::UniqueFd shim_pidfd);
+  // Has `record` reported once the first process has ended; false when that is
+  // not needed, or not possible.
+  bool AwaitFirst(const LiveContainerPtr& container, const ExitRecord& record);
+  void Report(const LiveContainerPtr& container, const ExitRecord& record);
+  static void MarkEnded(LiveContainer& container);
 
   Parts& parts_;
   base::Mutex mutex_;
   Runtime::ExitCallback callback_ ABSL_GUARDED_BY(mutex_);
-  // Last: its thread uses all of the above.
+  // Last: its threads use all of the above.
   std::unique_ptr<ExitWatcher> watcher_;
 };
 

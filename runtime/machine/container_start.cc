@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
@@ -145,6 +146,7 @@ absl::StatusOr<StartFacts> StartLiveContainer(Parts* parts,
   const absl::Status watched =
       exits->Watch(container, facts, std::move(launched.shim.pidfd));
   if (!watched.ok()) {
+    base::DisownChild(facts.shim.pid);  // reaped once it has seen the end
     parts->KillLeaf(container->cgroup, base::Deadline::After(absl::Seconds(2)))
         .IgnoreError();
     return watched;

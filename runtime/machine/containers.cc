@@ -37,8 +37,6 @@ namespace {
 // For what was sent SIGKILL, and for a shim that drains a container's output;
 // Runtime::RemoveContainer names it.
 constexpr absl::Duration kKillPatience = absl::Seconds(10);
-// Runtime::KillContainer: the agent repeats it.
-constexpr absl::Duration kKillRound = absl::Seconds(2);
 
 absl::Status CheckContainerSpec(const ContainerSpec& spec) {
   if (spec.id.empty() || spec.id.find('/') != std::string::npos) {
@@ -237,18 +235,30 @@ absl::Status Containers::Signal(const std::string& id, int signal) {
     }
     pidfd = container->pidfd;
   }
-  if (pidfd == nullptr) return absl::OkStatus();  // it has ended
+  // It had ended before it could be opened; ContainerExits::Watch refuses what
+  // it cannot open for any other reason.
+  if (pidfd == nullptr) return absl::OkStatus();
   return base::SendSignal(pidfd->get(), signal);
 }
 
-absl::Status Containers::Kill(const std::string& id,
-                              const base::Deadline& deadline) {
+absl::Status Containers::Kill(const std::string& id) {
   ASSIGN_OR_RETURN(const LiveContainerPtr container,
                    parts_.containers.Find(id));
   const absl::Status killed =
-      parts_.KillLeaf(container->cgroup, deadline.Within(kKillRound));
+      parts_.cgroups->KillAll(container->cgroup, absl::ZeroDuration());
   base::ReapAdopted();
+  // What was sent SIGKILL just now lives a moment longer.
+  if (absl::IsDeadlineExceeded(killed)) return absl::OkStatus();
   return base::Annotate(killed, "kill container");
+}
+
+absl::Status Containers::AwaitDeath(const std::string& id,
+                                    const base::Deadline& deadline) {
+  ASSIGN_OR_RETURN(const LiveContainerPtr container,
+                   parts_.containers.Find(id));
+  const absl::Status dead = parts_.KillLeaf(container->cgroup, deadline);
+  base::ReapAdopted();
+  return base::Annotate(dead, "wait until the container's processes die");
 }
 
 absl::Status Containers::EndShim(const ContainerSpec& spec,

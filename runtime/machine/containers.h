@@ -38,7 +38,9 @@ class Containers {
   absl::Status UpdateResources(const std::string& id, const Resources& from,
                                const Resources& to);
   absl::Status Signal(const std::string& id, int signal);
-  absl::Status Kill(const std::string& id, const base::Deadline& deadline);
+  absl::Status Kill(const std::string& id);
+  absl::Status AwaitDeath(const std::string& id,
+                          const base::Deadline& deadline);
   absl::Status Remove(const ContainerSpec& spec,
                       const base::Deadline& deadline);
   absl::Status ReopenLog(const std::string& id, const base::Deadline& deadline);

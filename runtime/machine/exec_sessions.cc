@@ -16,6 +16,8 @@
 namespace warren::runtime {
 namespace {
 
+static_assert(ExecSession::kEndPatience == ExecProcess::kEndPatience);
+
 // An ExecProcess by the shim that looks after it.
 class ShimExecProcess : public ExecProcess {
  public:

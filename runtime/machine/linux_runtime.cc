@@ -29,7 +29,7 @@ class LinuxRuntime : public Runtime {
   LinuxRuntime(std::unique_ptr<Parts> parts,
                std::unique_ptr<ContainerExits> exits)
       : parts_(std::move(parts)),
-        sandboxes_(parts_.get()),
+        sandboxes_(parts_.get(), exits->watcher()),
         execs_(parts_.get()),
         inspection_(parts_.get()),
         containers_(parts_.get(), std::move(exits)) {}
@@ -37,6 +37,9 @@ class LinuxRuntime : public Runtime {
   Features GetFeatures() const override;
   void SetExitCallback(ExitCallback callback) override {
     containers_.SetExitCallback(std::move(callback));
+  }
+  void SetPodInitCallback(PodInitCallback callback) override {
+    sandboxes_.SetPodInitCallback(std::move(callback));
   }
 
   absl::StatusOr<SandboxFacts> CreateSandbox(const SandboxSpec& spec) override {
@@ -81,9 +84,12 @@ class LinuxRuntime : public Runtime {
   absl::Status SignalContainer(const std::string& id, int signal) override {
     return containers_.Signal(id, signal);
   }
-  absl::Status KillContainer(const std::string& id,
-                             const base::Deadline& deadline) override {
-    return containers_.Kill(id, deadline);
+  absl::Status KillContainer(const std::string& id) override {
+    return containers_.Kill(id);
+  }
+  absl::Status AwaitContainerDeath(const std::string& id,
+                                   const base::Deadline& deadline) override {
+    return containers_.AwaitDeath(id, deadline);
   }
   absl::Status RemoveContainer(const ContainerSpec& spec,
                                const base::Deadline& deadline) override {
@@ -119,7 +125,7 @@ class LinuxRuntime : public Runtime {
   Sandboxes sandboxes_;
   ExecSessions execs_;
   Inspection inspection_;
-  // Last: the thread that reports exits uses the parts.
+  // Last: the threads that report ends use all of the above.
   Containers containers_;
 };
 

@@ -106,13 +106,37 @@ absl::StatusOr<SandboxFacts> Sandboxes::ReadFacts(
   return facts;
 }
 
-void Sandboxes::KeepPodInit(const std::string& id,
-                            const base::ProcessId& pod_init) {
-  if (pod_init.pid == 0) return;
-  auto pidfd = base::OpenProcess(pod_init);
-  if (!pidfd.ok()) return;
+void Sandboxes::SetPodInitCallback(Runtime::PodInitCallback callback) {
   const base::MutexLock lock(&mutex_);
-  pod_inits_[id] = *std::move(pidfd);
+  callback_ = std::move(callback);
+}
+
+absl::Status Sandboxes::KeepPodInit(const std::string& id,
+                                    const base::ProcessId& pod_init) {
+  if (pod_init.pid == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(base::UniqueFd pidfd, base::OpenProcess(pod_init));
+  base::UniqueFd watched(fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 3));
+  if (!watched.valid()) return base::ErrnoError(errno, "watch the pod init");
+  {
+    const base::MutexLock lock(&mutex_);
+    pod_inits_[id] = std::move(pidfd);
+  }
+  return watcher_.Watch(std::move(watched), [this, id](base::UniqueFd ended) {
+    OnPodInitExit(id, std::move(ended));
+  });
+}
+
+void Sandboxes::OnPodInitExit(const std::string& id, base::UniqueFd pidfd) {
+  Runtime::PodInitCallback callback;
+  {
+    const base::MutexLock lock(&mutex_);
+    // Taken out by EndPodInit, which reaps it.
+    if (pod_inits_.erase(id) == 0) return;
+    callback = callback_;
+  }
+  // Not a child after a restart of the agent.
+  base::Reap(pidfd.get()).IgnoreError();
+  if (callback) callback(id);
 }
 
 absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
@@ -142,7 +166,7 @@ absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
                    LaunchNamespaces(spec, leaf, directory.get()));
   undo.Push("end the pod init",
             [&] { return EndPodInit(spec, base::Deadline::Never()); });
-  KeepPodInit(spec.id, pod_init);
+  RETURN_IF_ERROR_IN(KeepPodInit(spec.id, pod_init), "watch the pod init");
   ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
   facts.pod_init = pod_init;
   undo.Release();
@@ -173,9 +197,8 @@ absl::Status Sandboxes::Adopt(const SandboxSpec& spec,
                      base::WaitExit(pod_init->get(), absl::ZeroDuration()));
   }
   if (ended) return absl::FailedPreconditionError("the pod init has ended");
-  const base::MutexLock lock(&mutex_);
-  pod_inits_[spec.id] = *std::move(pod_init);
-  return absl::OkStatus();
+  return base::Annotate(KeepPodInit(spec.id, facts.pod_init),
+                        "watch the pod init");
 }
 
 absl::StatusOr<base::UniqueFd> Sandboxes::OpenNetns(
@@ -193,9 +216,13 @@ absl::Status Sandboxes::EndPodInit(const SandboxSpec& spec,
     if (!node.empty()) pod_init = std::move(node.mapped());
   }
   if (pod_init.valid()) {
-    RETURN_IF_ERROR(base::SendSignal(pod_init.get(), SIGKILL));
-    const absl::Status gone = base::AwaitFd(pod_init.get(), POLLIN,
-                                            deadline.Within(kPodInitPatience));
+    absl::Status gone = base::SendSignal(pod_init.get(), SIGKILL);
+    // Its cgroup may be frozen, which the kill of a cgroup sees to.
+    if (gone.ok()) gone = parts_.cgroups->KillAll(leaf, absl::ZeroDuration());
+    if (gone.ok() || absl::IsDeadlineExceeded(gone)) {
+      gone = base::AwaitFd(pod_init.get(), POLLIN,
+                           deadline.Within(kPodInitPatience));
+    }
     if (!gone.ok()) {
       const base::MutexLock lock(&mutex_);
       pod_inits_[spec.id] = std::move(pod_init);

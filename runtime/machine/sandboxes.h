@@ -13,6 +13,7 @@
 #include "runtime/base/mutex.h"
 #include "runtime/base/process.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/launch/exit_watcher.h"
 #include "runtime/machine/parts.h"
 #include "runtime/runtime.h"
 
@@ -24,8 +25,11 @@ namespace warren::runtime {
 // Runtime is.
 class Sandboxes {
  public:
-  // `parts` is borrowed.
-  explicit Sandboxes(Parts* parts) : parts_(*parts) {}
+  // Both are borrowed. The watcher's threads use this object: they end first.
+  Sandboxes(Parts* parts, ExitWatcher* watcher)
+      : parts_(*parts), watcher_(*watcher) {}
+
+  void SetPodInitCallback(Runtime::PodInitCallback callback);
 
   absl::StatusOr<SandboxFacts> Create(const SandboxSpec& spec);
   absl::Status Adopt(const SandboxSpec& spec, const SandboxFacts& facts);
@@ -41,14 +45,21 @@ class Sandboxes {
                                                    int pin_dir_fd) const;
   // What is pinned now.
   absl::StatusOr<SandboxFacts> ReadFacts(const SandboxSpec& spec) const;
-  void KeepPodInit(const std::string& id, const base::ProcessId& pod_init);
+  // From now on the pod has this pod init, whose end is told. pid 0: it has
+  // none. kNotFound: it has ended.
+  absl::Status KeepPodInit(const std::string& id,
+                           const base::ProcessId& pod_init);
+  // On a watcher's thread; also for one that was ended on purpose.
+  void OnPodInitExit(const std::string& id, base::UniqueFd pidfd);
   // Also after a restart, when only the cgroup tells which process it is.
   absl::Status EndPodInit(const SandboxSpec& spec,
                           const base::Deadline& deadline);
 
   Parts& parts_;
+  ExitWatcher& watcher_;
   base::Mutex mutex_;
-  // pidfds of the pod inits.
+  Runtime::PodInitCallback callback_ ABSL_GUARDED_BY(mutex_);
+  // pidfds of the pod inits that nobody is ending.
   std::map<std::string, base::UniqueFd> pod_inits_ ABSL_GUARDED_BY(mutex_);
 };
 

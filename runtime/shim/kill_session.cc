@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
@@ -67,16 +68,25 @@ bool SignalMember(int proc_fd, const Member& member, int signal) {
   return true;
 }
 
-// Children of members are members, also when they left the session.
+// Children of members are members, also when they left the session. Each
+// process is looked at once: a fork bomb has tens of thousands.
 void AddDescendants(std::vector<Member>* members) {
-  for (bool grew = true; grew;) {
-    grew = false;
-    for (Member& m : *members) {
-      if (m.ours) continue;
-      m.ours = std::any_of(
-          members->begin(), members->end(),
-          [&m](const Member& p) { return p.ours && p.pid == m.parent; });
-      grew |= m.ours;
+  const auto by_parent = [](const Member& a, const Member& b) {
+    return a.parent < b.parent;
+  };
+  std::sort(members->begin(), members->end(), by_parent);
+  std::vector<pid_t> unseen;  // members whose children were not looked at
+  for (const Member& m : *members) {
+    if (m.ours) unseen.push_back(m.pid);
+  }
+  while (!unseen.empty()) {
+    const Member parent = {0, unseen.back(), 0, false};
+    unseen.pop_back();
+    const auto [first, last] =
+        std::equal_range(members->begin(), members->end(), parent, by_parent);
+    for (auto child = first; child != last; ++child) {
+      if (std::exchange(child->ours, true)) continue;
+      unseen.push_back(child->pid);
     }
   }
 }

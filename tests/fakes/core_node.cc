@@ -1,6 +1,5 @@
 #include "tests/fakes/core_node.h"
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -57,6 +56,9 @@ CoreNode::CoreNode(const std::string& state_dir, FakeKernel kernel,
       images(&faults) {
   images.Add(TestImage());
   store = Must(agent::Store::Open(state_dir, std::move(boot_id)));
+  clock.OnAdvance([this] {
+    for (const agent::ContainerPtr& c : store->Containers()) c->Wake();
+  });
   containers = std::make_unique<agent::ContainerManager>(
       &runtime, &images, store.get(), &clock, policy);
   sandboxes = std::make_unique<agent::PodSandboxManager>(
@@ -121,7 +123,7 @@ cri::ContainerStatus CoreNode::AwaitExit(const std::string& id) {
     if (agent::PublicState(container->Get()->record) == cri::CONTAINER_EXITED) {
       return ContainerStatus(id);
     }
-    container->WaitForChange(seen, std::chrono::milliseconds(1000));
+    container->WaitForChange(seen, base::Deadline::Never());
   }
 }
 

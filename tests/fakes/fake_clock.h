@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 #include "runtime/base/clock.h"
 
@@ -17,12 +19,21 @@ class FakeClock : public base::Clock {
   }
   int64_t MonotonicNow() const override { return monotonic_; }
 
-  void Advance(int64_t nanoseconds) { monotonic_ += nanoseconds; }
+  void Advance(int64_t nanoseconds) {
+    monotonic_ += nanoseconds;
+    if (advanced_) advanced_();
+  }
+  // Called after each Advance(), say to wake who waits for this clock. Set
+  // before other threads use the clock.
+  void OnAdvance(std::function<void()> advanced) {
+    advanced_ = std::move(advanced);
+  }
   void JumpWallClock(int64_t nanoseconds) { wall_jump_ += nanoseconds; }
 
  private:
   std::atomic<int64_t> monotonic_{1'000'000'000'000};
   std::atomic<int64_t> wall_jump_{0};
+  std::function<void()> advanced_;
 };
 
 }  // namespace warren::test

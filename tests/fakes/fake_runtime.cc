@@ -96,6 +96,16 @@ void FakeRuntime::SetExitCallback(ExitCallback callback) {
   callback_ = std::move(callback);
 }
 
+void FakeRuntime::SetPodInitCallback(PodInitCallback callback) {
+  const std::lock_guard<std::mutex> calling(callback_mutex_);
+  pod_init_callback_ = std::move(callback);
+}
+
+void FakeRuntime::EndPodInit(const std::string& sandbox_id) {
+  const std::lock_guard<std::mutex> calling(callback_mutex_);
+  if (pod_init_callback_) pod_init_callback_(sandbox_id);
+}
+
 absl::StatusOr<runtime::SandboxFacts> FakeRuntime::CreateSandbox(
     const runtime::SandboxSpec& spec) {
   const Turn turn(this, spec.id);
@@ -273,8 +283,7 @@ absl::Status FakeRuntime::SignalContainer(const std::string& id, int signal) {
   return absl::OkStatus();
 }
 
-absl::Status FakeRuntime::KillContainer(const std::string& id,
-                                        const base::Deadline&) {
+absl::Status FakeRuntime::KillContainer(const std::string& id) {
   const Turn turn(this, id);
   RETURN_IF_ERROR(faults_->Before("Runtime.KillContainer"));
   RETURN_IF_ERROR(CheckKnown(id));
@@ -293,6 +302,23 @@ absl::Status FakeRuntime::KillContainer(const std::string& id,
   return absl::OkStatus();
 }
 
+absl::Status FakeRuntime::AwaitContainerDeath(const std::string& id,
+                                              const base::Deadline& deadline) {
+  RETURN_IF_ERROR(faults_->Before("Runtime.AwaitContainerDeath"));
+  RETURN_IF_ERROR(CheckKnown(id));
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    const auto found = kernel_.containers.find(id);
+    if (found == kernel_.containers.end() ||
+        (found->second.process != FakeKernel::Process::kRunning &&
+         !found->second.leftovers)) {
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(deadline.Check());
+    changed_.wait_for(lock, std::chrono::milliseconds(1));
+  }
+}
+
 absl::Status FakeRuntime::RemoveContainer(const runtime::ContainerSpec& spec,
                                           const base::Deadline&) {
   const Turn turn(this, spec.id);
@@ -308,7 +334,7 @@ absl::Status FakeRuntime::RemoveContainer(const runtime::ContainerSpec& spec,
 
 absl::Status FakeRuntime::ReopenLog(const std::string& id,
                                     const base::Deadline&) {
-  const Turn turn(this, id);
+  RETURN_IF_ERROR(CheckKnown(id));
   return faults_->Before("Runtime.ReopenLog");
 }
 

@@ -49,6 +49,8 @@ class FakeRuntime : public runtime::Runtime {
   };
   void SetManners(Manners manners);
   void Release(const std::string& id);  // an unkillable one dies now
+  // The pod init of a pod ends, although nobody stops the pod.
+  void EndPodInit(const std::string& sandbox_id);
   int overlaps() const;
   std::vector<std::pair<std::string, int>> signals() const;
   void WaitForExec(int sessions);  // until so many sessions run
@@ -60,6 +62,7 @@ class FakeRuntime : public runtime::Runtime {
   // ---- Runtime ----
   runtime::Features GetFeatures() const override;
   void SetExitCallback(ExitCallback callback) override;
+  void SetPodInitCallback(PodInitCallback callback) override;
   absl::StatusOr<runtime::SandboxFacts> CreateSandbox(
       const runtime::SandboxSpec& spec) override;
   absl::Status AdoptSandbox(const runtime::SandboxSpec& spec,
@@ -83,8 +86,9 @@ class FakeRuntime : public runtime::Runtime {
                                const base::Deadline& deadline) override;
   absl::Status SignalContainer(const std::string& container_id,
                                int signal) override;
-  absl::Status KillContainer(const std::string& container_id,
-                             const base::Deadline& deadline) override;
+  absl::Status KillContainer(const std::string& container_id) override;
+  absl::Status AwaitContainerDeath(const std::string& container_id,
+                                   const base::Deadline& deadline) override;
   absl::Status RemoveContainer(const runtime::ContainerSpec& spec,
                                const base::Deadline& deadline) override;
   absl::Status ReopenLog(const std::string& container_id,
@@ -126,6 +130,7 @@ class FakeRuntime : public runtime::Runtime {
   bool stop_ = false;
   std::mutex callback_mutex_;  // held while the callback runs
   ExitCallback callback_;
+  PodInitCallback pod_init_callback_;
   int32_t next_pid_ = 1000;
   std::thread reporter_;  // last: it uses the rest
 };

@@ -78,7 +78,7 @@ TEST_F(RuntimeDeadline, ReopenLogWaitsForTheShimNoLongerThanItsCaller) {
 TEST_F(RuntimeDeadline, AKillWhoseTimeIsOverKillsAllTheSame) {
   const ContainerSpec spec = Created("exec sleep 600");
   Start(spec);
-  const absl::Status killed = runtime().KillContainer(spec.id, Over());
+  const absl::Status killed = runtime().AwaitContainerDeath(spec.id, Over());
   EXPECT_TRUE(killed.ok() || absl::IsDeadlineExceeded(killed)) << killed;
   EXPECT_EQ(WaitExit(spec).exit_code, 137);
 }

@@ -141,7 +141,7 @@ TEST_F(RuntimeExec, EndsWithItsContainer) {
   absl::StatusOr<ExecSyncResult> result = absl::UnknownError("");
   std::thread exec([&] { result = ExecShell(spec, "echo in; sleep 600"); });
   while (Processes(spec) == "sleep 600\n") std::this_thread::yield();
-  ASSERT_TRUE(runtime().KillContainer(spec.id, base::Deadline::Never()).ok());
+  ASSERT_TRUE(runtime().KillContainer(spec.id).ok());
   exec.join();
   EXPECT_EQ(WaitExit(spec).exit_code, 137);
   EXPECT_EQ(result.ok() ? result->exit_code : 137, 137);

@@ -124,6 +124,10 @@ void RuntimeTest::Restart() {
     exits_[id] = e;
     ++exit_count_;
   });
+  runtime_->SetPodInitCallback([this](const std::string& id) {
+    absl::MutexLock lock(&mutex_);
+    pod_init_ends_.push_back(id);
+  });
 }
 
 void RuntimeTest::TearDown() {

@@ -73,6 +73,11 @@ class RuntimeTest : public ::testing::Test {
     absl::MutexLock lock(&mutex_);
     return exits_.count(id) != 0;
   }
+  // Pods whose pod init has ended unasked, in order.
+  std::vector<std::string> PodInitEnds() {
+    absl::MutexLock lock(&mutex_);
+    return pod_init_ends_;
+  }
   size_t ExitCount() {
     absl::MutexLock lock(&mutex_);
     return exit_count_;
@@ -87,6 +92,7 @@ class RuntimeTest : public ::testing::Test {
   absl::Mutex mutex_;
   std::map<std::string, ExitRecord> exits_ ABSL_GUARDED_BY(mutex_);
   size_t exit_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> pod_init_ends_ ABSL_GUARDED_BY(mutex_);
   std::vector<SandboxSpec> pods_;
   std::vector<ContainerSpec> containers_;
   int serial_ = 0;

@@ -132,7 +132,7 @@ TEST_F(RuntimeProcess, REL_11_KillTakesTheWholeTree) {
     Create(spec);
     Start(spec);
     WaitLog(spec, "up");
-    ASSERT_TRUE(runtime().KillContainer(spec.id, base::Deadline::Never()).ok());
+    ASSERT_TRUE(runtime().KillContainer(spec.id).ok());
     const ExitRecord exit = WaitExit(spec);
     EXPECT_EQ(exit.exit_code, 137);
     EXPECT_EQ(exit.signal, SIGKILL);
@@ -161,7 +161,7 @@ TEST_F(RuntimeProcess, ForkBombIsHeldByPidsLimitAndKilled) {
     peak = std::max(peak, view->processes.size());
   }
   EXPECT_LE(peak, 20u);
-  ASSERT_TRUE(runtime().KillContainer(spec.id, base::Deadline::Never()).ok());
+  ASSERT_TRUE(runtime().KillContainer(spec.id).ok());
   EXPECT_EQ(WaitExit(spec).exit_code, 137);
 }
 

@@ -250,20 +250,10 @@ struct AdoptedContainer {
 
 // ---- The runtime ----------------------------------------------------------
 
-struct Features {
-  bool user_namespaces = false;  // with idmapped mounts
-  bool recursive_read_only = false;
-  bool time_namespaces = false;
-  bool cgroup_v2 = false;
-  // Privileges the daemon lacks and works without, one sentence each.
-  std::vector<std::string> degraded;
-};
-
-// Thread-safe. The caller serialises the calls on one sandbox or container;
-// calls on different objects run side by side. StartExec, and calls that say
-// so, may run beside all others on their container. A call that makes something
-// leaves nothing behind when it fails. Stop and Remove calls are idempotent:
-// one that was cut short is asked again and goes on.
+// Thread-safe. The caller serialises the calls on one object; StartExec, and
+// calls that say so, may run beside all others. A call that makes something
+// leaves nothing behind when it fails. Stop and Remove calls are idempotent: one
+// that was cut short is asked again and goes on.
 //
 // Errors: kInvalidArgument names the field at fault, kFailedPrecondition what
 // the host lacks; the rest is kInternal or kResourceExhausted with errno.
@@ -302,9 +292,8 @@ class Runtime {
   virtual absl::StatusOr<SandboxFacts> CreateSandbox(
       const SandboxSpec& spec) = 0;
   // After a restart: are the pins (and the pod init) still what they were?
-  // kFailedPrecondition when they are proven not to be. Any other error means
-  // that nobody knows: the caller keeps the pod and asks again. Waits for
-  // nothing.
+  // kFailedPrecondition: proven not to be. Any other error: nobody knows, ask
+  // again. Waits for nothing.
   virtual absl::Status AdoptSandbox(const SandboxSpec& spec,
                                     const SandboxFacts& facts) = 0;
   // The pod's network namespace, for the netplugin. kFailedPrecondition when
@@ -329,11 +318,10 @@ class Runtime {
       const ContainerSpec& spec) = 0;
   // After a restart of the agent, for a container in any state: makes it known
   // again. What runs is watched; what was never started is prepared again; what
-  // is proven to have lost its shim is killed. A shim that facts.start names is
-  // found by its process; another has to answer, which is waited for until
-  // `deadline`, at most 10 s. The death of what has no shim is waited for at
-  // most 10 s. An error means that nobody knows: the container and what runs in
-  // it are as they were, and the call can be made again.
+  // is proven to have lost its shim is killed. Waits for the answer of a shim
+  // that facts.start does not name until `deadline`, for the death of what has
+  // none; at most 10 s each. An error: nobody knows, nothing was touched, ask
+  // again.
   virtual absl::StatusOr<AdoptedContainer> AdoptContainer(
       const ContainerSpec& spec, const ContainerFacts& facts,
       const base::Deadline& deadline) = 0;

@@ -112,6 +112,16 @@ struct SandboxView {
   std::vector<ProcessView> pod_init;  // empty, or the pod init
 };
 
+// What this machine lets the runtime do.
+struct Features {
+  bool user_namespaces = false;  // with idmapped mounts
+  bool recursive_read_only = false;
+  bool time_namespaces = false;
+  bool cgroup_v2 = false;
+  // Privileges the daemon lacks and works without, one sentence each.
+  std::vector<std::string> degraded;
+};
+
 }  // namespace warren::runtime
 
 #endif  // WARREN_RUNTIME_VIEWS_H_

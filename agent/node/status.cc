@@ -114,10 +114,15 @@ cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
   AddCondition(status, "RuntimeReady", true, "", "");
   AddCondition(status, "NetworkReady", facts.network.ready,
                facts.network.reason, facts.network.message);
-  AddCondition(status, "RecordsReadable", facts.quarantined.empty(),
-               "RecordsQuarantined",
-               absl::StrCat("put aside as unreadable: ",
-                            absl::StrJoin(facts.quarantined, ", ")));
+  std::vector<std::string> records = facts.unreadable;
+  if (!facts.quarantined.empty()) {
+    records.push_back(absl::StrCat("put aside as unreadable: ",
+                                   absl::StrJoin(facts.quarantined, ", ")));
+  }
+  AddCondition(status, "RecordsReadable", records.empty(),
+               facts.unreadable.empty() ? "RecordsQuarantined"
+                                        : "FilesUnreadable",
+               absl::StrJoin(records, "; "));
   AddHandler(kRuntimeHandler, facts.features, &response);
   AddHandler("", facts.features, &response);
   response.mutable_features()->set_supplemental_groups_policy(true);

@@ -20,8 +20,11 @@ cri::VersionResponse BuildVersion();
 struct NodeFacts {
   runtime::Features features;
   netplugin::Health network;
-  // Records that this agent could not read when it started.
+  // Damaged records that this agent put aside when it started.
   std::vector<std::string> quarantined;
+  // Records that it could not look at, and other files of ours that are
+  // damaged: "<file>: <what is wrong, what was lost>".
+  std::vector<std::string> unreadable = {};
 };
 
 // Conditions RuntimeReady and NetworkReady, which a kubelet reads, then

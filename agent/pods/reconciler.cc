@@ -49,13 +49,32 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
   }
   input.kernel_sandboxes = runtime_->ListSandboxIds();
   input.kernel_containers = runtime_->ListContainerIds();
+  LeaveUnknown(&input);
   const ReconcilePlan plan = Plan(input);
   // Containers first: what is left of a pod is taken down around nothing.
   ApplyContainers(plan);
   ApplySandboxes(plan);
   RemoveOrphans(plan);
-  Try("collect unused image data", images_->CollectGarbage());
+  // Which layers an unknown record names is unknown, too.
+  if (report_.unknown.empty()) {
+    Try("collect unused image data", images_->CollectGarbage());
+  }
   return std::move(report_);
+}
+
+void Reconciler::LeaveUnknown(ReconcileInput* input) {
+  for (const UnknownRecord& record : store_->Unknown()) {
+    report_.unknown.push_back(absl::StrCat(record.file, ": ", record.reason));
+  }
+  const auto unknown = [this](const std::string& id) {
+    return store_->IsUnknown(id);
+  };
+  std::erase_if(input->kernel_sandboxes, unknown);
+  std::erase_if(input->kernel_containers, unknown);
+  // The pod of these is not gone. They cannot be adopted without it.
+  std::erase_if(input->containers, [&](const record::ContainerRecord& record) {
+    return unknown(record.sandbox_id());
+  });
 }
 
 // Gives every object the parts that are not on record: spec, network, hold. An
@@ -321,6 +340,11 @@ void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
     // One that cannot be read is not gone either.
     if (HasNetwork(sandbox->Get()->record)) wired.push_back(sandbox->id());
+  }
+  for (const UnknownRecord& record : store_->Unknown()) {
+    if (record.kind == UnknownRecord::Kind::kSandbox) {
+      wired.push_back(record.id);
+    }
   }
   const auto removed = network_->RemoveOrphans(
       wired, base::Deadline::After(PodSandboxManager::kNetworkPatience));

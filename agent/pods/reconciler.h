@@ -26,7 +26,10 @@ struct ReconcileReport {
   int exits_found = 0;         // died while the agent was away
   int undone = 0;              // half-made, half-stopped or half-removed
   int orphans_removed = 0;     // kernel objects without a record
-  std::vector<std::string> quarantined;  // unreadable records (REL-16)
+  std::vector<std::string> quarantined;  // damaged records (REL-16)
+  // Records of which nothing is known, "<file>: <reason>". Their objects are
+  // left as they are.
+  std::vector<std::string> unknown;
   // What could not be done, one sentence each. Lists go on showing the objects
   // concerned, so that Stop and Remove can be tried again.
   std::vector<std::string> problems;
@@ -49,6 +52,8 @@ class Reconciler {
   absl::StatusOr<ReconcileReport> Run();
 
  private:
+  // Takes out of the plan's input what belongs to unknown records.
+  void LeaveUnknown(ReconcileInput* input);
   void Restore();
   void ApplyContainers(const ReconcilePlan& plan);
   void ApplySandboxes(const ReconcilePlan& plan);

@@ -79,6 +79,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
   std::unique_ptr<Node> node(new Node(options, std::move(parts)));
   const base::Clock* clock = &base::SystemClock();
   node->start_notes_ = node->parts_.problems;
+  node->unreadable_ = node->parts_.problems;
   for (const std::string& lacking :
        node->parts_.runtime->GetFeatures().degraded) {
     node->start_notes_.push_back(lacking);

@@ -119,10 +119,10 @@ cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
     records.push_back(absl::StrCat("put aside as unreadable: ",
                                    absl::StrJoin(facts.quarantined, ", ")));
   }
-  AddCondition(status, "RecordsReadable", records.empty(),
-               facts.unreadable.empty() ? "RecordsQuarantined"
-                                        : "FilesUnreadable",
-               absl::StrJoin(records, "; "));
+  AddCondition(
+      status, "RecordsReadable", records.empty(),
+      facts.unreadable.empty() ? "RecordsQuarantined" : "FilesUnreadable",
+      absl::StrJoin(records, "; "));
   AddHandler(kRuntimeHandler, facts.features, &response);
   AddHandler("", facts.features, &response);
   response.mutable_features()->set_supplemental_groups_policy(true);

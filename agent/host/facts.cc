@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -16,8 +17,8 @@ HostFacts ReadHostFacts(const base::Clock& clock, const NodePolicy& policy) {
   // Cannot fail with a buffer of that size (gethostname(2)).
   if (gethostname(name, sizeof(name)) == 0) facts.hostname = name;
   facts.resolv_conf =
-      base::ReadFileAt(AT_FDCWD, "/etc/resolv.conf").value_or("");
-  facts.hosts = base::ReadFileAt(AT_FDCWD, "/etc/hosts")
+      base::ReadRegularFileAt(AT_FDCWD, "/etc/resolv.conf").value_or("");
+  facts.hosts = base::ReadRegularFileAt(AT_FDCWD, "/etc/hosts")
                     .value_or("127.0.0.1 localhost\n::1 localhost\n");
   facts.monotonic_now_ns = clock.MonotonicNow();
   facts.modules = ReadSecurityModules();

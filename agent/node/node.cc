@@ -14,6 +14,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -26,13 +27,16 @@ constexpr size_t kReadBytes = 256 * 1024;
 constexpr absl::Duration kLastDrain = absl::Seconds(2);
 constexpr absl::Duration kRangesPatience = absl::Seconds(30);
 
-// The ranges that UpdateRuntimeConfig left, "" if it never did.
-absl::StatusOr<std::string> ReadSavedRanges(const std::string& state_dir) {
-  const absl::StatusOr<std::string> text = base::ReadFileAt(
+// The ranges that UpdateRuntimeConfig left, {} if it never did.
+absl::StatusOr<std::vector<netplugin::IpPrefix>> ReadSavedRanges(
+    const std::string& state_dir) {
+  const absl::StatusOr<std::string> text = base::ReadRegularFileAt(
       AT_FDCWD, absl::StrCat(state_dir, "/", kRangesFile), 4096);
-  if (text.ok()) return std::string(absl::StripAsciiWhitespace(*text));
-  if (base::GetErrno(text.status()) == ENOENT) return std::string();
-  return text.status();
+  if (base::GetErrno(text.status()) == ENOENT) {
+    return std::vector<netplugin::IpPrefix>();
+  }
+  RETURN_IF_ERROR(text.status());
+  return ParsePodCidr(std::string(absl::StripAsciiWhitespace(*text)));
 }
 
 absl::Status SaveRanges(const std::string& state_dir,
@@ -75,6 +79,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
   std::unique_ptr<Node> node(new Node(options, std::move(parts)));
   const base::Clock* clock = &base::SystemClock();
   node->start_notes_ = node->parts_.problems;
+  node->unreadable_ = node->parts_.problems;
   for (const std::string& lacking :
        node->parts_.runtime->GetFeatures().degraded) {
     node->start_notes_.push_back(lacking);
@@ -102,14 +107,16 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
 }
 
 absl::Status Node::StartNetwork() {
-  ASSIGN_OR_RETURN(const std::string saved,
-                   ReadSavedRanges(options_.state_dir));
-  if (!saved.empty()) {
-    ASSIGN_OR_RETURN_IN(const std::vector<netplugin::IpPrefix> ranges,
-                        ParsePodCidr(saved),
-                        absl::StrCat(options_.state_dir, "/", kRangesFile));
+  const auto ranges = ReadSavedRanges(options_.state_dir);
+  if (!ranges.ok()) {
+    // The configured ranges serve. A kubelet sends its own again.
+    unreadable_.push_back(absl::StrCat(
+        options_.state_dir, "/", kRangesFile, ": ", ranges.status().message(),
+        "; the pod ranges that UpdateRuntimeConfig left are not in force"));
+    start_notes_.push_back(unreadable_.back());
+  } else if (!ranges->empty()) {
     RETURN_IF_ERROR(parts_.network->SetPodRanges(
-        ranges, base::Deadline::After(kRangesPatience)));
+        *ranges, base::Deadline::After(kRangesPatience)));
   }
   return parts_.network->Init();
 }
@@ -173,7 +180,8 @@ cri::StatusResponse Node::Status(bool verbose) const {
                      {.features = parts_.runtime->GetFeatures(),
                       .network = parts_.network->CheckHealth(),
                       .quarantined = quarantined_,
-                      .unknown = loop_->unknown()},
+                      .unknown = loop_->unknown(),
+                      .unreadable = unreadable_},
                      verbose);
 }
 

@@ -74,6 +74,7 @@ class Node {
   const Options options_;
   std::vector<std::string> start_notes_;
   std::vector<std::string> quarantined_;
+  std::vector<std::string> unreadable_;  // see NodeFacts
   // Destroyed in reverse order: a part stands above those that use it.
   NodeParts parts_;
   std::unique_ptr<Store> store_;

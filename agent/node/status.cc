@@ -114,12 +114,17 @@ cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
   AddCondition(status, "RuntimeReady", true, "", "");
   AddCondition(status, "NetworkReady", facts.network.ready,
                facts.network.reason, facts.network.message);
-  AddCondition(status, "RecordsReadable", facts.quarantined.empty(),
-               "RecordsQuarantined",
-               absl::StrCat("put aside as unreadable: ",
-                            absl::StrJoin(facts.quarantined, ", ")));
+  std::vector<std::string> records = facts.unreadable;
+  if (!facts.quarantined.empty()) {
+    records.push_back(absl::StrCat("put aside as unreadable: ",
+                                   absl::StrJoin(facts.quarantined, ", ")));
+  }
+  AddCondition(
+      status, "RecordsReadable", records.empty(),
+      facts.unreadable.empty() ? "RecordsQuarantined" : "FilesUnreadable",
+      absl::StrJoin(records, "; "));
   AddCondition(status, "ObjectsKnown", facts.unknown.empty(), "ObjectsUnknown",
-               absl::StrCat("kept as recorded, looked at again: ",
+               absl::StrCat("left as they are, looked at again: ",
                             absl::StrJoin(facts.unknown, "; ")));
   AddHandler(kRuntimeHandler, facts.features, &response);
   AddHandler("", facts.features, &response);

@@ -20,10 +20,13 @@ cri::VersionResponse BuildVersion();
 struct NodeFacts {
   runtime::Features features;
   netplugin::Health network;
-  // Records that this agent could not read when it started.
+  // Damaged records that this agent put aside when it started.
   std::vector<std::string> quarantined;
   // Objects that the agent could not see through so far; it goes on trying.
-  std::vector<std::string> unknown;
+  std::vector<std::string> unknown = {};
+  // Other files of ours that are damaged: "<file>: <what is wrong, what was
+  // lost>".
+  std::vector<std::string> unreadable = {};
 };
 
 // Conditions RuntimeReady and NetworkReady, which a kubelet reads, then

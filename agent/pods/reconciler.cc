@@ -11,18 +11,6 @@
 #include "runtime/base/status.h"
 
 namespace warren::agent {
-namespace {
-
-std::string Short(const std::string& id) { return id.substr(0, 13); }
-
-// True of what needs no adoption any more.
-template <typename Record>
-bool IsOver(const Record& record) {
-  return record.phase() == record::EXITED || record.phase() == record::REMOVING;
-}
-
-}  // namespace
-
 Reconciler::Reconciler(runtime::Runtime* runtime,
                        netplugin::PodNetwork* network,
                        image::ImageStore* images, Store* store,
@@ -56,54 +44,18 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
   }
   input.kernel_sandboxes = runtime_->ListSandboxIds();
   input.kernel_containers = runtime_->ListContainerIds();
+  LeaveUnknown(&input);
   const ReconcilePlan plan = Plan(input);
   // Containers first: what is left of a pod is taken down around nothing.
   ApplyContainers(plan);
   ApplySandboxes(plan);
   RemoveOrphans(plan);
-  Try("collect unused image data", images_->CollectGarbage());
-  ReportUnknown();
-  return std::exchange(report_, {});
-}
-
-ReconcileReport Reconciler::Retry() {
-  patience_ = base::Deadline::After(kPatience);
-  for (auto& [id, unknown] : std::exchange(unknown_, {})) {
-    // Pods and containers have the same locks, and no common type.
-    const auto look_again = [&](const auto& object, auto adopt) {
-      const OperationLock::Guard turn = object->TryLock();
-      if (object->gone()) return;
-      if (turn.held()) {
-        adopt();
-      } else {
-        Doubt(id, unknown);
-      }
-    };
-    if (unknown.container != nullptr) {
-      look_again(unknown.container, [&] {
-        // Somebody may have stopped or removed it by hand meanwhile.
-        if (IsOver(unknown.container->Get()->record)) return;
-        AdoptContainer(unknown.container);
-      });
-    } else {
-      look_again(unknown.sandbox, [&] {
-        if (IsOver(unknown.sandbox->Get()->record)) return;
-        AdoptSandbox(unknown.sandbox);
-      });
-    }
+  // Which layers an unreadable record names is unknown, too.
+  if (store_->Unknown().empty()) {
+    Try("collect unused image data", images_->CollectGarbage());
   }
   ReportUnknown();
   return std::exchange(report_, {});
-}
-
-void Reconciler::Doubt(const std::string& id, Unknown unknown) {
-  unknown_.insert_or_assign(id, std::move(unknown));
-}
-
-void Reconciler::ReportUnknown() {
-  for (const auto& [id, unknown] : unknown_) {
-    report_.unknown.push_back(unknown.why);
-  }
 }
 
 // Gives every object the parts that are not on record: spec, network, hold. An
@@ -112,26 +64,31 @@ void Reconciler::ReportUnknown() {
 void Reconciler::Restore() {
   const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
-    const auto state = sandbox->Get();
-    auto spec = RestoreSpec(state->record, host);
-    Try("restore pod sandbox " + Short(sandbox->id()), spec.status());
-    auto network = GetNetwork(state->record);
-    Try("restore the network of " + Short(sandbox->id()), network.status());
-    runtime::SandboxSpec bare;
-    bare.id = sandbox->id();
-    Try("restore",
-        sandbox->Update(
-            PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {
-              next->spec = std::make_shared<const runtime::SandboxSpec>(
-                  spec.ok() ? *std::move(spec) : std::move(bare));
-              if (network.ok()) next->network = *std::move(network);
-              return absl::OkStatus();
-            }));
-    sandboxes_->RestoreIds(sandbox);
+    RestoreSandbox(sandbox, host);
   }
   for (const ContainerPtr& container : store_->Containers()) {
     RestoreContainer(container);
   }
+}
+
+void Reconciler::RestoreSandbox(const PodSandboxPtr& sandbox,
+                                const HostFacts& host) {
+  const auto state = sandbox->Get();
+  auto spec = RestoreSpec(state->record, host);
+  Try("restore pod sandbox " + Short(sandbox->id()), spec.status());
+  auto network = GetNetwork(state->record);
+  Try("restore the network of " + Short(sandbox->id()), network.status());
+  runtime::SandboxSpec bare;
+  bare.id = sandbox->id();
+  Try("restore",
+      sandbox->Update(
+          PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {
+            next->spec = std::make_shared<const runtime::SandboxSpec>(
+                spec.ok() ? *std::move(spec) : std::move(bare));
+            if (network.ok()) next->network = *std::move(network);
+            return absl::OkStatus();
+          }));
+  sandboxes_->RestoreIds(sandbox);
 }
 
 void Reconciler::RestoreContainer(const ContainerPtr& container) {
@@ -376,6 +333,11 @@ void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
     // One that cannot be read is not gone either.
     if (HasNetwork(sandbox->Get()->record)) wired.push_back(sandbox->id());
+  }
+  for (const UnknownRecord& record : store_->Unknown()) {
+    if (record.kind == UnknownRecord::Kind::kSandbox) {
+      wired.push_back(record.id);
+    }
   }
   const auto removed = network_->RemoveOrphans(
       wired, base::Deadline::After(PodSandboxManager::kNetworkPatience));

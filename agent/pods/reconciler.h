@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/host/facts.h"
 #include "agent/pods/container_manager.h"
 #include "agent/pods/pod_sandbox_manager.h"
 #include "agent/pods/reconcile_plan.h"
@@ -27,12 +28,12 @@ struct ReconcileReport {
   int exits_found = 0;         // died while the agent was away
   int undone = 0;              // half-made, half-stopped or half-removed
   int orphans_removed = 0;     // kernel objects without a record
-  std::vector<std::string> quarantined;  // unreadable records (REL-16)
+  std::vector<std::string> quarantined;  // damaged records (REL-16)
   // What could not be done, one sentence each. Lists go on showing the objects
   // concerned, so that Stop and Remove can be tried again.
   std::vector<std::string> problems;
-  // Objects of which nobody could tell what they are in (look.h): they are kept
-  // as their records say. One sentence each.
+  // Objects and records of which nobody could tell how they are (look.h): they
+  // are left alone and looked at again. One sentence each.
   std::vector<std::string> unknown;
 };
 
@@ -58,7 +59,9 @@ class Reconciler {
   // calls that are served. Waits at most kPatience in all. The report is of
   // this call alone; its `unknown` names what is left.
   ReconcileReport Retry();
-  bool AnyUnknown() const { return !unknown_.empty(); }
+  bool AnyUnknown() const {
+    return !unknown_.empty() || !store_->Unknown().empty();
+  }
 
   // How long a whole pass waits for shims that hang, so that a start with many
   // of them serves soon (REL-2).
@@ -72,6 +75,16 @@ class Reconciler {
     std::string why;
   };
 
+  // Reads records again that could not be read; what they tell of is listed
+  // from now on, and unknown itself at first.
+  void RetryRecords();
+  // Restores what lacked a record of its own or its pod's, then does what the
+  // plan says of this object alone. Its lock is held.
+  void LookAgain(const ContainerPtr& container);
+  void LookAgain(const PodSandboxPtr& sandbox);
+  void RestoreSandbox(const PodSandboxPtr& sandbox, const HostFacts& host);
+  // Takes out of the plan's input what belongs to unknown records.
+  void LeaveUnknown(ReconcileInput* input);
   void Restore();
   void ApplyContainers(const ReconcilePlan& plan);
   void ApplySandboxes(const ReconcilePlan& plan);
@@ -86,6 +99,8 @@ class Reconciler {
   // Keeps the object for Retry().
   void Doubt(const std::string& id, Unknown unknown);
   void ReportUnknown();
+  // The first letters of an id, enough for a person.
+  static std::string Short(const std::string& id) { return id.substr(0, 13); }
   // Puts a failure into the report.
   void Try(const std::string& what, const absl::Status& status);
 

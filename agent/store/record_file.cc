@@ -11,6 +11,7 @@
 
 #include "agent/cri/ids.h"
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -71,6 +72,14 @@ absl::Status FillSpare(int directory, absl::string_view content) {
     return base::ErrnoError(errno, "truncate");
   }
   return absl::OkStatus();
+}
+
+// What Read says of a look at a record that gave no content. ENOTDIR: a file
+// in place of the record's directory.
+absl::Status ReadError(const absl::Status& status) {
+  return base::IsDamage(status) || base::GetErrno(status) == ENOTDIR
+             ? absl::DataLossError(status.message())
+             : absl::UnavailableError(status.message());
 }
 
 // From here on the spare is the record.
@@ -167,13 +176,17 @@ absl::StatusOr<std::string> RecordDirectory::Read(const std::string& id) const {
   if (!file.ok() && base::GetErrno(file.status()) == ENOENT) {
     return absl::NotFoundError(absl::StrCat("no record ", name_, "/", id));
   }
-  if (!file.ok()) return absl::DataLossError(file.status().message());
-  auto content = base::ReadFd(file->get(), kMaxRecord);
-  if (!content.ok()) return absl::DataLossError(content.status().message());
+  if (!file.ok()) return ReadError(file.status());
+  auto content = base::ReadRegularFd(file->get(), kMaxRecord);
+  if (!content.ok()) return ReadError(content.status());
   auto payload = UnframeRecord(*content);
   return payload.ok()
              ? payload
              : base::Annotate(payload.status(), absl::StrCat(name_, "/", id));
+}
+
+std::string RecordDirectory::FileOf(const std::string& id) const {
+  return absl::StrCat(name_, "/", id, "/", kFile);
 }
 
 absl::Status RecordDirectory::Delete(const std::string& id) const {

@@ -55,14 +55,19 @@ class RecordDirectory {
   absl::StatusOr<std::vector<std::string>> Ids() const;
 
   absl::Status Write(const std::string& id, absl::string_view payload) const;
-  // kNotFound: no record there. kDataLoss: torn (also not a file at all, or
-  // not readable). kFailedPrecondition: newer version.
+  // kNotFound: no record there. kDataLoss: torn, or not a regular file, which
+  // is proven. kFailedPrecondition: newer version. kUnavailable: the look
+  // itself failed (EIO, EMFILE, ENOMEM, EACCES …), so that the record is
+  // unknown; it may be whole. Nothing may be destroyed on that.
   absl::StatusOr<std::string> Read(const std::string& id) const;
   // The record, then its directory unless the runtime keeps something there.
   // Missing is OK.
   absl::Status Delete(const std::string& id) const;
   // Moves the record away, whatever it is. Returns its new name.
   absl::StatusOr<std::string> Quarantine(const std::string& id) const;
+
+  // "<last component>/<id>/record.pb", for messages.
+  std::string FileOf(const std::string& id) const;
 
  private:
   RecordDirectory(base::UniqueFd dir, std::string name, std::string quarantine);

@@ -118,79 +118,135 @@ ContainerPtr Store::NewContainer(ContainerState state) {
       Teller<ContainerState>(id));
 }
 
-namespace {
+void Store::SetUnknown(UnknownRecord record) {
+  const absl::MutexLock lock(&mutex_);
+  auto key = std::make_pair(record.kind, record.id);
+  unknown_.insert_or_assign(std::move(key), std::move(record));
+}
 
-// Reads one record; nullopt when there is none or it had to be put away.
+void Store::SetKnown(UnknownRecord::Kind kind, const std::string& id) {
+  const absl::MutexLock lock(&mutex_);
+  unknown_.erase({kind, id});
+}
+
 template <typename Record>
-absl::StatusOr<std::optional<Record>> LoadRecord(
-    const RecordDirectory& directory, const std::string& id,
+absl::StatusOr<std::optional<Record>> Store::LoadRecord(
+    UnknownRecord::Kind kind, const std::string& id,
     std::vector<std::string>* quarantined) {
+  const RecordDirectory& directory = kind == UnknownRecord::Kind::kSandbox
+                                         ? sandbox_records_
+                                         : container_records_;
   auto payload = directory.Read(id);
   if (absl::IsNotFound(payload.status())) {
     // A directory without a record: the crash came before the intent was whole.
     directory.Delete(id).IgnoreError();
+    SetKnown(kind, id);
     return std::nullopt;
   }
   if (absl::IsFailedPrecondition(payload.status())) return payload.status();
+  if (!payload.ok() && !absl::IsDataLoss(payload.status())) {
+    SetUnknown({kind, id, directory.FileOf(id),
+                std::string(payload.status().message())});
+    return std::nullopt;
+  }
   Record record;
   if (payload.ok() && record.ParseFromString(*payload) && record.id() == id &&
       record.config().metadata().name() != "" &&
       record::Phase_IsValid(record.phase())) {
+    SetKnown(kind, id);
     return record;
   }
-  ASSIGN_OR_RETURN(std::string name, directory.Quarantine(id));
-  quarantined->push_back(std::move(name));
+  auto name = directory.Quarantine(id);
+  if (!name.ok()) {
+    SetUnknown({kind, id, directory.FileOf(id),
+                absl::StrCat("it is damaged and stays in its place: ",
+                             name.status().message())});
+    return std::nullopt;
+  }
+  quarantined->push_back(*std::move(name));
+  SetKnown(kind, id);
   directory.Delete(id).IgnoreError();  // of the directory, if it is empty now
   return std::nullopt;
 }
 
-}  // namespace
-
-absl::Status Store::LoadSandbox(const std::string& id,
-                                std::vector<std::string>* quarantined) {
-  ASSIGN_OR_RETURN(auto loaded, LoadRecord<record::PodSandboxRecord>(
-                                    sandbox_records_, id, quarantined));
-  if (!loaded.has_value()) return absl::OkStatus();
+absl::StatusOr<PodSandboxPtr> Store::LoadSandbox(
+    const std::string& id, std::vector<std::string>* quarantined) {
+  ASSIGN_OR_RETURN(auto loaded,
+                   LoadRecord<record::PodSandboxRecord>(
+                       UnknownRecord::Kind::kSandbox, id, quarantined));
+  if (!loaded.has_value()) return nullptr;
   PodSandboxState state;
   state.record = *std::move(loaded);
   const PodSandboxName name = NameOf(state.record);
-  const PodSandboxPtr sandbox = NewSandbox(std::move(state));
-  {
-    absl::MutexLock lock(&mutex_);
-    sandbox_names_.emplace(name, sandbox);
-  }
-  Publish(sandbox);
-  return absl::OkStatus();
+  PodSandboxPtr sandbox = NewSandbox(std::move(state));
+  const absl::MutexLock lock(&mutex_);
+  sandbox_names_.emplace(name, sandbox);
+  return sandbox;
 }
 
-absl::Status Store::LoadContainer(const std::string& id,
-                                  std::vector<std::string>* quarantined) {
-  ASSIGN_OR_RETURN(auto loaded, LoadRecord<record::ContainerRecord>(
-                                    container_records_, id, quarantined));
-  if (!loaded.has_value()) return absl::OkStatus();
+absl::StatusOr<ContainerPtr> Store::LoadContainer(
+    const std::string& id, std::vector<std::string>* quarantined) {
+  ASSIGN_OR_RETURN(auto loaded,
+                   LoadRecord<record::ContainerRecord>(
+                       UnknownRecord::Kind::kContainer, id, quarantined));
+  if (!loaded.has_value()) return nullptr;
   ContainerState state;
   state.record = *std::move(loaded);
   const ContainerName name = NameOf(state.record);
-  const ContainerPtr container = NewContainer(std::move(state));
-  {
-    absl::MutexLock lock(&mutex_);
-    container_names_.emplace(name, container);
-  }
-  Publish(container);
-  return absl::OkStatus();
+  ContainerPtr container = NewContainer(std::move(state));
+  const absl::MutexLock lock(&mutex_);
+  container_names_.emplace(name, container);
+  return container;
 }
 
 absl::StatusOr<std::vector<std::string>> Store::Load() {
   std::vector<std::string> quarantined;
   ASSIGN_OR_RETURN(const auto sandboxes, sandbox_records_.Ids());
   for (const std::string& id : sandboxes) {
-    RETURN_IF_ERROR(LoadSandbox(id, &quarantined));
+    ASSIGN_OR_RETURN(const PodSandboxPtr sandbox,
+                     LoadSandbox(id, &quarantined));
+    if (sandbox != nullptr) Publish(sandbox);
   }
   ASSIGN_OR_RETURN(const auto containers, container_records_.Ids());
   for (const std::string& id : containers) {
-    RETURN_IF_ERROR(LoadContainer(id, &quarantined));
+    ASSIGN_OR_RETURN(const ContainerPtr container,
+                     LoadContainer(id, &quarantined));
+    if (container != nullptr) Publish(container);
   }
   return quarantined;
+}
+
+Store::Retried Store::RetryUnknown() {
+  Retried result;
+  for (const UnknownRecord& record : Unknown()) {
+    // An error is a newer version, which stays unknown.
+    if (record.kind == UnknownRecord::Kind::kSandbox) {
+      auto sandbox = LoadSandbox(record.id, &result.quarantined);
+      if (!sandbox.ok() || *sandbox == nullptr) continue;
+      OperationLock::Guard guard = (*sandbox)->TryLock();
+      result.sandboxes.push_back({*std::move(sandbox), std::move(guard)});
+    } else {
+      auto container = LoadContainer(record.id, &result.quarantined);
+      if (!container.ok() || *container == nullptr) continue;
+      OperationLock::Guard guard = (*container)->TryLock();
+      result.containers.push_back({*std::move(container), std::move(guard)});
+    }
+  }
+  return result;
+}
+
+std::vector<UnknownRecord> Store::Unknown() const {
+  const absl::MutexLock lock(&mutex_);
+  std::vector<UnknownRecord> records;
+  for (const auto& [key, record] : unknown_) records.push_back(record);
+  return records;
+}
+
+bool Store::IsUnknown(absl::string_view id) const {
+  const absl::MutexLock lock(&mutex_);
+  const std::string key(id);
+  return unknown_.count({UnknownRecord::Kind::kSandbox, key}) > 0 ||
+         unknown_.count({UnknownRecord::Kind::kContainer, key}) > 0;
 }
 
 Store::ReservedSandbox Store::Reserve(const PodSandboxName& name,

@@ -103,6 +103,17 @@ struct ContainerName {
   auto operator<=>(const ContainerName&) const = default;
 };
 
+// A record of which only its place is known, because the look at it failed or
+// because it is damaged and cannot be put aside. Its object may be whole and
+// may run: nothing of it is ended or removed.
+struct UnknownRecord {
+  enum class Kind { kSandbox, kContainer };
+  Kind kind;
+  std::string id;
+  std::string file;    // below the state directory
+  std::string reason;  // one sentence
+};
+
 // ---- The store ------------------------------------------------------------
 
 // Owns the truth about pods and containers: in memory for reading, in
@@ -122,9 +133,15 @@ class Store {
   const std::string& boot_id() const { return boot_id_; }
 
   // Reads every record; single-threaded, once, before anything else. Records
-  // that are torn go to quarantine and are named in the result. An error
-  // means that the directory cannot be used or is of a newer version.
+  // that are torn go to quarantine and are named in the result; those of which
+  // nothing is known stay where they are and are in Unknown(). An error means
+  // that the directory cannot be used or is of a newer version.
   absl::StatusOr<std::vector<std::string>> Load();
+
+  // Sandboxes first, in the order of their ids. Empty on a sound node.
+  std::vector<UnknownRecord> Unknown() const;
+  // True when the record of this object, whatever its kind, is unknown.
+  bool IsUnknown(absl::string_view id) const;
 
   // A name's object. `guard` is held if the object is new and now belongs to
   // the caller, which then calls Publish or Erase; else the name was taken.
@@ -138,6 +155,18 @@ class Store {
     OperationLock::Guard guard;
   };
   ReservedContainer Reserve(const ContainerName& name, ContainerState state);
+
+  // Reads the unknown records once more. Those that can be read now are
+  // reserved under their names as by Reserve, with their guard held; the caller
+  // gives them their spec and publishes them. A name that was taken meanwhile
+  // stays with its new object. From then on they are no longer unknown. Reads
+  // files; one caller at a time.
+  struct Retried {
+    std::vector<ReservedSandbox> sandboxes;
+    std::vector<ReservedContainer> containers;
+    std::vector<std::string> quarantined;  // as of Load
+  };
+  Retried RetryUnknown();
 
   // The object can be found and listed from now on, and its changes are in the
   // feed.
@@ -172,10 +201,18 @@ class Store {
   Store(std::string boot_id, RecordDirectory sandboxes,
         RecordDirectory containers);
 
-  absl::Status LoadSandbox(const std::string& id,
-                           std::vector<std::string>* quarantined);
-  absl::Status LoadContainer(const std::string& id,
-                             std::vector<std::string>* quarantined);
+  // nullptr: there is none, it is unknown, or it was put away.
+  absl::StatusOr<PodSandboxPtr> LoadSandbox(
+      const std::string& id, std::vector<std::string>* quarantined);
+  absl::StatusOr<ContainerPtr> LoadContainer(
+      const std::string& id, std::vector<std::string>* quarantined);
+  // Reads one record; nullopt as above.
+  template <typename Record>
+  absl::StatusOr<std::optional<Record>> LoadRecord(
+      UnknownRecord::Kind kind, const std::string& id,
+      std::vector<std::string>* quarantined);
+  void SetUnknown(UnknownRecord record);
+  void SetKnown(UnknownRecord::Kind kind, const std::string& id);
   PodSandboxPtr NewSandbox(PodSandboxState state);
   ContainerPtr NewContainer(ContainerState state);
   // What its objects tell of their changes with.
@@ -196,6 +233,8 @@ class Store {
   std::map<std::string, PodSandboxPtr, std::less<>> sandboxes_
       ABSL_GUARDED_BY(mutex_);
   std::map<std::string, ContainerPtr, std::less<>> containers_
+      ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<UnknownRecord::Kind, std::string>, UnknownRecord> unknown_
       ABSL_GUARDED_BY(mutex_);
 };
 

@@ -1,19 +1,23 @@
 #include "agent/store/store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
+#include "runtime/base/unique_fd.h"
 #include "tests/fakes/core_node.h"
 
 namespace warren::agent {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -178,6 +182,55 @@ TEST_F(StoreTest, EmptyFoldersOfACrashVanish) {
   const auto store = Open();
   EXPECT_THAT(*store->Load(), IsEmpty());
   EXPECT_FALSE(std::filesystem::exists(directory));
+}
+
+// The lowest free descriptor is out of bounds while this lives.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const base::UniqueFd lowest(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    rlimit none = before_;
+    none.rlim_cur = static_cast<rlim_t>(lowest.get());
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_ = {};
+};
+
+TEST_F(StoreTest, REL_16_ARecordThatCannotBeLookedAtIsUnknownUntilItCan) {
+  Add(Open().get(), a_);
+  const auto store = Open();
+  const std::string real = directory_.path() + "/real";
+  std::filesystem::rename(RecordOf(a_), real);
+  // Damaged, and what it would be put into is a file.
+  std::ofstream(RecordOf(a_)) << "torn";
+  std::ofstream(directory_.path() + "/quarantine") << "x";
+  EXPECT_THAT(*store->Load(), IsEmpty());
+  ASSERT_THAT(store->Unknown(), SizeIs(1));
+  EXPECT_EQ(store->Unknown()[0].id, a_);
+  EXPECT_EQ(store->Unknown()[0].kind, UnknownRecord::Kind::kSandbox);
+  EXPECT_EQ(store->Unknown()[0].file, "sandboxes/" + a_ + "/record.pb");
+  EXPECT_TRUE(store->IsUnknown(a_));
+  EXPECT_THAT(store->Sandboxes(), IsEmpty());
+
+  std::filesystem::rename(real, RecordOf(a_));
+  {
+    const NoDescriptors none;
+    EXPECT_THAT(store->RetryUnknown().sandboxes, IsEmpty());
+  }
+  ASSERT_THAT(store->Unknown(), SizeIs(1));
+  EXPECT_THAT(store->Unknown()[0].reason, HasSubstr("Too many open files"));
+
+  const Store::Retried retried = store->RetryUnknown();
+  ASSERT_THAT(retried.sandboxes, SizeIs(1));
+  EXPECT_TRUE(retried.sandboxes[0].guard.held());
+  EXPECT_THAT(store->Unknown(), IsEmpty());
+  EXPECT_THAT(store->Sandboxes(), IsEmpty()) << "the caller publishes";
+  store->Publish(retried.sandboxes[0].object);
+  EXPECT_TRUE(store->FindSandbox(a_).ok());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 #include "runtime/image/limits.h"
 
@@ -33,7 +34,7 @@ absl::Status BlobStore::Install(int from_dir, const std::string& name,
 
 absl::StatusOr<std::string> BlobStore::ReadDocument(
     const Digest& digest) const {
-  auto text = base::ReadFileAt(root_, PathOf(digest), kMaxDocumentBytes);
+  auto text = base::ReadRegularFileAt(root_, PathOf(digest), kMaxDocumentBytes);
   if (!text.ok()) {
     if (base::GetErrno(text.status()) != ENOENT) return text.status();
     return absl::NotFoundError(

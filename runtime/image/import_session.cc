@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::image {
@@ -71,7 +72,7 @@ absl::StatusOr<std::string> LayoutImport::ReadDocument(
         absl::StrCat(descriptor.digest.ToString(), " is larger than ",
                      kMaxDocumentBytes, " bytes"));
   }
-  return base::ReadFileAt(directory_.get(), descriptor.digest.hex(),
+  return base::ReadRegularFileAt(directory_.get(), descriptor.digest.hex(),
                           kMaxDocumentBytes);
 }
 

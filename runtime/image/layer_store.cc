@@ -84,7 +84,9 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
     const absl::MutexLock lock(&mutex_);
     Layer& layer = layers_[diff_id];
     layer.busy = false;
-    if (status.ok() && !layer.known) status = Install(name, diff_id);
+    if (status.ok() && !layer.known) {
+      status = Install(name, diff_id, layer.pinned);
+    }
     if (status.ok()) {
       layer.known = true;
       if (!layer.size.has_value()) layer.size = *size;
@@ -121,14 +123,15 @@ absl::StatusOr<LayerSize> LayerStore::UnpackTo(const std::string& name,
 
 // Puts a verified directory in its place; one that is there is what a crash
 // left, since the layer is not known.
-absl::Status LayerStore::Install(const std::string& name,
-                                 const Digest& diff_id) {
+absl::Status LayerStore::Install(const std::string& name, const Digest& diff_id,
+                                 bool keep_existing) {
   const std::string path = LayerPath(diff_id);
   for (int attempt = 0;; ++attempt) {
     if (renameat2(root_, name.c_str(), root_, path.c_str(), RENAME_NOREPLACE) ==
         0) {
       return absl::OkStatus();
     }
+    if (errno == EEXIST && keep_existing) return absl::OkStatus();
     if (errno != EEXIST || attempt > 0) {
       return base::ErrnoError(errno, "move the layer to its place");
     }
@@ -162,6 +165,17 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Claim(
   if (!layer.size.has_value()) layer.size = size;
   layer.verified_blobs.insert(verified_blobs.begin(), verified_blobs.end());
   return LeaseLocked(diff_id);
+}
+
+std::shared_ptr<LayerLease> LayerStore::Pin(const Digest& diff_id) {
+  const absl::MutexLock lock(&mutex_);
+  layers_[diff_id].pinned = true;
+  return LeaseLocked(diff_id);
+}
+
+void LayerStore::HoldBack(bool held_back) {
+  const absl::MutexLock lock(&mutex_);
+  held_back_ = held_back;
 }
 
 LayerSize LayerStore::SizeOf(const Digest& diff_id) const {
@@ -212,6 +226,7 @@ absl::Status LayerStore::Sweep() {
   absl::Status result;
   {
     const absl::MutexLock lock(&mutex_);
+    if (held_back_) return absl::OkStatus();
     for (auto it = layers_.begin(); it != layers_.end();) {
       const Layer& layer = it->second;
       if (!layer.known || layer.busy || layer.leases > 0) {
@@ -241,6 +256,7 @@ absl::Status LayerStore::SweepUnknown() {
   std::vector<std::string> aside;
   {
     const absl::MutexLock lock(&mutex_);
+    if (held_back_) return absl::OkStatus();
     for (const std::string& name : names) {
       const auto diff_id = Digest::FromHex(name);
       if (diff_id.ok() && layers_.count(*diff_id) > 0) continue;

@@ -71,6 +71,15 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
       const Digest& diff_id, std::optional<LayerSize> size,
       const std::vector<Digest>& verified_blobs);
 
+  // A layer that a record of a living container names, when a look at it
+  // failed: kept by its name, whatever is there. What stands in its place is
+  // never replaced, because an overlay may lie on it.
+  std::shared_ptr<LayerLease> Pin(const Digest& diff_id);
+
+  // While held back, Sweep and SweepUnknown delete nothing: which layers are
+  // needed is not known whole.
+  void HoldBack(bool held_back);
+
   LayerSize SizeOf(const Digest& diff_id) const;
   // True when the top directory hides everything below the layer.
   bool IsOpaque(const Digest& diff_id) const;
@@ -88,6 +97,7 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   struct Layer {
     bool busy = false;
     bool known = false;
+    bool pinned = false;  // see Pin
     int leases = 0;
     std::optional<LayerSize> size;
     std::set<Digest> verified_blobs;
@@ -99,7 +109,8 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   absl::StatusOr<LayerSize> UnpackTo(const std::string& name,
                                      const Digest& diff_id, int blob,
                                      Compression compression);
-  absl::Status Install(const std::string& name, const Digest& diff_id);
+  absl::Status Install(const std::string& name, const Digest& diff_id,
+                       bool keep_existing);
   std::string TemporaryName();
   absl::Status Discard(const std::string& hex, const std::string& name);
 
@@ -107,6 +118,7 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   const std::string tmp_;
   const Unpacker* const unpacker_;
   mutable absl::Mutex mutex_;
+  bool held_back_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<Digest, Layer> layers_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -19,9 +19,6 @@
 namespace warren::image {
 namespace {
 
-constexpr char kRefs[] = "refs.json";
-constexpr size_t kMaxRefsBytes = 256 << 20;
-
 class Held : public ImageHold {
  public:
   Held(std::shared_ptr<const Image> image,
@@ -111,88 +108,6 @@ absl::Status LocalImageStore::Prepare() {
   return absl::OkStatus();
 }
 
-absl::Status LocalImageStore::Load() {
-  const absl::MutexLock lock(&change_mutex_);
-  auto text = base::ReadFileAt(root_.get(), kRefs, kMaxRefsBytes);
-  if (!text.ok()) {
-    return base::GetErrno(text.status()) == ENOENT ? absl::OkStatus()
-                                                   : text.status();
-  }
-  const auto records = DecodeRefs(*text);
-  if (absl::IsDataLoss(records.status())) {
-    problems_.emplace_back(records.status().message());
-    const std::string aside = absl::StrCat(kRefs, ".corrupt");
-    if (renameat(root_.get(), kRefs, root_.get(), aside.c_str()) != 0) {
-      return base::ErrnoError(errno, "put the list of images aside");
-    }
-    return absl::OkStatus();
-  }
-  RETURN_IF_ERROR(records.status());
-  ImageTable table;
-  for (const ImageRecord& record : *records) {
-    auto entry = LoadImage(record);
-    if (!entry.ok()) {
-      problems_.push_back(absl::StrCat("image ", record.id.ToString(), ": ",
-                                       entry.status().message()));
-      continue;
-    }
-    table = table.With(std::make_shared<ImageEntry>(*std::move(entry)));
-  }
-  SetTable(std::move(table));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<KnownManifest>> LocalImageStore::LoadManifests(
-    const ImageRecord& record) {
-  std::vector<KnownManifest> manifests;
-  for (const Digest& digest : record.manifests) {
-    ASSIGN_OR_RETURN(const std::string text, blobs_->ReadDocument(digest));
-    ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(text, ""));
-    manifests.push_back({digest, text.size(), std::move(manifest)});
-  }
-  return manifests;
-}
-
-absl::StatusOr<ImageEntry> LocalImageStore::LoadImage(
-    const ImageRecord& record) {
-  ASSIGN_OR_RETURN(const auto manifests, LoadManifests(record));
-  ASSIGN_OR_RETURN(std::string config_json, blobs_->ReadDocument(record.id));
-  ASSIGN_OR_RETURN(const ConfigDocument config, ParseConfig(config_json));
-  const size_t count = config.diff_ids.size();
-  if (record.layer_sizes.size() != count) {
-    return absl::DataLossError("number of layers is wrong");
-  }
-  std::vector<std::shared_ptr<LayerLease>> layers;
-  for (size_t i = 0; i < count; ++i) {
-    std::vector<Digest> verified;
-    for (const KnownManifest& known : manifests) {
-      if (known.manifest.layers.size() != count) {
-        return absl::DataLossError("number of layers is wrong");
-      }
-      verified.push_back(known.manifest.layers[i].digest);
-    }
-    ASSIGN_OR_RETURN(
-        auto lease,
-        layers_->Claim(config.diff_ids[i], record.layer_sizes[i], verified));
-    layers.push_back(std::move(lease));
-  }
-  return Assemble(record, manifests, config, std::move(config_json),
-                  std::move(layers));
-}
-
-ImageEntry LocalImageStore::Assemble(
-    const ImageRecord& record, const std::vector<KnownManifest>& manifests,
-    const ConfigDocument& config, std::string config_json,
-    std::vector<std::shared_ptr<LayerLease>> layers) {
-  std::vector<bool> opaque;
-  for (const Digest& diff_id : config.diff_ids) {
-    opaque.push_back(layers_->IsOpaque(diff_id));
-  }
-  return MakeEntry(record, manifests, config, std::move(config_json),
-                   std::move(layers), opaque,
-                   absl::StrCat(options_.root, "/layers"));
-}
-
 std::shared_ptr<const ImageTable> LocalImageStore::table() const {
   const absl::MutexLock lock(&table_mutex_);
   return table_;
@@ -208,8 +123,13 @@ void LocalImageStore::SetTable(ImageTable table) {
 }
 
 absl::Status LocalImageStore::WriteRefs(const ImageTable& table) {
-  return base::WriteFileAtomic(root_.get(), kRefs, EncodeRefs(table.Records()),
-                               0600, /*durable=*/true);
+  std::vector<ImageRecord> records = table.Records();
+  for (const ImageRecord& record : unloaded_) {
+    if (table.FindId(record.id) == nullptr) records.push_back(record);
+  }
+  return base::WriteFileAtomic(root_.get(), kRefsFile, EncodeRefs(records),
+                               0600,
+                               /*durable=*/true);
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Find(
@@ -231,6 +151,7 @@ absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Hold(
 absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Rehold(
     const std::string& image_id, const std::vector<std::string>& layer_dirs) {
   std::vector<std::shared_ptr<LayerLease>> leases;
+  absl::Status missing;
   const std::string directory = absl::StrCat(options_.root, "/layers/");
   for (const std::string& path : layer_dirs) {
     absl::string_view hex = path;
@@ -241,8 +162,19 @@ absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Rehold(
       return absl::InvalidArgumentError(
           "directory of a record is not a layer of this store");
     }
-    ASSIGN_OR_RETURN(auto lease, layers_->Claim(*diff_id, std::nullopt, {}));
-    leases.push_back(std::move(lease));
+    auto lease = layers_->Claim(*diff_id, std::nullopt, {});
+    if (absl::IsNotFound(lease.status())) {
+      base::Update(&missing, lease.status());
+      continue;
+    }
+    // A look that fails proves nothing: the layer may lie below an overlay.
+    leases.push_back(lease.ok() ? *std::move(lease) : layers_->Pin(*diff_id));
+  }
+  if (!missing.ok()) {
+    // The container may run on what is left.
+    const absl::MutexLock lock(&change_mutex_);
+    kept_.insert(kept_.end(), leases.begin(), leases.end());
+    return missing;
   }
   auto image = std::make_shared<Image>();
   if (const auto entry = table()->Find(image_id); entry.ok()) {
@@ -265,10 +197,11 @@ absl::Status LocalImageStore::Remove(absl::string_view reference) {
   // whose files are gone, and Load leaves it out.
   if (!written.ok() && !absl::IsResourceExhausted(written)) return written;
   SetTable(std::move(next));
+  const bool whole = CheckWhole().ok();
   const std::set<Digest> needed = table()->Blobs();
   absl::Status removed;
   for (const Digest& blob : (*entry)->blobs) {
-    if (needed.count(blob) == 0) {
+    if (whole && needed.count(blob) == 0) {
       base::Update(&removed, blobs_->Remove(blob));
     }
   }
@@ -321,9 +254,10 @@ absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
   }
   if (status.ok()) status = WriteRefs(next);
   if (!status.ok()) {
-    const std::set<Digest> needed = old->Blobs();
+    const bool whole = CheckWhole().ok();
+    const std::set<Digest> needed = table()->Blobs();
     for (const Digest& blob : own) {
-      if (needed.count(blob) == 0) blobs_->Remove(blob).IgnoreError();
+      if (whole && needed.count(blob) == 0) blobs_->Remove(blob).IgnoreError();
     }
     return status;
   }
@@ -332,6 +266,10 @@ absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
 }
 
 absl::StatusOr<FsUsage> LocalImageStore::Usage() {
+  {
+    const absl::MutexLock lock(&change_mutex_);
+    CheckWhole().IgnoreError();  // Sweep holds back then
+  }
   RETURN_IF_ERROR(layers_->Sweep());
   FsUsage usage;
   usage.mountpoint = options_.root;
@@ -343,6 +281,10 @@ absl::StatusOr<FsUsage> LocalImageStore::Usage() {
 }
 
 absl::Status LocalImageStore::CollectGarbage() {
+  {
+    const absl::MutexLock lock(&change_mutex_);
+    RETURN_IF_ERROR(CheckWhole());
+  }
   absl::Status result = layers_->Sweep();
   base::Update(&result, layers_->SweepUnknown());
   {
@@ -359,7 +301,7 @@ absl::Status LocalImageStore::CollectGarbage() {
   ASSIGN_OR_RETURN(const auto files, base::ListDir(root_.get(), "."));
   const absl::MutexLock lock(&change_mutex_);
   for (const std::string& file : files) {
-    if (absl::StartsWith(file, absl::StrCat(".", kRefs, "."))) {
+    if (absl::StartsWith(file, absl::StrCat(".", kRefsFile, "."))) {
       base::Update(&result, base::RemoveTree(root_.get(), file));
     }
   }

@@ -49,8 +49,11 @@ class LocalImageStore : public ImageStore {
   };
 
   // Loads what was published. An image whose documents or layers are damaged
-  // is left out, and a list that fails its checksum is put aside: problems()
-  // says so, the store works on. kFailedPrecondition: a newer version wrote
+  // is left out, and a list that is damaged is put aside as refs.json.corrupt*:
+  // problems() says so, the store works on. An image of which a look failed
+  // (EIO, EMFILE …) is not found until a look succeeds; Usage and
+  // CollectGarbage look again. As long as such an image or such a copy exists,
+  // no blob and no layer is deleted. kFailedPrecondition: a newer version wrote
   // the list, or the directory does not belong to this user.
   static absl::StatusOr<std::unique_ptr<LocalImageStore>> Open(Options options);
   ~LocalImageStore() override;
@@ -89,6 +92,12 @@ class LocalImageStore : public ImageStore {
                       const std::vector<KnownManifest>& manifests,
                       const ConfigDocument& config, std::string config_json,
                       std::vector<std::shared_ptr<LayerLease>> layers);
+  // Sets the list aside; `reason` goes into problems().
+  absl::Status PutAside(absl::string_view reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  // Looks once more at images that could not be looked at, then decides anew
+  // whether anything may be deleted. OK: it may.
+  absl::Status CheckWhole() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   absl::Status WriteRefs(const ImageTable& table)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   std::shared_ptr<const ImageTable> table() const;
@@ -103,6 +112,10 @@ class LocalImageStore : public ImageStore {
   std::vector<std::string> problems_;
 
   absl::Mutex change_mutex_;  // held while the table and blobs/ change
+  // On the list, but not in the table, because a look at them failed.
+  std::vector<ImageRecord> unloaded_ ABSL_GUARDED_BY(change_mutex_);
+  // Layers of containers that have lost others; until the next start.
+  std::vector<std::shared_ptr<LayerLease>> kept_ ABSL_GUARDED_BY(change_mutex_);
   mutable absl::Mutex table_mutex_ ABSL_ACQUIRED_AFTER(change_mutex_);
   std::shared_ptr<const ImageTable> table_ ABSL_GUARDED_BY(table_mutex_);
 };

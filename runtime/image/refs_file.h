@@ -13,6 +13,9 @@
 
 namespace warren::image {
 
+// Its name below the root of the store.
+inline constexpr char kRefsFile[] = "refs.json";
+
 // What is kept of one image beside its blobs and layers.
 struct ImageRecord {
   Digest id;  // of the configuration

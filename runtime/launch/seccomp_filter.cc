@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 #include "runtime/seccomp/profile_file.h"
 #include "warren/shim/v1/shim.pb.h"
@@ -58,7 +59,7 @@ absl::StatusOr<seccomp::ProgramPtr> LoadFilter(int run_dir_fd,
                                                uint64_t capabilities,
                                                seccomp::ProgramCache* cache) {
   if (choice.mode == SeccompMode::kUnconfined) return seccomp::ProgramPtr();
-  auto text = base::ReadFileAt(run_dir_fd, kFilterFile, kMaxFileBytes);
+  auto text = base::ReadRegularFileAt(run_dir_fd, kFilterFile, kMaxFileBytes);
   if (base::GetErrno(text.status()) == ENOENT &&
       choice.mode == SeccompMode::kRuntimeDefault) {
     return cache->RuntimeDefault(capabilities);

@@ -16,6 +16,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
 #include "runtime/base/message_socket.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::runtime {
@@ -348,7 +349,7 @@ absl::Status ShimConnection::ReopenLog(int log_dir_fd,
 }
 
 absl::StatusOr<std::optional<shim::v1::Exited>> ReadExitFile(int run_dir_fd) {
-  const auto data = base::ReadFileAt(run_dir_fd, "exit.pb", 64 * 1024);
+  const auto data = base::ReadRegularFileAt(run_dir_fd, "exit.pb", 64 * 1024);
   if (!data.ok()) {
     if (GetErrno(data.status()) == ENOENT) return std::nullopt;
     return data.status();

@@ -73,7 +73,7 @@ add_custom_command(TARGET warren_shim_faults POST_BUILD
 
 warren_test(NAME fault_walk_test SOURCES ${F}/fault_walk_test.cc
   ${F}/fault_points.cc
-  LIBS warren_e2e_support warren_root_test_main LABEL root TIMEOUT 14400)
+  LIBS warren_e2e_support warren_root_test_main LABEL faults TIMEOUT 14400)
 target_compile_definitions(fault_walk_test PRIVATE
   WARREN_FAULTS_CALLS="${F}/calls.txt" WARREN_FAULTY="${FAULTY}")
 add_dependencies(fault_walk_test warrend_faults warren_shim_faults

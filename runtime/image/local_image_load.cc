@@ -30,8 +30,12 @@ bool LookFailed(const absl::Status& status) {
 absl::Status LocalImageStore::Load() {
   const absl::MutexLock lock(&change_mutex_);
   auto text = base::ReadRegularFileAt(root_.get(), kRefsFile, kMaxRefsBytes);
-  absl::StatusOr<std::vector<ImageRecord>> records = text.status();
-  if (text.ok()) records = DecodeRefs(*text);
+  absl::StatusOr<std::vector<ImageRecord>> records = std::vector<ImageRecord>();
+  if (text.ok()) {
+    records = DecodeRefs(*text);
+  } else {
+    records = text.status();
+  }
   if (absl::IsDataLoss(records.status())) {
     RETURN_IF_ERROR(PutAside(records.status().message()));
     records = std::vector<ImageRecord>();

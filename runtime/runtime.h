@@ -252,8 +252,8 @@ struct AdoptedContainer {
 
 // Thread-safe. The caller serialises the calls on one object; StartExec, and
 // calls that say so, may run beside all others. A call that makes something
-// leaves nothing behind when it fails. Stop and Remove calls are idempotent: one
-// that was cut short is asked again and goes on.
+// leaves nothing behind when it fails. Stop and Remove calls are idempotent:
+// one that was cut short is asked again and goes on.
 //
 // Errors: kInvalidArgument names the field at fault, kFailedPrecondition what
 // the host lacks; the rest is kInternal or kResourceExhausted with errno.

@@ -8,6 +8,8 @@
 #include <csignal>
 #include <string>
 
+#include "agent/cri/validate.h"
+
 namespace warren::agent {
 namespace {
 

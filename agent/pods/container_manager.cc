@@ -8,6 +8,7 @@
 #include "agent/cri/ids.h"
 #include "agent/cri/validate.h"
 #include "agent/pods/leftover_killer.h"
+#include "agent/pods/same_request.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
 #include "agent/store/timings.h"
@@ -126,15 +127,34 @@ absl::StatusOr<std::string> ContainerManager::Create(
     const ContainerPtr& other = reserved.object;
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, other->Lock(call));
     if (other->gone()) continue;
-    const record::Phase phase = other->Get()->record.phase();
-    if (phase == record::CREATED || phase == record::STARTING ||
-        phase == record::RUNNING) {
-      return other->id();
-    }
-    return absl::AlreadyExistsError(absl::StrCat(
-        "the container name \"", metadata.name(), "\", attempt ",
-        metadata.attempt(), ", belongs to an exited container of the pod"));
+    RETURN_IF_ERROR(CheckAgain(*other, intent.record.config(), *pod));
+    return other->id();
   }
+}
+
+absl::Status ContainerManager::CheckAgain(const Container& container,
+                                          const cri::ContainerConfig& config,
+                                          const PodSandbox& pod) {
+  // Validated before compared: what is refused under a free name is refused
+  // under a taken one. That the image has gone since refuses nothing, because
+  // the container holds it.
+  const auto state = container.Get();
+  const absl::Status valid =
+      Resolve(container.id(), config, *pod.Get()).status();
+  const bool image_went =
+      absl::IsNotFound(valid) &&
+      config.image().image() == state->record.config().image().image();
+  if (!image_went) RETURN_IF_ERROR(valid);
+  const std::string what =
+      absl::StrCat("the container name \"", config.metadata().name(),
+                   "\", attempt ", config.metadata().attempt());
+  const record::Phase phase = state->record.phase();
+  if (phase != record::CREATED && phase != record::STARTING &&
+      phase != record::RUNNING) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(what, ", belongs to an exited container of the pod"));
+  }
+  return CheckSame(what, DifferingFields(state->record.config(), config));
 }
 
 absl::Status ContainerManager::Build(const ContainerPtr& container,
@@ -165,15 +185,10 @@ absl::Status ContainerManager::Build(const ContainerPtr& container,
           "; what was made so far could not be undone: ", undone.message()));
 }
 
-absl::Status ContainerManager::Assemble(const ContainerPtr& container,
-                                        const PodSandboxPtr& pod,
-                                        base::UndoStack* undo) {
-  PhaseTimer timer(container->timings(), clock_);
-  // After the name was reserved: StopPodSandbox first marks the sandbox, then
-  // looks for containers, so one of the two sees the other.
-  RETURN_IF_ERROR(CheckPodReady(*pod));
-  const auto pod_state = pod->Get();
-  const cri::ContainerConfig config = container->Get()->record.config();
+absl::StatusOr<ContainerManager::Resolved> ContainerManager::Resolve(
+    const std::string& id, const cri::ContainerConfig& config,
+    const PodSandboxState& pod) {
+  Resolved resolved;
   auto hold = images_->Hold(config.image().image());
   if (absl::IsNotFound(hold.status())) {
     return absl::NotFoundError(absl::StrCat("image ",
@@ -183,16 +198,31 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   if (!hold.ok()) {
     return base::Annotate(hold.status(), "image of the container");
   }
-  const image::Image& image = (*hold)->image();
-  ASSIGN_OR_RETURN(VolumeHolds volume_holds, HoldVolumeImages(images_, config));
+  resolved.hold = *std::move(hold);
+  ASSIGN_OR_RETURN(resolved.volume_holds, HoldVolumeImages(images_, config));
   ASSIGN_OR_RETURN(const std::vector<CdiName> cdi_names, CdiNames(config));
-  ASSIGN_OR_RETURN(const CdiEdits cdi, cdi_.Resolve(cdi_names));
+  ASSIGN_OR_RETURN(resolved.cdi, cdi_.Resolve(cdi_names));
   ASSIGN_OR_RETURN(
-      ConvertedContainer converted,
-      ConvertContainer({container->id(), config, pod_state->record.config(),
-                        *pod_state->spec, image, ImagesOf(volume_holds),
-                        ReadSecurityModules(), policy_, &cdi,
+      resolved.converted,
+      ConvertContainer({id, config, pod.record.config(), *pod.spec,
+                        resolved.hold->image(), ImagesOf(resolved.volume_holds),
+                        ReadSecurityModules(), policy_, &resolved.cdi,
                         devices_belong_to_user_}));
+  return resolved;
+}
+
+absl::Status ContainerManager::Assemble(const ContainerPtr& container,
+                                        const PodSandboxPtr& pod,
+                                        base::UndoStack* undo) {
+  PhaseTimer timer(container->timings(), clock_);
+  // After the name was reserved: StopPodSandbox first marks the sandbox, then
+  // looks for containers, so one of the two sees the other.
+  RETURN_IF_ERROR(CheckPodReady(*pod));
+  const auto pod_state = pod->Get();
+  const cri::ContainerConfig config = container->Get()->record.config();
+  ASSIGN_OR_RETURN(Resolved resolved,
+                   Resolve(container->id(), config, *pod_state));
+  ConvertedContainer& converted = resolved.converted;
   RETURN_IF_ERROR(ResolvePidTarget(pod->id(), &converted.spec));
   const auto spec =
       std::make_shared<const runtime::ContainerSpec>(converted.spec);
@@ -200,13 +230,14 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
   RETURN_IF_ERROR(container->Update(
       Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         state->spec = spec;
-        Put(volume_holds, &state->record);
-        Put(image, config.image().image(), &state->record);
+        Put(resolved.volume_holds, &state->record);
+        Put(resolved.hold->image(), config.image().image(), &state->record);
         Put(converted, &state->record);
-        Put(cdi, &state->record);
+        Put(resolved.cdi, &state->record);
         return absl::OkStatus();
       }));
-  container->HoldImages({*std::move(hold), std::move(volume_holds)});
+  container->HoldImages(
+      {std::move(resolved.hold), std::move(resolved.volume_holds)});
   timer.Done("intent");
   ASSIGN_OR_RETURN(const runtime::ContainerFacts facts,
                    runtime_->CreateContainer(*spec));

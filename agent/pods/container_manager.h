@@ -13,6 +13,9 @@
 
 #include "agent/caller/call_context.h"
 #include "agent/cdi/registry.h"
+#include "agent/cdi/spec.h"
+#include "agent/convert/convert.h"
+#include "agent/convert/volume_images.h"
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
 #include "agent/pods/output_collector.h"
@@ -44,9 +47,11 @@ class ContainerManager {
   ~ContainerManager();
 
   // CreateContainer. Returns the id; no program runs yet. The same
-  // (sandbox, name, attempt) again returns the id of the one that exists
-  // unless that has exited (kAlreadyExists). kNotFound: no such sandbox, or
-  // an image that is not local.
+  // (sandbox, name, attempt) again is validated as if the name were free, then
+  // returns the id of the one that exists, which stays as it was first asked
+  // for. kAlreadyExists if that has exited, or if the request is another one
+  // (same_request.h); the message names the fields. kNotFound: no such sandbox,
+  // or an image that is not local.
   absl::StatusOr<std::string> Create(const cri::CreateContainerRequest& request,
                                      const CallContext& call);
 
@@ -101,6 +106,22 @@ class ContainerManager {
  private:
   friend class Reconciler;
 
+  // What a request comes to on this node; holds the images that it names.
+  struct Resolved {
+    std::shared_ptr<image::ImageHold> hold;
+    VolumeHolds volume_holds;
+    CdiEdits cdi;
+    ConvertedContainer converted;
+  };
+  // Validates `config` as well. Reads images and CDI files and makes nothing.
+  absl::StatusOr<Resolved> Resolve(const std::string& id,
+                                   const cri::ContainerConfig& config,
+                                   const PodSandboxState& pod);
+  // Whether Create with `config` may answer with `container`, which has its
+  // name; the container's operation lock is held.
+  absl::Status CheckAgain(const Container& container,
+                          const cri::ContainerConfig& config,
+                          const PodSandbox& pod);
   // Makes a reserved container; its operation lock is held. On failure all is
   // undone, name and record included.
   absl::Status Build(const ContainerPtr& container, const PodSandboxPtr& pod);

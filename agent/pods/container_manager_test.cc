@@ -20,6 +20,7 @@ using test::PodRequest;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class ContainerManagerTest : public testing::Test {
@@ -172,6 +173,34 @@ TEST_F(ContainerManagerTest, REL_6_TheSameNameAgainIsTheSameContainer) {
   cri::CreateContainerRequest next = Request("app");
   next.mutable_config()->mutable_metadata()->set_attempt(1);
   EXPECT_NE(*node_.containers->Create(next, {}), id);
+}
+
+TEST_F(ContainerManagerTest, REL_6_ATakenNameIsNoPassForABadRequest) {
+  const std::string id = node_.MustCreate(pod_, "app");
+  cri::CreateContainerRequest bad = Request("app");
+  bad.mutable_config()->set_log_path("../elsewhere.log");
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(node_.containers->Create(bad, {}).status()));
+  EXPECT_EQ(node_.images.holds(), 1);
+  // The image may lose its name; the container holds its content.
+  cri::CreateContainerRequest other = Request("app");
+  other.mutable_config()->mutable_image()->set_image("no.such/image:1");
+  EXPECT_TRUE(absl::IsNotFound(node_.containers->Create(other, {}).status()));
+  node_.faults.ClearCalls();
+  EXPECT_EQ(*node_.Create(pod_, "app"), id);
+  EXPECT_EQ(node_.faults.Count("Runtime.CreateContainer"), 0);
+}
+
+TEST_F(ContainerManagerTest, REL_6_AnotherRequestUnderATakenNameIsRefused) {
+  cri::CreateContainerRequest request = Request("app");
+  request.mutable_config()->add_args("serve");
+  const std::string id = *node_.containers->Create(request, {});
+  EXPECT_EQ(*node_.containers->Create(request, {}), id);
+  request.mutable_config()->set_args(0, "secret");
+  const absl::Status other = node_.containers->Create(request, {}).status();
+  EXPECT_TRUE(absl::IsAlreadyExists(other)) << other;
+  EXPECT_THAT(std::string(other.message()), HasSubstr("config.args"));
+  EXPECT_THAT(std::string(other.message()), Not(HasSubstr("secret")));
 }
 
 TEST_F(ContainerManagerTest, PidTargetMustRunInTheSamePod) {

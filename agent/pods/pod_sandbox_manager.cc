@@ -10,6 +10,7 @@
 #include "agent/cri/ids.h"
 #include "agent/host/facts.h"
 #include "agent/pods/container_manager.h"
+#include "agent/pods/same_request.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
 #include "agent/store/timings.h"
@@ -109,11 +110,17 @@ absl::StatusOr<std::string> PodSandboxManager::Run(
     const PodSandboxPtr& other = reserved.object;
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, other->Lock(call));
     if (other->gone()) continue;
-    if (other->Get()->record.phase() == record::RUNNING) return other->id();
-    return absl::AlreadyExistsError(absl::StrCat(
+    const auto state = other->Get();
+    const std::string what = absl::StrCat(
         "the pod sandbox name \"", metadata.name(), "\" of namespace \"",
-        metadata.namespace_(), "\", attempt ", metadata.attempt(),
-        ", belongs to a stopped pod sandbox"));
+        metadata.namespace_(), "\", attempt ", metadata.attempt());
+    if (state->record.phase() != record::RUNNING) {
+      return absl::AlreadyExistsError(
+          absl::StrCat(what, ", belongs to a stopped pod sandbox"));
+    }
+    RETURN_IF_ERROR(CheckSame(
+        what, DifferingFields(state->record.config(), request.config())));
+    return other->id();
   }
 }
 

@@ -55,9 +55,10 @@ class PodSandboxManager {
 
   // RunPodSandbox. Returns the id; the sandbox is READY. The same name again
   // returns the id of the READY sandbox that has it, waiting for one that is
-  // still being made. All or nothing. If even the undoing fails, lists show
-  // the sandbox as NOTREADY until Remove succeeds (REL-7). A caller that gave
-  // up meanwhile gets the finished sandbox when it repeats the call.
+  // still being made; kAlreadyExists names what differs if the request is
+  // another one (same_request.h). All or nothing. If even the undoing fails,
+  // lists show the sandbox as NOTREADY until Remove succeeds (REL-7). A caller
+  // that gave up meanwhile gets the finished sandbox when it repeats the call.
   absl::StatusOr<std::string> Run(const cri::RunPodSandboxRequest& request,
                                   const CallContext& call);
 

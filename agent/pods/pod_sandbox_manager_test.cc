@@ -120,6 +120,18 @@ TEST_F(PodSandboxManagerTest, REL_6_TheSameNameAgainIsTheSamePod) {
   EXPECT_NE(*node_.RunPod("web"), id);
 }
 
+TEST_F(PodSandboxManagerTest, REL_6_AnotherRequestUnderATakenNameIsRefused) {
+  const std::string id = node_.MustRunPod("web");
+  cri::RunPodSandboxRequest request = PodRequest("web");
+  request.mutable_config()->set_log_directory("/var/log/pods/elsewhere");
+  EXPECT_EQ(*node_.sandboxes->Run(request, {}), id);
+  request.mutable_config()->set_hostname("host-2");
+  const absl::Status other = node_.sandboxes->Run(request, {}).status();
+  EXPECT_TRUE(absl::IsAlreadyExists(other)) << other;
+  EXPECT_THAT(std::string(other.message()),
+              testing::HasSubstr("config.hostname"));
+}
+
 TEST_F(PodSandboxManagerTest, REL_6_ARetryWaitsForTheOneBeingMade) {
   const std::string pod = node_.MustRunPod("a");
   const std::string other = node_.MustCreate(pod, "c");

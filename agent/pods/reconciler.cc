@@ -11,6 +11,7 @@
 #include "runtime/base/status.h"
 
 namespace warren::agent {
+
 Reconciler::Reconciler(runtime::Runtime* runtime,
                        netplugin::PodNetwork* network,
                        image::ImageStore* images, Store* store,

@@ -38,14 +38,14 @@ void Reconciler::RetryRecords() {
   report_.quarantined = std::move(found.quarantined);
   if (found.sandboxes.empty() && found.containers.empty()) return;
   const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
-  for (ReservedSandbox& pod : found.sandboxes) {
+  for (Store::ReservedSandbox& pod : found.sandboxes) {
     RestoreSandbox(pod.object, host);
     store_->Publish(pod.object);
     Doubt(pod.object->id(), {.container = nullptr,
                              .sandbox = pod.object,
                              .why = "its record was read late"});
   }
-  for (ReservedContainer& container : found.containers) {
+  for (Store::ReservedContainer& container : found.containers) {
     RestoreContainer(container.object);
     store_->Publish(container.object);
     Doubt(container.object->id(), {.container = container.object,

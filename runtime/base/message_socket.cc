@@ -145,8 +145,9 @@ absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name,
       0) {
     return ErrnoError(errno, "limit the wait of a socket");
   }
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
-              sizeof(address)) != 0) {
+  while (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
+                 sizeof(address)) != 0) {
+    if (errno == EINTR) continue;  // a local connect is whole or has not begun
     if (errno == EAGAIN) {
       return absl::DeadlineExceededError(
           absl::StrCat("connect to ", name, ": nobody accepts in time"));

@@ -73,7 +73,7 @@ absl::StatusOr<std::string> LayoutImport::ReadDocument(
                      kMaxDocumentBytes, " bytes"));
   }
   return base::ReadRegularFileAt(directory_.get(), descriptor.digest.hex(),
-                          kMaxDocumentBytes);
+                                 kMaxDocumentBytes);
 }
 
 absl::Status LayoutImport::Resolve(Descriptor* target,

@@ -12,12 +12,12 @@
 #include <cerrno>
 #include <utility>
 
-#include "runtime/base/adopted.h"
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
 #include "runtime/base/message_socket.h"
 #include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
+#include "runtime/launch/late_reaper.h"
 
 namespace warren::runtime {
 namespace {
@@ -105,16 +105,15 @@ absl::StatusOr<shim::v1::Event> ReceiveEvent(
   return event;
 }
 
-// Waits until `deadline` for a shim to end and reaps it. One that has not
-// is reaped with what was adopted (base/adopted.h), whenever it ends.
+// Waits until `deadline` for a shim to end and reaps it, or has it reaped
+// whenever it ends.
 void ReapBefore(base::Child* shim, const base::Deadline& deadline) {
-  const bool ended = base::AwaitFd(shim->pidfd.get(), POLLIN, deadline).ok();
-  if (ended) {
+  if (base::AwaitFd(shim->pidfd.get(), POLLIN, deadline).ok()) {
     base::Reap(shim->pidfd.get()).IgnoreError();
+    shim->pidfd.reset();
   } else {
-    base::DisownChild(shim->id.pid);
+    ReapLate(std::move(shim->pidfd));
   }
-  shim->pidfd.reset();
 }
 
 // Waits for a shim that has been told to leave; kills it when it does not.

@@ -64,7 +64,7 @@ class ExecSession {
   }
   // Closes the socket, which makes the shim kill what is left, and reaps the
   // shim. Waits for it until kEndPatience after the first Kill(), or from now
-  // on; one that takes longer is reaped later (base::DisownChild).
+  // on; one that takes longer is reaped later (late_reaper.h).
   ~ExecSession();
 
   static constexpr absl::Duration kEndPatience = absl::Seconds(1);

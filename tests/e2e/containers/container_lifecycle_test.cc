@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "tests/support/cri_test.h"
+#include "tests/support/host_file.h"
 #include "tests/support/ledger_probes.h"
+#include "tests/support/temp_directory.h"
 
 namespace warren::test {
 namespace {
@@ -169,6 +171,45 @@ TEST_F(ContainerLifecycleTest, TheSameRequestAgainReturnsTheSameContainer) {
   cri::ContainerConfig next = IdleConfig("main");
   next.mutable_metadata()->set_attempt(1);
   EXPECT_NE(Create(next), id);
+}
+
+// A kubelet that got no answer asks again: with another random file for the
+// termination log, and its map of variables in another order.
+TEST_F(ContainerLifecycleTest, REL_6_AKubeletsRetryGetsTheContainerItAskedFor) {
+  const TempDirectory logs;
+  const auto request = [&](const std::string& file,
+                           const std::vector<std::string>& keys) {
+    EXPECT_TRUE(WriteHostFile(logs.path() + "/" + file, ""));
+    cri::ContainerConfig config = IdleConfig("main");
+    (*config.mutable_annotations())["io.kubernetes.container.hash"] = "5f3e";
+    cri::Mount* mount = config.add_mounts();
+    mount->set_container_path("/dev/termination-log");
+    mount->set_host_path(logs.path() + "/" + file);
+    for (const std::string& key : keys) {
+      cri::KeyValue* env = config.add_envs();
+      env->set_key(key);
+      env->set_value("of " + key);
+    }
+    return config;
+  };
+  const std::string id = Create(request("0a1b", {"A", "B", "C"}));
+  EXPECT_EQ(Create(request("9f8e", {"C", "A", "B"})), id);
+  cri::ContainerConfig other = request("0a1b", {"A", "B", "C"});
+  (*other.mutable_annotations())["io.kubernetes.container.hash"] = "77";
+  auto refused = client().CreateContainer(pod_id_, other, pod_);
+  EXPECT_TRUE(absl::IsAlreadyExists(refused.status())) << refused.status();
+  other = request("0a1b", {"A", "B", "C"});
+  other.mutable_command()->Add("--more");
+  refused = client().CreateContainer(pod_id_, other, pod_);
+  EXPECT_TRUE(absl::IsAlreadyExists(refused.status())) << refused.status();
+  EXPECT_THAT(std::string(refused.status().message()),
+              testing::HasSubstr("command"));
+  // What would be refused under a free name is no less wrong under a taken one.
+  other = request("0a1b", {"A", "B", "C"});
+  other.set_working_dir("not/absolute");
+  refused = client().CreateContainer(pod_id_, other, pod_);
+  EXPECT_TRUE(absl::IsInvalidArgument(refused.status())) << refused.status();
+  EXPECT_EQ(client().ListContainers()->size(), 1u);
 }
 
 TEST_F(ContainerLifecycleTest, TwoStartsAtOnceRunItOnce) {

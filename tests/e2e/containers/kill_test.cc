@@ -10,8 +10,7 @@
 #include <vector>
 
 #include "tests/e2e/resources/resources_test.h"
-#include "tests/support/command.h"
-#include "tests/support/node_namespace.h"
+#include "tests/support/ledger_probes.h"
 
 namespace warren::test {
 namespace {
@@ -96,7 +95,8 @@ TEST_F(KillTest, REL_11_AFrozenCgroupAboveItIsNamedAndTheNextTrySucceeds) {
                 testing::HasSubstr("\"" + kubelet.path() + "\""));
   }
   EXPECT_TRUE(client().StopContainer(other, 0).ok()) << "it is not concerned";
-  if (!V2()) EXPECT_EQ(StatusOf(id).state(), cri::CONTAINER_RUNNING);
+  EXPECT_EQ(StatusOf(id).state(),
+            V2() ? cri::CONTAINER_EXITED : cri::CONTAINER_RUNNING);
   Freeze(kubelet.path(), false);
   EXPECT_TRUE(client().StopContainer(id, 0).ok());
   EXPECT_EQ(StatusOf(id).state(), cri::CONTAINER_EXITED);
@@ -153,7 +153,7 @@ TEST_F(KillTest, TheEndOfAPodInitIsTheEndOfThePod) {
     }
     const auto view = client().InspectPodSandbox(pod_id);
     ASSERT_TRUE(view.ok()) << view.status();
-    ASSERT_EQ(kill(view->pod_init().host_pid(), SIGKILL), 0);
+    ASSERT_EQ(kill(view->pod().pod_init().host_pid(), SIGKILL), 0);
     EXPECT_TRUE(Eventually(
         [&] {
           const auto status = client().PodSandboxStatus(pod_id);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "runtime/base/message_socket.h"
 #include "runtime/base/process.h"
 #include "tests/kernel/runtime_host.h"
 
@@ -82,10 +83,14 @@ TEST_F(RuntimeAdopt, REL_1_AHungShimThatAnswersAgainIsAdopted) {
   Restart();
   ASSERT_TRUE(base::SendSignal(shim->get(), SIGSTOP).ok());
   const auto soon = [] { return base::Deadline::After(absl::Milliseconds(1)); };
-  // More often than the queue of its socket is long.
+  // More often than the queue of its socket is long: a connect that has to wait
+  // ends with the look, too.
+  const base::Deadline one_connect =
+      base::Deadline::After(base::kConnectTimeout);
   for (int i = 0; i < 12; ++i) {
     ASSERT_FALSE(runtime().AdoptContainer(spec, facts, soon()).ok());
   }
+  EXPECT_TRUE(one_connect.Check().ok());
   ASSERT_TRUE(base::SendSignal(shim->get(), SIGCONT).ok());
   const auto adopted =
       runtime().AdoptContainer(spec, facts, base::Deadline::Never());

@@ -10,7 +10,8 @@ namespace warren::agent {
 void ContainerManager::OnExit(const std::string& id,
                               const runtime::ExitRecord& exit) {
   auto container = store_->FindContainer(id);
-  if (!container.ok()) return;  // removed meanwhile
+  // lint: allow absence: the store knows all; it was removed meanwhile
+  if (!container.ok()) return;
   const auto apply = [&](ContainerState* state) -> absl::Status {
     switch (state->record.phase()) {
       case record::STARTING:

@@ -63,6 +63,7 @@ std::vector<ContainerPtr> Select(const Store& store,
     // The sandbox may have been removed while the filter is by a whole id;
     // then no container has it either.
     auto sandbox = store.FindSandbox(filter.pod_sandbox_id());
+    // lint: allow absence: the store knows all
     if (!sandbox.ok()) return {};
     sandbox_id = (*sandbox)->id();
   }

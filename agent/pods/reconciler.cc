@@ -132,6 +132,7 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
 void Reconciler::ApplyContainers(const ReconcilePlan& plan) {
   for (const ReconcileStep& step : plan.containers) {
     auto container = store_->FindContainer(step.id);
+    // lint: allow absence: the store knows all
     if (!container.ok()) continue;
     switch (step.action) {
       case ReconcileAction::kAdopt:
@@ -235,6 +236,7 @@ void Reconciler::AdoptContainer(const ContainerPtr& container) {
 void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
   for (const ReconcileStep& step : plan.sandboxes) {
     auto sandbox = store_->FindSandbox(step.id);
+    // lint: allow absence: the store knows all
     if (!sandbox.ok()) continue;
     const std::string name = "pod sandbox " + Short(step.id);
     switch (step.action) {
@@ -295,8 +297,8 @@ absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox) {
   const auto check = network_->Check(
       before, netns.ok() ? netns->get() : -1,
       base::Deadline::After(PodSandboxManager::kNetworkPatience));
-  // Unknown is not gone: the pod goes on.
   Try(what, check.status());
+  // lint: allow absence: unknown is not gone, the pod goes on
   if (!check.ok()) return absl::OkStatus();
   if (check->verdict == netplugin::PodCheck::Verdict::kLost) {
     return absl::FailedPreconditionError(

@@ -312,6 +312,7 @@ void UnixListener::Admit(UniqueFd connection) {
 // descriptor leaves an epoll set without an event.
 bool UnixListener::Track(int connection) {
   absl::StatusOr<UniqueFd> copy = base::DupFd(connection);
+  // lint: allow absence: the connection is refused, and counted
   if (!copy.ok()) return false;
   // EPOLLHUP is always reported: both directions are shut down.
   epoll_event event = {.events = 0, .data = {.fd = copy->get()}};

@@ -140,7 +140,9 @@ absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name,
   ASSIGN_OR_RETURN(UniqueFd fd, SeqPacketSocket());
   // Without it connect(2) waits for ever once the queue of a listener that
   // does not accept is full: unix(7), SO_SNDTIMEO.
-  const timeval limit = absl::ToTimeval(timeout);
+  // Zero would mean that again.
+  const timeval limit =
+      absl::ToTimeval(std::max(timeout, absl::Microseconds(1)));
   if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) !=
       0) {
     return ErrnoError(errno, "limit the wait of a socket");

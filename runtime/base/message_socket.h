@@ -47,9 +47,9 @@ absl::StatusOr<Message> ReceiveMessage(
 // Listening / connected SEQPACKET socket at dirfd/name. The name is reached
 // through /proc/self/fd, so the length of the directory's path does not matter
 // (sun_path has 108 bytes). Connect: errno ECONNREFUSED or ENOENT = nobody
-// there. A listener that accepts nothing costs at most `timeout`
-// (kDeadlineExceeded); every later send on the socket may block as long
-// (EAGAIN).
+// there. A listener that accepts nothing costs at most `timeout`, nothing when
+// that is zero or less (kDeadlineExceeded); every later send on the socket may
+// block as long (EAGAIN).
 absl::StatusOr<UniqueFd> ListenAt(int dirfd, const std::string& name);
 absl::StatusOr<UniqueFd> ConnectAt(int dirfd, const std::string& name,
                                    absl::Duration timeout = kConnectTimeout);

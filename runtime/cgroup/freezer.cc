@@ -35,6 +35,7 @@ std::vector<std::string> ThawOne(int directory) {
 
 bool IsFrozenItself(const CgroupTree& tree, const std::string& path) {
   const auto directory = tree.Open(path);
+  // lint: allow absence: only a message says more
   if (!directory.ok()) return false;
   const auto frozen =
       base::ReadFileAt(directory->get(), "freezer.self_freezing");
@@ -45,6 +46,7 @@ bool IsFrozenItself(const CgroupTree& tree, const std::string& path) {
 
 void ThawTree(int directory) {
   auto current = OpenFrozen(directory, ".");
+  // lint: allow absence: it is thawed again with the next SIGKILL
   if (!current.ok()) return;
   // Names that are still to be visited, for each level of the way down.
   std::vector<std::vector<std::string>> levels = {ThawOne(current->get())};
@@ -53,13 +55,15 @@ void ThawTree(int directory) {
       levels.pop_back();
       if (levels.empty()) return;
       current = OpenFrozen(current->get(), "..");
+      // lint: allow absence: as above
       if (!current.ok()) return;
       continue;
     }
     const std::string name = std::move(levels.back().back());
     levels.back().pop_back();
     auto below = OpenFrozen(current->get(), name);
-    if (!below.ok()) continue;  // removed meanwhile
+    // lint: allow absence: removed meanwhile, or as above
+    if (!below.ok()) continue;
     current = std::move(below);
     levels.push_back(ThawOne(current->get()));
   }

@@ -16,6 +16,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
 
@@ -42,10 +43,11 @@ absl::StatusOr<std::vector<std::string>> SubDirectories(int directory) {
   ASSIGN_OR_RETURN(const auto names, base::ListDir(directory, "."));
   for (const std::string& name : names) {
     struct stat st;
-    if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(st.st_mode)) {
-      result.push_back(name);
+    if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (base::ProvesAbsence(errno)) continue;
+      return base::ErrnoError(errno, name);
     }
+    if (S_ISDIR(st.st_mode)) result.push_back(name);
   }
   return result;
 }
@@ -73,8 +75,10 @@ absl::Status CollectProcesses(int directory, std::vector<pid_t>* pids) {
   pids->insert(pids->end(), own.begin(), own.end());
   ASSIGN_OR_RETURN(const auto names, SubDirectories(directory));
   for (const std::string& name : names) {
-    auto sub = OpenDirectory(directory, name);
-    if (sub.ok()) RETURN_IF_ERROR(CollectProcesses(sub->get(), pids));
+    ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> sub,
+                     base::ToLook(OpenDirectory(directory, name)));
+    if (!sub.has_value()) continue;  // removed meanwhile
+    RETURN_IF_ERROR(CollectProcesses(sub->get(), pids));
   }
   return absl::OkStatus();
 }
@@ -82,8 +86,9 @@ absl::Status CollectProcesses(int directory, std::vector<pid_t>* pids) {
 absl::Status RemoveBelow(int directory) {
   ASSIGN_OR_RETURN(const auto names, SubDirectories(directory));
   for (const std::string& name : names) {
-    auto sub = OpenDirectory(directory, name);
-    if (!sub.ok()) continue;
+    ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> sub,
+                     base::ToLook(OpenDirectory(directory, name)));
+    if (!sub.has_value()) continue;  // removed meanwhile
     RETURN_IF_ERROR(RemoveBelow(sub->get()));
     if (unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 &&
         errno != ENOENT) {
@@ -160,9 +165,10 @@ absl::StatusOr<std::vector<pid_t>> CgroupTree::Processes(
 
 absl::StatusOr<std::optional<std::string>> CgroupTree::DirectoryOf(
     const std::string& path, pid_t pid) const {
-  auto directory = Open(path);
   // Cgroups come and go while this looks.
-  if (!directory.ok()) return std::nullopt;
+  ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> directory,
+                   base::ToLook(Open(path)));
+  if (!directory.has_value()) return std::nullopt;
   ASSIGN_OR_RETURN(const std::vector<pid_t> own,
                    ReadProcesses(directory->get()));
   if (std::find(own.begin(), own.end(), pid) != own.end()) return path;

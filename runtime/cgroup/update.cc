@@ -238,7 +238,7 @@ absl::Status WriteAllOrNone(const std::vector<ControlWrite>& writes,
   absl::Status undone;
   // The one that failed too: the kernel may have taken a part of it.
   for (size_t i = before.size(); i-- > 0;) {
-    // What cannot be read has no value to go back to.
+    // lint: allow absence: what cannot be read has no value to go back to
     if (!before[i].ok()) continue;
     const absl::Status put =
         PutBack(writes[i].directory, writes[i].value.file, *before[i], writer);

@@ -11,8 +11,10 @@
 #include <array>
 #include <cerrno>
 #include <map>
+#include <optional>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/status.h"
 #include "runtime/cgroup/freezer.h"
 #include "runtime/cgroup/update.h"
@@ -303,6 +305,7 @@ void CgroupV1::Freeze(const std::string& path) const {
   const V1Hierarchy* h = Find("freezer");
   if (h == nullptr) return;
   auto directory = h->tree.Open(PathIn(*h, path));
+  // lint: allow absence: a kill works without it, if less surely
   if (!directory.ok()) return;
   base::WriteControlAt(directory->get(), "freezer.state", "FROZEN")
       .IgnoreError();
@@ -311,8 +314,9 @@ void CgroupV1::Freeze(const std::string& path) const {
 absl::Status CgroupV1::Thaw(const std::string& path) const {
   const V1Hierarchy* h = Find("freezer");
   if (h == nullptr) return absl::OkStatus();
-  auto directory = h->tree.Open(PathIn(*h, path));
-  if (!directory.ok()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> directory,
+                   base::ToLook(h->tree.Open(PathIn(*h, path))));
+  if (!directory.has_value()) return absl::OkStatus();
   ThawTree(directory->get());
   const auto frozen = FrozenAbove(h->tree, PathIn(*h, path));
   if (!frozen.has_value()) return absl::OkStatus();

@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/path.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
@@ -89,9 +91,11 @@ class Walk {
         depth >= kMaxDepth) {
       return absl::OkStatus();
     }
-    const auto sub =
-        base::OpenAt(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!sub.ok()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(
+        const std::optional<base::UniqueFd> sub,
+        base::ToLook(base::OpenAt(directory, name,
+                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW)));
+    if (!sub.has_value()) return absl::OkStatus();  // removed meanwhile
     return Add(sub->get(), target, path, depth + 1);
   }
 

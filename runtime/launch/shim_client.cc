@@ -277,8 +277,11 @@ absl::Status ExecSession::Resize(uint32_t rows, uint32_t columns) {
   return Send(command);
 }
 
-absl::StatusOr<ShimConnection> ShimConnection::Connect(int run_dir_fd) {
-  auto socket = base::ConnectAt(run_dir_fd, "shim.sock");
+absl::StatusOr<ShimConnection> ShimConnection::Connect(
+    int run_dir_fd, const base::Deadline& deadline) {
+  auto socket =
+      base::ConnectAt(run_dir_fd, "shim.sock",
+                      deadline.Within(base::kConnectTimeout).Remaining());
   if (!socket.ok()) {
     const int err = GetErrno(socket.status());
     if (base::ProvesAbsence(err)) return Gone("connect");

@@ -149,8 +149,10 @@ class ShimLauncher {
 class ShimConnection {
  public:
   // Connects to shim.sock in the container's run directory. kUnavailable when
-  // nobody listens there.
-  static absl::StatusOr<ShimConnection> Connect(int run_dir_fd);
+  // nobody listens there. Waits for a shim that accepts nothing until
+  // `deadline`, at most base::kConnectTimeout (kDeadlineExceeded).
+  static absl::StatusOr<ShimConnection> Connect(
+      int run_dir_fd, const base::Deadline& deadline = base::Deadline::Never());
 
   // The shim, by SO_PEERCRED of this very connection; its start time is read
   // while the connection proves that it lives.

@@ -1,30 +1,51 @@
 #include "runtime/machine/container_exits.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
+#include <cerrno>
 #include <optional>
 #include <utility>
 
 #include "runtime/base/adopted.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/process.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::runtime {
 namespace {
 
-// What the shim left in the run directory; `lost` when that is nothing.
-ExitRecord ReadRecord(const std::string& container_dir) {
+// Between two tries at an end that nobody can tell yet, and how many there are.
+// Together they take a minute.
+constexpr int kRetryPauseMs = 100;
+constexpr int kRetries = 600;
+
+ExitRecord Lost() {
   ExitRecord record;
   record.finished_at_ns = base::SystemClock().RealNow();
   record.lost = true;
-  auto dir = base::OpenAt(AT_FDCWD, container_dir, O_RDONLY | O_DIRECTORY);
-  if (!dir.ok()) return record;
+  return record;
+}
+
+// What the shim left in the run directory; nullopt when that is nothing, or
+// something that nobody can understand.
+base::Look<ExitRecord> ReadRecord(const std::string& container_dir) {
+  ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> dir,
+                   base::ToLook(base::OpenAt(AT_FDCWD, container_dir,
+                                             O_RDONLY | O_DIRECTORY)));
+  if (!dir.has_value()) return std::nullopt;
   const auto exited = ReadExitFile(dir->get());
-  if (!exited.ok() || !exited->has_value()) return record;
-  return {(*exited)->exit_code(), (*exited)->signal(), (*exited)->oom_killed(),
-          (*exited)->finished_at_ns()};
+  if (base::IsDamage(exited.status()) ||
+      base::GetErrno(exited.status()) == EBADMSG) {
+    return std::nullopt;
+  }
+  RETURN_IF_ERROR(exited.status());
+  if (!exited->has_value()) return std::nullopt;
+  return ExitRecord{(*exited)->exit_code(), (*exited)->signal(),
+                    (*exited)->oom_killed(), (*exited)->finished_at_ns()};
 }
 
 }  // namespace
@@ -61,7 +82,7 @@ absl::Status ContainerExits::Watch(const LiveContainerPtr& container,
   }
   absl::Status watched = watcher_->Watch(
       std::move(shim_pidfd), [this, container](base::UniqueFd ended) {
-        OnShimExit(container, std::move(ended));
+        OnShimExit(container, std::move(ended), kRetries);
       });
   // Nobody will tell of its end: a later removal must not wait for that.
   if (!watched.ok()) MarkEnded(*container);
@@ -78,39 +99,59 @@ void ContainerExits::MarkEnded(LiveContainer& container) {
 }
 
 void ContainerExits::OnShimExit(const LiveContainerPtr& container,
-                                base::UniqueFd shim_pidfd) {
+                                base::UniqueFd shim_pidfd, int retries) {
   // Not a child after a restart of the agent.
   base::Reap(shim_pidfd.get()).IgnoreError();
-  const ExitRecord record = ReadRecord(parts_.ContainerDir(container->spec.id));
+  if (Tell(container).ok()) return;
+  if (retries > 0) {
+    // The pidfd is readable for good: its turn comes again after all others'.
+    poll(nullptr, 0, kRetryPauseMs);
+    const absl::Status again =
+        watcher_->Watch(std::move(shim_pidfd),
+                        [this, container, retries](base::UniqueFd ended) {
+                          OnShimExit(container, std::move(ended), retries - 1);
+                        });
+    if (again.ok()) return;
+  }
+  Report(container, Lost());
+}
+
+absl::Status ContainerExits::Tell(const LiveContainerPtr& container) {
+  ASSIGN_OR_RETURN(const std::optional<ExitRecord> left,
+                   ReadRecord(parts_.ContainerDir(container->spec.id)));
+  const ExitRecord record = left.has_value() ? *left : Lost();
   // With a pid namespace of its own, everything ended with its first process.
   // Otherwise, and when the shim itself was killed, something may be left.
   if (record.lost || container->spec.pid != NamespaceMode::kContainer) {
     parts_.cgroups->KillAll(container->cgroup, absl::ZeroDuration())
         .IgnoreError();
   }
-  if (record.lost && AwaitFirst(container, record)) return;
+  if (record.lost) {
+    ASSIGN_OR_RETURN(const bool later, AwaitFirst(container, record));
+    if (later) return absl::OkStatus();
+  }
   Report(container, record);
+  return absl::OkStatus();
 }
 
 // The first process of a container whose shim was killed is our child now. It
 // may take its time to die, or for ever (state D, frozen): the container runs
 // until then.
-bool ContainerExits::AwaitFirst(const LiveContainerPtr& container,
-                                const ExitRecord& record) {
+absl::StatusOr<bool> ContainerExits::AwaitFirst(
+    const LiveContainerPtr& container, const ExitRecord& record) {
   base::UniqueFd first;
   {
     const base::MutexLock lock(&container->mutex);
     if (container->pidfd == nullptr) return false;
     first.reset(fcntl(container->pidfd->get(), F_DUPFD_CLOEXEC, 3));
+    if (!first.valid()) return base::ErrnoError(errno, "watch a process");
   }
-  if (!first.valid()) return false;
-  return watcher_
-      ->Watch(std::move(first),
-              [this, container, record](base::UniqueFd ended) {
-                base::Reap(ended.get()).IgnoreError();
-                Report(container, record);
-              })
-      .ok();
+  RETURN_IF_ERROR(watcher_->Watch(
+      std::move(first), [this, container, record](base::UniqueFd ended) {
+        base::Reap(ended.get()).IgnoreError();
+        Report(container, record);
+      }));
+  return true;
 }
 
 void ContainerExits::Report(const LiveContainerPtr& container,

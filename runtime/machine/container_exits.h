@@ -36,11 +36,18 @@ class ContainerExits {
 
  private:
   explicit ContainerExits(Parts* parts) : parts_(*parts) {}
-  // On a watcher's thread; waits for no process.
-  void OnShimExit(const LiveContainerPtr& container, base::UniqueFd shim_pidfd);
-  // Has `record` reported once the first process has ended; false when that is
-  // not needed, or not possible.
-  bool AwaitFirst(const LiveContainerPtr& container, const ExitRecord& record);
+  // On a watcher's thread; waits for no process. When nobody can tell how it
+  // ended, for want of descriptors or memory, it comes back `retries` times,
+  // and gives the exit code up only then.
+  void OnShimExit(const LiveContainerPtr& container, base::UniqueFd shim_pidfd,
+                  int retries);
+  // Reports the end, now or once the first process has ended. An error: nobody
+  // can tell yet, and nothing was reported.
+  absl::Status Tell(const LiveContainerPtr& container);
+  // Has `record` reported once the first process has ended; false when it is
+  // known to have ended.
+  absl::StatusOr<bool> AwaitFirst(const LiveContainerPtr& container,
+                                  const ExitRecord& record);
   void Report(const LiveContainerPtr& container, const ExitRecord& record);
   static void MarkEnded(LiveContainer& container);
 

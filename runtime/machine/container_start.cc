@@ -41,7 +41,7 @@ absl::StatusOr<base::UniqueFd> OpenTargetPidNamespace(
     // Still there after the open: the number was its own all the time.
     ASSIGN_OR_RETURN(const bool ended,
                      base::WaitExit(pidfd->get(), absl::ZeroDuration()));
-    if (ns.ok() && !ended) return ns;
+    if (!ended) return ns;
   }
   return absl::FailedPreconditionError(
       absl::StrCat("the target container \"", target_id, "\" is not running"));

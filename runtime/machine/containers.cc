@@ -273,7 +273,8 @@ absl::Status Containers::EndShim(const ContainerSpec& spec,
   }
   // Also of one whose adoption came to no answer.
   if (!watched) {
-    ASSIGN_OR_RETURN(shim, ShimBehindSocket(parts_.ContainerDir(spec.id)));
+    ASSIGN_OR_RETURN(shim,
+                     ShimBehindSocket(parts_.ContainerDir(spec.id), deadline));
   }
   if (shim.pid == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> pidfd,
@@ -339,7 +340,7 @@ absl::Status Containers::ReopenLog(const std::string& id,
       const LogPlace place,
       OpenLogPlace(container->spec.log_directory, container->spec.log_path));
   ASSIGN_OR_RETURN(ShimConnection connection,
-                   ShimConnection::Connect(dir.get()));
+                   ShimConnection::Connect(dir.get(), deadline));
   return connection.ReopenLog(place.dir.get(), deadline);
 }
 

@@ -16,7 +16,7 @@ namespace {
 // A shim that has ended proves that; one that only hung up while it was asked
 // is asked again by the caller's next try.
 base::Look<LiveShim> AskShim(int run_dir_fd, const base::Deadline& deadline) {
-  auto connection = ShimConnection::Connect(run_dir_fd);
+  auto connection = ShimConnection::Connect(run_dir_fd, deadline);
   // Nobody listens: kUnavailable (ShimConnection).
   if (absl::IsUnavailable(connection.status())) return std::nullopt;
   RETURN_IF_ERROR(connection.status());
@@ -53,12 +53,13 @@ base::Look<LiveShim> FindShim(int run_dir_fd, const StartFacts& start,
   return LiveShim{start, *std::move(pidfd)};
 }
 
-absl::StatusOr<base::ProcessId> ShimBehindSocket(const std::string& run_dir) {
+absl::StatusOr<base::ProcessId> ShimBehindSocket(
+    const std::string& run_dir, const base::Deadline& deadline) {
   ASSIGN_OR_RETURN(
       const std::optional<base::UniqueFd> dir,
       base::ToLook(base::OpenAt(AT_FDCWD, run_dir, O_RDONLY | O_DIRECTORY)));
   if (!dir.has_value()) return base::ProcessId();
-  const auto connection = ShimConnection::Connect(dir->get());
+  const auto connection = ShimConnection::Connect(dir->get(), deadline);
   if (absl::IsUnavailable(connection.status())) return base::ProcessId();
   RETURN_IF_ERROR(connection.status());
   return connection->shim();

@@ -23,14 +23,16 @@ struct LiveShim {
 // The shim of a start that is on record needs no asking: its process lives or
 // it does not, however long it may hang in a write to a log. Another
 // (start.shim is zero) has to answer at shim.sock in the run directory
-// (borrowed) until `deadline`, at most 10 s after it was connected to; one that
-// does not is unknown. Thread-safe.
+// (borrowed) until `deadline`, at most 20 s; one that does not is unknown.
+// Thread-safe.
 base::Look<LiveShim> FindShim(int run_dir_fd, const StartFacts& start,
                               const base::Deadline& deadline);
 
 // Who listens at shim.sock in the directory `run_dir`, which may be missing;
-// pid 0 when nobody does. Waits for a queue that is full, at most 10 s.
-absl::StatusOr<base::ProcessId> ShimBehindSocket(const std::string& run_dir);
+// pid 0 when nobody does. Waits for a queue that is full until `deadline`, at
+// most 10 s.
+absl::StatusOr<base::ProcessId> ShimBehindSocket(
+    const std::string& run_dir, const base::Deadline& deadline);
 
 }  // namespace warren::runtime
 

@@ -41,6 +41,7 @@ void Inspection::ViewNamespaces(const SandboxSpec& spec,
             ? base::OpenAt(AT_FDCWD, absl::StrCat(kOwn, info.name), O_RDONLY)
             : parts_.mount_namespaces->OpenPin(spec.id, info.kind);
     // A stopped pod has none any more; an old kernel never had some.
+    // lint: allow absence: a view shows what can be seen
     if (!fd.ok()) continue;
     view->namespaces.push_back(ViewOf(info.kind, fd->get(), mode));
     if (info.kind != NamespaceKind::kUts) continue;
@@ -85,6 +86,7 @@ absl::StatusOr<SandboxView> Inspection::Sandbox(const SandboxSpec& spec) const {
     auto uids = ReadIdMap(pid, "uid_map");
     auto gids = ReadIdMap(pid, "gid_map");
     auto offsets = ReadTimeOffsets(pid);
+    // lint: allow absence: a view shows what can be seen
     if (!uids.ok() || !gids.ok()) continue;
     // The host's own map is said by an empty list, as in the spec.
     if (HasUserNamespace(spec)) {
@@ -113,6 +115,7 @@ absl::StatusOr<ContainerView> Inspection::Container(
   base::UniqueFd uts;
   for (const NamespaceInfo& info : NamespaceTable()) {
     auto fd = OpenNamespaceOf(process.pid, info.name);
+    // lint: allow absence: a view shows what can be seen
     if (!fd.ok()) continue;
     view.namespaces.push_back(
         ViewOf(info.kind, fd->get(),

@@ -44,8 +44,11 @@ alignas(kPage) Monitor::Buffers g_buffers;
   }
 }
 
-base::UniqueFd Dup(int fd) {
-  return base::UniqueFd(fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3));
+// Of one that was not given there is no copy.
+Failure Dup(int fd, const char* step, base::UniqueFd* copy) {
+  if (fd < 0) return {};
+  copy->reset(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  return copy->valid() ? Failure{} : Fail(step, errno);
 }
 
 // The name is reached through /proc/self/fd: sun_path is short.
@@ -73,17 +76,23 @@ Failure OpenEverything(const LaunchInput& input, Monitor::Kept* kept,
                        LogFile* log) {
   const v1::ContainerLaunch& container = input.request.container();
   kept->tty = container.tty();
-  kept->run_dir = Dup(input.Fd(container.run_dir_fd()));
+  Failure failure =
+      Dup(input.Fd(container.run_dir_fd()), "run_dir", &kept->run_dir);
+  if (failure.failed()) return failure;
   if (!kept->run_dir.valid()) return Fail("run_dir", EBADF);
-  kept->oom = Dup(input.Fd(container.oom_fd()));
+  failure = Dup(input.Fd(container.oom_fd()), "oom", &kept->oom);
+  if (failure.failed()) return failure;
   kept->oom_kills = ReadOomKills(kept->oom.get());
   if (container.log_dir_fd() != 0) {
-    Failure failure =
-        log->Open(Dup(input.Fd(container.log_dir_fd())), container.log_name());
+    base::UniqueFd log_dir;
+    failure = Dup(input.Fd(container.log_dir_fd()), "log", &log_dir);
+    if (!failure.failed()) {
+      failure = log->Open(std::move(log_dir), container.log_name());
+    }
     if (failure.failed()) return failure;
   }
-  const Failure reserved = kept->exit_file.Reserve(kept->run_dir.get());
-  if (reserved.failed()) return reserved;
+  failure = kept->exit_file.Reserve(kept->run_dir.get());
+  if (failure.failed()) return failure;
   return Listen(kept->run_dir.get(), &kept->listener);
 }
 

@@ -28,6 +28,9 @@ constexpr int kKillPollMs = 2;
 constexpr int kStopRounds = 16;
 constexpr int kKillRounds = 5000;
 
+// Before the next try of what can only fail for want of memory.
+constexpr unsigned kExecErrorPauseUs = 100'000;
+
 class ExecSession {
  public:
   ExecSession(Program program, base::UniqueFd socket, base::UniqueFd signals,
@@ -50,7 +53,10 @@ class ExecSession {
  private:
   void Turn() {
     pollfd p[2] = {{signals_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
-    if (poll(p, 2, -1) < 0) return;
+    if (poll(p, 2, -1) < 0) {
+      if (errno != EINTR) usleep(kExecErrorPauseUs);
+      return;
+    }
     if (p[0].revents != 0) Reap();
     if (p[1].revents != 0) Serve();
   }
@@ -156,6 +162,13 @@ int RunExec(std::unique_ptr<LaunchInput> input, base::UniqueFd launch_socket) {
   Failure failure = WatchChildren(&signals);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   Program program;
+  // Without it, what the program leaves behind could not be ended.
+  const int procs = input->Fd(input->request.exec().cgroup_procs_fd());
+  base::UniqueFd cgroup_procs(procs < 0 ? -1
+                                        : fcntl(procs, F_DUPFD_CLOEXEC, 3));
+  if (!failure.failed() && procs >= 0 && !cgroup_procs.valid()) {
+    failure = Fail("cgroup", errno);
+  }
   if (!failure.failed()) {
     failure = Launch(*input, launch_socket.get(), &program);
   }
@@ -166,9 +179,6 @@ int RunExec(std::unique_ptr<LaunchInput> input, base::UniqueFd launch_socket) {
   v1::Event event;
   Describe(program, event.mutable_started());
   SendPacket(launch_socket.get(), event, program.stdio[init::kTtyMaster].get());
-  const int procs = input->Fd(input->request.exec().cgroup_procs_fd());
-  base::UniqueFd cgroup_procs(procs < 0 ? -1
-                                        : fcntl(procs, F_DUPFD_CLOEXEC, 3));
   // The agent sees end-of-file on its pipes only when our copies are closed.
   input.reset();
   ExecSession(std::move(program), std::move(launch_socket), std::move(signals),

@@ -176,7 +176,13 @@ void Monitor::Reap() {
 void Monitor::AcceptClient() {
   base::UniqueFd client(accept4(kept_.listener.get(), nullptr, nullptr,
                                 SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (client.valid()) *FreePlace() = std::move(client);
+  if (client.valid()) {
+    *FreePlace() = std::move(client);
+    return;
+  }
+  // One that cannot be taken for want of descriptors or memory stays in the
+  // queue, and the listener readable.
+  if (errno != EAGAIN && errno != EINTR) usleep(kErrorPauseUs);
 }
 
 base::UniqueFd* Monitor::FreePlace() {

@@ -128,6 +128,21 @@ void EndChildren(const Progress& progress) {
   }
 }
 
+// A program that could be neither signalled nor told from a later one of its
+// number is no start. `program->pid` is a child, unreaped.
+Failure Identify(Program* program) {
+  program->pidfd.reset(
+      static_cast<int>(syscall(SYS_pidfd_open, program->pid, 0)));
+  if (!program->pidfd.valid()) return Fail("pidfd", errno);
+  const base::UniqueFd host_proc(
+      open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!host_proc.valid()) return Fail("procfs", errno);
+  errno = 0;
+  program->start_time = ReadStat(host_proc.get(), program->pid);
+  if (program->start_time != 0) return {};
+  return Fail("procfs", errno == 0 ? EIO : errno);
+}
+
 }  // namespace
 
 int64_t RealNow() {
@@ -207,18 +222,16 @@ Failure StartProgram(PlanBuilder* builder, int launch_socket,
     }
     progress.first = 0;
   }
+  if (!progress.failure.failed()) {
+    program->pid = progress.program;
+    program->started_at_ns = RealNow();
+    progress.failure = Identify(program);
+  }
   if (progress.failure.failed()) {
     ours.reset();
     EndChildren(progress);
     return std::move(progress.failure);
   }
-  program->pid = progress.program;
-  program->started_at_ns = RealNow();
-  program->pidfd.reset(
-      static_cast<int>(syscall(SYS_pidfd_open, program->pid, 0)));
-  const base::UniqueFd host_proc(
-      open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  program->start_time = ReadStat(host_proc.get(), program->pid);
   for (size_t i = 0; i < init::kStdioFdsMax; ++i) {
     program->stdio[i] = std::move(progress.stdio[i]);
   }

@@ -1,6 +1,9 @@
+#include <absl/time/clock.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/resource.h>
 
+#include "runtime/base/message_socket.h"
 #include "runtime/base/process.h"
 #include "tests/kernel/runtime_host.h"
 
@@ -80,10 +83,14 @@ TEST_F(RuntimeAdopt, REL_1_AHungShimThatAnswersAgainIsAdopted) {
   Restart();
   ASSERT_TRUE(base::SendSignal(shim->get(), SIGSTOP).ok());
   const auto soon = [] { return base::Deadline::After(absl::Milliseconds(1)); };
-  // More often than the queue of its socket is long.
+  // More often than the queue of its socket is long: a connect that has to wait
+  // ends with the look, too.
+  const base::Deadline one_connect =
+      base::Deadline::After(base::kConnectTimeout);
   for (int i = 0; i < 12; ++i) {
     ASSERT_FALSE(runtime().AdoptContainer(spec, facts, soon()).ok());
   }
+  EXPECT_TRUE(one_connect.Check().ok());
   ASSERT_TRUE(base::SendSignal(shim->get(), SIGCONT).ok());
   const auto adopted =
       runtime().AdoptContainer(spec, facts, base::Deadline::Never());
@@ -114,6 +121,49 @@ TEST_F(RuntimeAdopt, ExitedMeanwhileIsKnown) {
   EXPECT_EQ(adopted->exit.exit_code, 42);
   EXPECT_GT(adopted->exit.finished_at_ns, 0);
   base::Reap(shim->get()).IgnoreError();
+}
+
+// While one lives, this process can open nothing: every number below the limit
+// is taken.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const rlimit none = {3, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~NoDescriptors() { EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before_), 0); }
+
+ private:
+  rlimit before_ = {};
+};
+
+TEST_F(RuntimeAdopt, REL_18_AnExitThatNobodyCanReadYetIsNotLost) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  const ContainerSpec spec =
+      Shell(pod, "trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done");
+  Create(spec);
+  const StartFacts started = Start(spec);
+  WaitLog(spec, "up");
+  auto process = base::OpenProcess(started.process);
+  auto shim = base::OpenProcess(started.shim);
+  ASSERT_TRUE(process.ok() && shim.ok());
+  {
+    const NoDescriptors none;
+    ASSERT_TRUE(base::SendSignal(process->get(), SIGTERM).ok());
+    ASSERT_TRUE(
+        *base::WaitExit(shim->get(), test::Patience(absl::Seconds(20))));
+    // However long that is: it is told once it can be read.
+    const base::Deadline a_while = base::Deadline::After(absl::Seconds(1));
+    while (a_while.Remaining() > absl::ZeroDuration()) {
+      ASSERT_FALSE(HasExited(spec.id));
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+  }
+  const ExitRecord exit = WaitExit(spec);
+  EXPECT_EQ(exit.exit_code, 7);
+  EXPECT_FALSE(exit.lost);
 }
 
 TEST_F(RuntimeAdopt, CreatedCanStillStart) {

@@ -65,6 +65,15 @@ BANS = [
     Ban("errno-status", r"absl::ErrnoToStatus\w*",
         "says NOT_FOUND for ENOENT, which a kubelet reads as \"the pod is "
         "gone\": use base::ErrnoError"),
+    # A status that fails, and then the answer that a thing is not there. A
+    # condition that asks for more (which error it was) is let through.
+    Ban("absence", r"\bif\s*\(\s*![^;{}&|]*\.ok\(\)"
+        r"(?:\s*\|\|\s*![^;{}&|]*\.ok\(\))*\s*\)\s*\{?\s*"
+        r"(?:return(?:\s*(?:\{\}|std::nullopt|nullptr|false|\"\"|"
+        r"absl::OkStatus\(\)|[\w:<> ]+\(\)))?|continue)\s*;",
+        "an error of a look is no absence (runtime/base/look.h): take the three "
+        "answers apart, or hand the error on", only=r"^(agent|runtime|netplugin)/",
+        but=TESTS + r"|^agent/ctl/"),
     Ban("exception", r"\bthrow\b(?!\s*CLI::)",
         "errors are absl::Status"),
     Ban("format", r"std::format\b|#\s*include\s*<(?:format|ranges)>|"

@@ -110,6 +110,7 @@ class Calls(unittest.TestCase):
             "fopen": 'f = fopen("a", "r");',
             "filesystem": "std::filesystem::remove_all(x);",
             "errno-status": "return absl::ErrnoToStatus(e, x);",
+            "absence": "if (!dir.ok()) return {};",
             "exception": "throw 1;", "format": "std::format(x);",
             "random-signal-safe": "std::string s;",
         }
@@ -133,6 +134,26 @@ class Calls(unittest.TestCase):
         self.good("flags = A | OPEN_TREE_CLOEXEC; open_tree(d, p, flags);")
         self.good("store.open(path);")
         self.good("UniqueFd socket(kNumber);")
+
+    def test_rel_18_an_error_is_no_absence(self):
+        for code in ("if (!x.ok()) return;", "if (!x.ok()) return false;",
+                     "if (!x.status().ok()) return std::nullopt;",
+                     "if (!Look(a, b).ok()) { return absl::OkStatus(); }",
+                     "if (!x[i].ok())\n  continue;",
+                     "if (!x.ok() || !y.ok()) return nullptr;",
+                     "if (!x->y.ok()) return std::vector<std::string>();"):
+            self.bad(code)
+            self.bad(code, "netplugin/bridge/a.cc")
+            self.good(code, "tests/fakes/a.cc")
+            self.good(code, "runtime/base/a_test.cc")
+        for code in ("if (!x.ok()) return x.status();",
+                     "if (!x.has_value()) return {};",
+                     "if (!IsRunning() || !y.ok()) return;",
+                     "if (base::ProvesAbsence(x.status())) return {};",
+                     "if (!x.ok() && GetErrno(x) == ENOENT) return {};",
+                     "// lint: allow absence: the store knows all\n"
+                     "if (!x.ok()) return;"):
+            self.good(code)
 
     def test_rel_23_locks_are_those_that_are_checked(self):
         for code in ("std::condition_variable c;", "std::shared_mutex m;",

@@ -28,8 +28,8 @@ TEST_F(KubeletLifecycleTest, InitContainersSidecarsAndTheApp) {
 
   const std::string proxy = pod.Start(1);
   const std::string app = pod.Start(2);
-  EXPECT_TRUE(Eventually([&] { return !pod.Log(app).empty(); }));
-  EXPECT_EQ(pod.Log(app), "prepared\nhello from cart\n");
+  const std::string said = "prepared\nhello from cart\n";
+  EXPECT_TRUE(Eventually([&] { return pod.Log(app) == said; })) << pod.Log(app);
   EXPECT_EQ(ShellOutput(app,
                         "pwd; echo $KUBERNETES_SERVICE_HOST"
                         ":$KUBERNETES_SERVICE_PORT"),

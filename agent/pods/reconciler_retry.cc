@@ -12,7 +12,9 @@ namespace warren::agent {
 ReconcileReport Reconciler::Retry() {
   patience_ = base::Deadline::After(kPatience);
   RetryRecords();
-  for (auto& [id, unknown] : std::exchange(unknown_, {})) {
+  for (const auto& entry : std::exchange(unknown_, {})) {
+    const std::string& id = entry.first;
+    const Unknown& unknown = entry.second;
     // Pods and containers have the same locks, and no common type.
     const auto look_again = [&](const auto& object) {
       const OperationLock::Guard turn = object->TryLock();

@@ -123,8 +123,8 @@ TEST_F(ShimSecurity, EXE_3_ShimKeepsNothingOfTheLaunch) {
   const runtime::Launched launched = Start(&launch);
   const std::string dir =
       "/proc/" + std::to_string(launched.shim.id.pid) + "/fd";
-  // stdio, two pipes, pidfd, signalfd, listener, run directory, log and its
-  // directory.
+  // stdio, two pipes, pidfd, signalfd, listener, run directory, exit file, log
+  // and its directory.
   const auto links = [&dir] {
     std::vector<std::string> out;
     const auto names = base::ListDir(AT_FDCWD, dir);
@@ -137,7 +137,7 @@ TEST_F(ShimSecurity, EXE_3_ShimKeepsNothingOfTheLaunch) {
     }
     return out;
   };
-  EXPECT_TRUE(Eventually([&] { return links().size() == 11; }))
+  EXPECT_TRUE(Eventually([&] { return links().size() == 12; }))
       << testing::PrintToString(links());
   KillAndAwait(launched);
 }

@@ -112,6 +112,54 @@ TEST_F(ReconcilerTest, REL_18_WhatCannotBeSeenIsKeptAndLookedAtAgain) {
   ExpectClean(next.get(), remains.state->path());
 }
 
+// A record that cannot be read belongs to somebody: what runs below it is no
+// orphan, and nor is what a readable record says of it.
+TEST_F(ReconcilerTest, REL_16_WhatAnUnreadableRecordOwnsIsLeftAlone) {
+  for (const std::string kind : {"sandboxes", "containers"}) {
+    test::StateDirectory state;
+    auto node = std::make_unique<CoreNode>(state.path());
+    const std::string pod = node->MustRunPod("web");
+    const std::string id = node->MustStart(pod, "main");
+    const Remains remains = Bury(std::move(node), state.path());
+    const std::string root = remains.state->path();
+    const std::string record = root + "/" + kind + "/" +
+                               (kind == "sandboxes" ? pod : id) + "/record.pb";
+    // It is damaged, and cannot be put aside either.
+    std::filesystem::rename(record, root + "/kept");
+    std::ofstream(record) << "torn";
+    std::filesystem::remove_all(root + "/quarantine");
+    std::ofstream(root + "/quarantine") << "x";
+    const auto next = Revive(remains);
+    Reconciler reconciler(&next->runtime, &next->network, &next->images,
+                          next->store.get(), next->sandboxes.get(),
+                          next->containers.get(), &next->clock);
+    auto report = reconciler.Run();
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_FALSE(report->unknown.empty()) << kind;
+    EXPECT_TRUE(reconciler.AnyUnknown());
+    for (const char* step : {"Runtime.KillContainer", "Runtime.RemoveContainer",
+                             "Runtime.StopSandbox", "Runtime.RemoveSandbox"}) {
+      EXPECT_EQ(next->faults.Count(step), 0) << kind << ": " << step;
+    }
+    EXPECT_THAT(next->network.leases().size() + next->network.links().size(),
+                testing::Ge(1u))
+        << kind;
+    // It can be read again: everything goes on.
+    std::filesystem::remove(root + "/quarantine");
+    std::filesystem::rename(root + "/kept", record);
+    while (reconciler.AnyUnknown()) reconciler.Retry();
+    EXPECT_EQ(next->ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
+    EXPECT_EQ(next->sandboxes->Status(pod, false)->status().state(),
+              cri::SANDBOX_READY);
+    EXPECT_EQ(next->faults.Count("Runtime.KillContainer"), 0) << kind;
+    next->runtime.Exit(id, {9, 0, false, 0});
+    EXPECT_EQ(next->AwaitExit(id).exit_code(), 9);
+    std::filesystem::create_directory(root + "/quarantine");
+    RemoveAll(next.get());
+    ExpectClean(next.get(), root);
+  }
+}
+
 TEST_F(ReconcilerTest, TheLoopLooksUntilNothingIsUnknown) {
   const std::string pod = node_->MustRunPod("web");
   const std::string id = node_->MustStart(pod, "main");

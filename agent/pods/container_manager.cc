@@ -11,6 +11,7 @@
 #include "agent/pods/same_request.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
+#include "agent/store/record_specs.h"
 #include "agent/store/timings.h"
 #include "runtime/base/status.h"
 #include "runtime/base/undo_stack.h"
@@ -45,25 +46,12 @@ absl::Status CheckRequest(const cri::CreateContainerRequest& request,
 }
 
 // Image facts of a status: kept, because the image may go first.
-void Put(const image::Image& image, const std::string& asked,
-         record::ContainerRecord* record) {
+void PutImage(const image::Image& image, const std::string& asked,
+              record::ContainerRecord* record) {
   record->set_image_id(image.id);
   record->set_image_ref(image.repo_digests.empty() ? image.id
                                                    : image.repo_digests[0]);
   record->set_image_name(image.repo_tags.empty() ? asked : image.repo_tags[0]);
-  record->mutable_layer_dirs()->Assign(image.layer_dirs.begin(),
-                                       image.layer_dirs.end());
-}
-
-void Put(const ConvertedContainer& converted, record::ContainerRecord* record) {
-  const runtime::ContainerSpec& spec = converted.spec;
-  record->mutable_args()->Assign(spec.args.begin(), spec.args.end());
-  record->mutable_env()->Assign(spec.env.begin(), spec.env.end());
-  record->set_cwd(spec.cwd);
-  record->mutable_volumes()->Assign(spec.volumes.begin(), spec.volumes.end());
-  record->set_stop_signal(converted.stop_signal);
-  record->set_apparmor_profile(spec.apparmor_profile);
-  record->set_selinux_label(spec.selinux_label);
 }
 
 }  // namespace
@@ -224,6 +212,7 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
                    Resolve(container->id(), config, *pod_state));
   ConvertedContainer& converted = resolved.converted;
   RETURN_IF_ERROR(ResolvePidTarget(pod->id(), &converted.spec));
+  RETURN_IF_ERROR(runtime_->ResolveContainer(&converted.spec, {}));
   const auto spec =
       std::make_shared<const runtime::ContainerSpec>(converted.spec);
   timer.Done("resolve");
@@ -231,9 +220,10 @@ absl::Status ContainerManager::Assemble(const ContainerPtr& container,
       Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         state->spec = spec;
         Put(resolved.volume_holds, &state->record);
-        Put(resolved.hold->image(), config.image().image(), &state->record);
-        Put(converted, &state->record);
-        Put(resolved.cdi, &state->record);
+        PutImage(resolved.hold->image(), config.image().image(),
+                 &state->record);
+        Put(*spec, &state->record);
+        state->record.set_stop_signal(converted.stop_signal);
         return absl::OkStatus();
       }));
   container->HoldImages(

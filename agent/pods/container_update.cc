@@ -7,6 +7,7 @@
 #include "agent/cri/validate.h"
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
+#include "agent/store/record_specs.h"
 #include "runtime/base/status.h"
 
 // UpdateContainerResources. The record tells a crash half-way:
@@ -61,6 +62,17 @@ absl::Status CheckUpdatable(const record::ContainerRecord& record) {
                    ", only limits of a created or running one can be updated"));
 }
 
+// What no update changes stays as it was resolved.
+absl::StatusOr<runtime::Resources> NewLimits(
+    const cri::LinuxContainerResources& resources,
+    const runtime::Resources& old_limits) {
+  ASSIGN_OR_RETURN(runtime::Resources limits,
+                   ConvertResources("linux", resources));
+  limits.oom_score_adj = old_limits.oom_score_adj;
+  limits.pids_limit = old_limits.pids_limit;
+  return limits;
+}
+
 absl::Status ClearIntent(ContainerState* state) {
   state->record.clear_pending_resources();
   return absl::OkStatus();
@@ -72,6 +84,7 @@ absl::Status Commit(const cri::LinuxContainerResources& resources,
       resources;
   runtime::ContainerSpec spec = *state->spec;
   spec.resources = limits;
+  Put(spec, &state->record);
   state->spec = std::make_shared<const runtime::ContainerSpec>(std::move(spec));
   return ClearIntent(state);
 }
@@ -96,8 +109,7 @@ absl::Status ContainerManager::UpdateResources(
   const cri::LinuxContainerResources merged =
       Merge(before->record.config().linux().resources(), request.linux());
   ASSIGN_OR_RETURN(runtime::Resources limits,
-                   ConvertResources("linux", merged));
-  limits.oom_score_adj = before->spec->resources.oom_score_adj;
+                   NewLimits(merged, before->spec->resources));
   RETURN_IF_ERROR(container->Update(
       Container::Write::kRecordedOrNothing, [&](ContainerState* state) {
         *state->record.mutable_pending_resources() = merged;
@@ -131,10 +143,8 @@ absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
   }
   const cri::LinuxContainerResources& pending =
       state->record.pending_resources();
-  ASSIGN_OR_RETURN(runtime::Resources limits,
-                   ConvertResources("linux", pending));
   const runtime::Resources& old_limits = state->spec->resources;
-  limits.oom_score_adj = old_limits.oom_score_adj;
+  ASSIGN_OR_RETURN(runtime::Resources limits, NewLimits(pending, old_limits));
   const absl::Status back = runtime_->UpdateResources(
       container->id(), limits, old_limits, base::Deadline::Never());
   if (back.ok()) {

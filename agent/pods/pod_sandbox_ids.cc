@@ -33,6 +33,7 @@ absl::Status PodSandboxManager::TakeIds(const PodSandboxPtr& sandbox,
   ASSIGN_OR_RETURN(runtime::SandboxSpec spec,
                    ConvertSandbox(sandbox->id(), config,
                                   ReadHostFacts(*clock_, policy_), granted));
+  RETURN_IF_ERROR(runtime_->ResolveSandbox(&spec, {}));
   // Not written here: the intent that follows is, before anything is made.
   return sandbox->Update(
       PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {

@@ -13,6 +13,7 @@
 #include "agent/pods/same_request.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
+#include "agent/store/record_specs.h"
 #include "agent/store/timings.h"
 #include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
@@ -89,6 +90,7 @@ absl::StatusOr<std::string> PodSandboxManager::Run(
   ASSIGN_OR_RETURN(
       runtime::SandboxSpec spec,
       ConvertSandbox(id, request.config(), ReadHostFacts(*clock_, policy_)));
+  RETURN_IF_ERROR(runtime_->ResolveSandbox(&spec, {}));
   if (spec.network == runtime::NamespaceMode::kPod) {
     ASSIGN_OR_RETURN(const netplugin::PodRequest network,
                      ConvertNetwork(id, request.config()));
@@ -185,6 +187,7 @@ absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
   }
   RETURN_IF_ERROR(sandbox->Update(PodSandbox::Write::kRecordedOrNothing,
                                   [&](PodSandboxState* state) {
+                                    Put(*state->spec, &state->record);
                                     Put(network, &state->record);
                                     return absl::OkStatus();
                                   }));

@@ -7,6 +7,7 @@
 #include "agent/host/facts.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
+#include "agent/store/record_specs.h"
 #include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
 
@@ -81,14 +82,22 @@ void Reconciler::RestoreSandbox(const PodSandboxPtr& sandbox,
   Try("restore the network of " + Short(sandbox->id()), network.status());
   runtime::SandboxSpec bare;
   bare.id = sandbox->id();
+  const bool complete = spec.ok() && !state->record.has_resolved();
+  if (complete) {
+    Try("complete pod sandbox " + Short(sandbox->id()),
+        runtime_->ResolveSandbox(&*spec, GetFacts(state->record).pod_init));
+  }
   Try("restore",
-      sandbox->Update(
-          PodSandbox::Write::kNotInRecord, [&](PodSandboxState* next) {
-            next->spec = std::make_shared<const runtime::SandboxSpec>(
-                spec.ok() ? *std::move(spec) : std::move(bare));
-            if (network.ok()) next->network = *std::move(network);
-            return absl::OkStatus();
-          }));
+      sandbox->Update(complete ? PodSandbox::Write::kFactEvenUnrecorded
+                               : PodSandbox::Write::kNotInRecord,
+                      [&](PodSandboxState* next) {
+                        if (complete) Put(*spec, &next->record);
+                        next->spec =
+                            std::make_shared<const runtime::SandboxSpec>(
+                                spec.ok() ? *std::move(spec) : std::move(bare));
+                        if (network.ok()) next->network = *std::move(network);
+                        return absl::OkStatus();
+                      }));
   sandboxes_->RestoreIds(sandbox);
 }
 
@@ -96,6 +105,7 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
   const auto state = container->Get();
   runtime::ContainerSpec spec;
   spec.id = container->id();
+  bool complete = false;  // its record is of version 1
   if (auto pod = store_->FindSandbox(state->record.sandbox_id()); pod.ok()) {
     const auto pod_state = (*pod)->Get();
     spec.sandbox = *pod_state->spec;
@@ -105,7 +115,15 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
     if (state->record.phase() != record::CREATING) {
       Try("restore container " + Short(container->id()), whole.status());
     }
-    if (whole.ok()) spec = *std::move(whole);
+    if (whole.ok()) {
+      spec = *std::move(whole);
+      complete = !state->record.has_resolved();
+    }
+  }
+  if (complete) {
+    Try("complete container " + Short(container->id()),
+        runtime_->ResolveContainer(&spec,
+                                   GetFacts(state->record).start.process));
   }
   ContainerImages images;
   if (state->record.layer_dirs_size() > 0) {
@@ -121,12 +139,15 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
   if (volumes.ok()) images.volumes = *std::move(volumes);
   container->HoldImages(std::move(images));
   Try("restore",
-      container->Update(
-          Container::Write::kNotInRecord, [&](ContainerState* next) {
-            next->spec =
-                std::make_shared<const runtime::ContainerSpec>(std::move(spec));
-            return absl::OkStatus();
-          }));
+      container->Update(complete ? Container::Write::kFactEvenUnrecorded
+                                 : Container::Write::kNotInRecord,
+                        [&](ContainerState* next) {
+                          if (complete) Put(spec, &next->record);
+                          next->spec =
+                              std::make_shared<const runtime::ContainerSpec>(
+                                  std::move(spec));
+                          return absl::OkStatus();
+                        }));
 }
 
 void Reconciler::ApplyContainers(const ReconcilePlan& plan) {

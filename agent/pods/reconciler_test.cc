@@ -326,7 +326,7 @@ TEST_F(ReconcilerTest, REL_26_ANewerRecordKeepsTheAgentFromStarting) {
       state_.path() + "/sandboxes/" + std::string(64, '7');
   std::filesystem::create_directories(directory);
   std::ofstream(directory + "/record.pb") << std::string(
-      "WARRENRC\x04\x55\x6a\xad\x02\0\0\0\x02\0\0\0\0\0\0\0hi", 26);
+      "WARRENRC\x72\xb4\x65\x30\x03\0\0\0\x02\0\0\0\0\0\0\0hi", 26);
   EXPECT_TRUE(absl::IsFailedPrecondition(node_->Reconcile().status()));
   EXPECT_TRUE(std::filesystem::exists(directory + "/record.pb"));
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/convert/convert.h"
+#include "agent/store/record_specs.h"
 #include "netplugin/ip.h"
 #include "runtime/base/status.h"
 
@@ -164,20 +165,19 @@ runtime::ContainerFacts GetFacts(const record::ContainerRecord& record) {
   return facts;
 }
 
-void Put(const CdiEdits& edits, record::ContainerRecord* record) {
-  record->clear_cdi_mounts();
-  for (const runtime::MountSpec& mount : edits.mounts) {
-    record::CdiMount* out = record->add_cdi_mounts();
-    out->set_container_path(mount.container_path);
-    out->set_host_path(mount.host_path);
-    out->set_readonly(mount.readonly);
-    out->set_propagation(static_cast<uint32_t>(mount.propagation));
-    out->set_nosuid(mount.nosuid);
-    out->set_nodev(mount.nodev);
-    out->set_noexec(mount.noexec);
-    out->set_recursive(mount.recursive);
-  }
+void Put(const runtime::StartFacts& facts, record::ContainerRecord* record) {
+  PutProcess(facts.process, record->mutable_process());
+  PutProcess(facts.shim, record->mutable_shim());
+  record->set_started_at_ns(facts.started_at_ns);
 }
+
+namespace {
+
+// ---- Records of version 1 --------------------------------------------------
+//
+// They have no resolved spec. The request is converted again; what was decided
+// then (arguments, environment, layers, mounts of CDI) is taken from the
+// record, so that a changed image or node changes nothing (EXE-5).
 
 CdiEdits GetCdi(const record::ContainerRecord& record) {
   CdiEdits edits;
@@ -197,13 +197,7 @@ CdiEdits GetCdi(const record::ContainerRecord& record) {
   return edits;
 }
 
-void Put(const runtime::StartFacts& facts, record::ContainerRecord* record) {
-  PutProcess(facts.process, record->mutable_process());
-  PutProcess(facts.shim, record->mutable_shim());
-  record->set_started_at_ns(facts.started_at_ns);
-}
-
-absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
+absl::StatusOr<runtime::SandboxSpec> ConvertOld(
     const record::PodSandboxRecord& record, const HostFacts& host) {
   HostFacts facts = host;
   facts.modules.decided_before = true;
@@ -214,7 +208,7 @@ absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
   return ConvertSandbox(record.id(), record.config(), facts, granted);
 }
 
-absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
+absl::StatusOr<runtime::ContainerSpec> ConvertOld(
     const record::ContainerRecord& record,
     const record::PodSandboxRecord& sandbox_record,
     const runtime::SandboxSpec& sandbox) {
@@ -243,14 +237,33 @@ absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
   spec.args = {record.args().begin(), record.args().end()};
   spec.env = {record.env().begin(), record.env().end()};
   spec.cwd = record.cwd();
+  spec.apparmor_profile = record.apparmor_profile();
+  spec.selinux_label = record.selinux_label();
+  return spec;
+}
+
+}  // namespace
+
+absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
+    const record::PodSandboxRecord& record, const HostFacts& host) {
+  if (record.has_resolved()) return GetSpec(record);
+  return ConvertOld(record, host);
+}
+
+absl::StatusOr<runtime::ContainerSpec> RestoreSpec(
+    const record::ContainerRecord& record,
+    const record::PodSandboxRecord& sandbox_record,
+    const runtime::SandboxSpec& sandbox) {
+  ASSIGN_OR_RETURN(runtime::ContainerSpec spec,
+                   record.has_resolved()
+                       ? GetSpec(record, sandbox)
+                       : ConvertOld(record, sandbox_record, sandbox));
   spec.user = {};
   spec.user.uid = record.user().uid();
   spec.user.gid = record.user().gid();
   spec.user.supplemental_groups = {record.user().groups().begin(),
                                    record.user().groups().end()};
   spec.user.strict_groups = true;
-  spec.apparmor_profile = record.apparmor_profile();
-  spec.selinux_label = record.selinux_label();
   return spec;
 }
 

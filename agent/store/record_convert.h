@@ -6,7 +6,6 @@
 
 #include <optional>
 
-#include "agent/cdi/spec.h"
 #include "agent/host/facts.h"
 #include "netplugin/pod_network.h"
 #include "runtime/runtime.h"
@@ -42,18 +41,13 @@ void Put(const runtime::ContainerFacts& facts,
 runtime::ContainerFacts GetFacts(
     const ::warren::record::v1::ContainerRecord& record);
 
-// Of what CDI devices brought along, that which has no other place.
-void Put(const CdiEdits& edits, ::warren::record::v1::ContainerRecord* record);
-CdiEdits GetCdi(const ::warren::record::v1::ContainerRecord& record);
-
 // Process, shim and time of start.
 void Put(const runtime::StartFacts& facts,
          ::warren::record::v1::ContainerRecord* record);
 
-// The specs as they were at creation: the request is converted again, what
-// was decided then (arguments, environment, user, layers, mounts of CDI) is
-// taken from the record, so that a changed image or node changes nothing
-// (EXE-5). Devices that were decided then are in the facts.
+// The specs as they were at creation: what was resolved then, or for a record
+// of version 1, what its request comes to by today's rules. A spec of version 1
+// lacks what Runtime::ResolveSandbox and ResolveContainer add.
 absl::StatusOr<runtime::SandboxSpec> RestoreSpec(
     const ::warren::record::v1::PodSandboxRecord& record,
     const HostFacts& host);

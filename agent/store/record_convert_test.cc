@@ -201,12 +201,6 @@ TEST(RecordConvert, DevicesAreWhatTheyWere) {
   runtime::ContainerFacts facts;
   facts.devices = {{"/dev/a", "/host/a", {0020000, 1, 2}, 0640, 3, 4, 5},
                    {"/dev/b", "", {0060000, 6, 7}, 0, 8, 9, 1}};
-  CdiEdits cdi;
-  runtime::MountSpec mount{"/c", "/h", true,
-                           runtime::MountPropagation::kHostToContainer};
-  mount.nosuid = mount.noexec = true;
-  mount.recursive = false;
-  cdi.mounts = {mount};
   record::PodSandboxRecord pod;
   pod.set_id(std::string(64, '1'));
   pod.mutable_config()->mutable_metadata()->set_name("p");
@@ -216,7 +210,13 @@ TEST(RecordConvert, DevicesAreWhatTheyWere) {
   // The file that defines it may be gone.
   record.mutable_config()->add_cdi_devices()->set_name("v/c=d");
   Put(facts, &record);
-  Put(cdi, &record);
+  record::CdiMount* brought = record.add_cdi_mounts();
+  brought->set_container_path("/c");
+  brought->set_host_path("/h");
+  brought->set_readonly(true);
+  brought->set_propagation(1);
+  brought->set_nosuid(true);
+  brought->set_noexec(true);
   record::ContainerRecord read;
   ASSERT_TRUE(read.ParseFromString(record.SerializeAsString()));
   EXPECT_EQ(GetFacts(read).devices, facts.devices);
@@ -226,7 +226,7 @@ TEST(RecordConvert, DevicesAreWhatTheyWere) {
   const runtime::MountSpec& restored = spec->mounts[0];
   EXPECT_EQ(restored.container_path, "/c");
   EXPECT_EQ(restored.host_path, "/h");
-  EXPECT_EQ(restored.propagation, mount.propagation);
+  EXPECT_EQ(restored.propagation, runtime::MountPropagation::kHostToContainer);
   EXPECT_TRUE(restored.readonly && restored.nosuid && restored.noexec);
   EXPECT_FALSE(restored.nodev || restored.recursive);
 }

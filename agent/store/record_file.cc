@@ -118,7 +118,7 @@ absl::StatusOr<std::string> UnframeRecord(absl::string_view file) {
     return absl::DataLossError("the checksum does not match");
   }
   const uint64_t version = GetLittleEndian(file, kVersionAt, 4);
-  if (version != kRecordVersion) {
+  if (version < 1 || version > kRecordVersion) {
     return absl::FailedPreconditionError(absl::StrCat(
         "record version ", version, ", this build reads ", kRecordVersion));
   }

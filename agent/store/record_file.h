@@ -25,7 +25,10 @@ namespace warren::agent {
 // The checksum covers the version too, so that a damaged version is a torn
 // record and not a foreign one; magic and checksum keep their place in all
 // versions. Nothing may follow the payload.
-inline constexpr uint32_t kRecordVersion = 1;
+//
+// Version 2 has the resolved specs (record.proto). Version 1 is read, never
+// written.
+inline constexpr uint32_t kRecordVersion = 2;
 
 std::string FrameRecord(absl::string_view payload);
 

@@ -96,17 +96,24 @@ TEST(RecordFrame, REL_16_RandomDamageIsDetected) {
 TEST(RecordFrame, REL_26_VersionsAreTold) {
   // Fixed bytes, so that the frame cannot change by accident.
   const std::string golden(
-      "WARRENRC\xdf\x70\x0b\xd1"
-      "\x01\x00\x00\x00"
+      "WARRENRC\x04\x55\x6a\xad"
+      "\x02\x00\x00\x00"
       "\x02\x00\x00\x00\x00\x00\x00\x00"
       "hi",
       26);
   EXPECT_EQ(FrameRecord("hi"), golden);
   EXPECT_EQ(*UnframeRecord(golden), "hi");
+  const std::string version_1(
+      "WARRENRC\xdf\x70\x0b\xd1"
+      "\x01\x00\x00\x00"
+      "\x02\x00\x00\x00\x00\x00\x00\x00"
+      "hi",
+      26);
+  EXPECT_EQ(*UnframeRecord(version_1), "hi");
   // What a later build would write is whole: refused, not put away as torn.
   const std::string newer(
-      "WARRENRC\x04\x55\x6a\xad"
-      "\x02\x00\x00\x00"
+      "WARRENRC\x72\xb4\x65\x30"
+      "\x03\x00\x00\x00"
       "\x02\x00\x00\x00\x00\x00\x00\x00"
       "hi",
       26);

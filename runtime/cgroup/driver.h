@@ -22,8 +22,8 @@
 // which one is what the machine mounts (cgroups(7), kernel documents
 // admin-guide/cgroup-v1 and cgroup-v2).
 //
-// A leaf is named by its path below the root(s), "/a/b/<id>", made by
-// CgroupPath(). Limits are written to leaves only, never to a parent.
+// A leaf's path, made by CgroupPath(), is below the root(s). Limits are written
+// to leaves only, never to a parent.
 namespace warren::runtime {
 
 // What a new process needs to be born inside a leaf (EXE-10).
@@ -67,36 +67,36 @@ class CgroupDriver {
   // `devices` nothing but what these rules allow can be opened or made in it;
   // nullopt: what the cgroups above allow. An existing empty leaf is taken
   // over. Nothing is left of the leaf on failure.
-  virtual absl::Status Create(const std::string& path,
+  virtual absl::Status Create(const CgroupLeaf& leaf,
                               const Resources& resources,
                               const std::optional<DeviceRules>& devices) = 0;
   // Brings a leaf from the limits of `from` to those of `to`, all or nothing:
   // writes only what differs, and puts the values of before back when one is
   // refused. A limit that only `from` has goes back to the kernel's default.
   // Errors as WriteAllOrNone() (update.h), nothing was written then.
-  virtual absl::Status Update(const std::string& path, const Resources& from,
+  virtual absl::Status Update(const CgroupLeaf& leaf, const Resources& from,
                               const Resources& to) = 0;
   virtual absl::StatusOr<CgroupPlacement> OpenPlacement(
-      const std::string& path) = 0;
+      const CgroupLeaf& leaf) = 0;
   // Where a program is to be born that joins the container whose first process
   // is `first`: the leaf; on v2 the cgroup below it that `first` is in, when
   // the leaf passes controllers on. Such a cgroup takes no processes (EBUSY),
   // and a container that is privileged may arrange itself so.
-  virtual absl::StatusOr<std::string> JoiningPath(const std::string& path,
-                                                  pid_t first) = 0;
+  virtual absl::StatusOr<CgroupLeaf> JoiningLeaf(const CgroupLeaf& leaf,
+                                                 pid_t first) = 0;
   // v2 memory.events, v1 memory.oom_control; an invalid descriptor when there
   // is no memory controller.
   virtual absl::StatusOr<base::UniqueFd> OpenOomFile(
-      const std::string& path) = 0;
+      const CgroupLeaf& leaf) = 0;
   // For LeafSampler::Open(). errno ENOENT when the leaf is not there.
   virtual absl::StatusOr<LeafDirectories> OpenDirectories(
-      const std::string& path) = 0;
+      const CgroupLeaf& leaf) = 0;
   // cgroup.procs of the leaf, read only.
   virtual absl::StatusOr<base::UniqueFd> OpenProcsFile(
-      const std::string& path) = 0;
+      const CgroupLeaf& leaf) = 0;
   // Of the leaf and all cgroups below it; empty when it is gone.
   virtual absl::StatusOr<std::vector<pid_t>> Processes(
-      const std::string& path) = 0;
+      const CgroupLeaf& leaf) = 0;
   // SIGKILL to everything in the leaf and below it, again and again until it
   // is empty; what is frozen in it is thawed. kDeadlineExceeded when something
   // is left after `timeout`; with a timeout of zero the signals are sent all
@@ -108,18 +108,19 @@ class CgroupDriver {
   // (CLONE_INTO_CGROUP) whose cgroup.kill was written before, because fork
   // compares its count of kills with that of the parent's cgroup (seen
   // on 6.18).
-  virtual absl::Status KillAll(const std::string& path,
+  virtual absl::Status KillAll(const CgroupLeaf& leaf,
                                absl::Duration timeout) = 0;
   // Removes the leaf and cgroups made below it. It must be empty; a missing
   // leaf is OK.
-  virtual absl::Status Delete(const std::string& path) = 0;
+  virtual absl::Status Delete(const CgroupLeaf& leaf) = 0;
   // Removes a parent if nothing is in it; says nothing otherwise.
-  virtual void DeleteIfEmpty(const std::string& path) = 0;
+  virtual void DeleteIfEmpty(const std::string& parent) = 0;
 };
 
 // The driver for what is mounted at `root` (normally /sys/fs/cgroup) according
 // to `mountinfo` (the text of /proc/self/mountinfo). `own_parent`: where
-// hierarchies go that no kubelet knows of, see CgroupV1.
+// hierarchies go that no kubelet knows of (CgroupV1), for a leaf that does not
+// say it.
 // kFailedPrecondition: no cgroups are mounted there.
 absl::StatusOr<std::unique_ptr<CgroupDriver>> MakeCgroupDriver(
     const std::string& root, absl::string_view mountinfo,

@@ -230,12 +230,12 @@ TEST_F(FakeTree, V2JoinsTheFirstProcessWhereTheLeafTakesNone) {
   MakeFile("/leaf/cgroup.procs", "");
   MakeFile("/leaf/a/cgroup.procs", "41\n");
   MakeFile("/leaf/a/b/cgroup.procs", "42\n43\n");
-  EXPECT_EQ(V2().JoiningPath("/leaf", 42).value_or(""), "/leaf");
+  EXPECT_EQ(V2().JoiningLeaf("/leaf", 42).value_or(""), "/leaf");
   MakeFile("/leaf/cgroup.subtree_control", "memory pids\n");
-  EXPECT_EQ(V2().JoiningPath("/leaf", 41).value_or(""), "/leaf/a");
-  EXPECT_EQ(V2().JoiningPath("/leaf", 42).value_or(""), "/leaf/a/b");
-  EXPECT_EQ(V2().JoiningPath("/leaf", 44).value_or(""), "/leaf");
-  EXPECT_FALSE(V2().JoiningPath("/nosuch", 41).ok());
+  EXPECT_EQ(V2().JoiningLeaf("/leaf", 41).value_or(""), "/leaf/a");
+  EXPECT_EQ(V2().JoiningLeaf("/leaf", 42).value_or(""), "/leaf/a/b");
+  EXPECT_EQ(V2().JoiningLeaf("/leaf", 44).value_or(""), "/leaf");
+  EXPECT_FALSE(V2().JoiningLeaf("/nosuch", 41).ok());
 }
 
 TEST_F(FakeTree, ProcessesOfNestedCgroups) {

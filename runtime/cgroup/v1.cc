@@ -141,12 +141,14 @@ const V1Hierarchy* CgroupV1::FindV2() const {
 }
 
 std::string CgroupV1::PathIn(const V1Hierarchy& h,
-                             const std::string& path) const {
-  if (HasController(h) || absl::StartsWith(path, own_parent_ + "/") ||
-      path == own_parent_) {
-    return path;
+                             const CgroupLeaf& leaf) const {
+  const std::string& own =
+      leaf.own_parent.empty() ? own_parent_ : leaf.own_parent;
+  if (HasController(h) || absl::StartsWith(leaf.path, own + "/") ||
+      leaf.path == own) {
+    return leaf.path;
   }
-  return absl::StrCat(own_parent_, path.substr(path.rfind('/')));
+  return absl::StrCat(own, leaf.path.substr(leaf.path.rfind('/')));
 }
 
 std::vector<CgroupMount> CgroupV1::Mounts() const {
@@ -157,32 +159,30 @@ std::vector<CgroupMount> CgroupV1::Mounts() const {
   return mounts;
 }
 
-absl::Status CgroupV1::Create(const std::string& path,
+absl::Status CgroupV1::Create(const CgroupLeaf& leaf,
                               const Resources& resources,
                               const std::optional<DeviceRules>& devices) {
-  const absl::Status status = Build(path, resources, devices);
-  if (!status.ok()) Delete(path).IgnoreError();
+  const absl::Status status = Build(leaf, resources, devices);
+  if (!status.ok()) Delete(leaf).IgnoreError();
   return status;
 }
 
-absl::Status CgroupV1::Build(const std::string& path,
-                             const Resources& resources,
+absl::Status CgroupV1::Build(const CgroupLeaf& leaf, const Resources& resources,
                              const std::optional<DeviceRules>& devices) {
   ASSIGN_OR_RETURN(const std::vector<ControlValue> values, V1Values(resources));
   RETURN_IF_ERROR(CheckMounted(values));
   for (const V1Hierarchy& h : hierarchies_) {
     const bool cpuset = Has(h, "cpuset");
-    ASSIGN_OR_RETURN_IN(
-        const base::UniqueFd leaf,
-        h.tree.Make(PathIn(h, path),
-                    [&](int parent, int directory) -> absl::Status {
-                      if (!cpuset) return absl::OkStatus();
-                      return InheritCpuset(parent, directory);
-                    }),
-        absl::StrCat("cgroup hierarchy ", h.name));
-    RETURN_IF_ERROR(WriteValues(h, leaf.get(), values));
+    ASSIGN_OR_RETURN_IN(const base::UniqueFd directory,
+                        h.tree.Make(PathIn(h, leaf),
+                                    [&](int parent, int made) -> absl::Status {
+                                      if (!cpuset) return absl::OkStatus();
+                                      return InheritCpuset(parent, made);
+                                    }),
+                        absl::StrCat("cgroup hierarchy ", h.name));
+    RETURN_IF_ERROR(WriteValues(h, directory.get(), values));
     if (devices.has_value() && Has(h, "devices")) {
-      RETURN_IF_ERROR(RestrictDevices(leaf.get(), *devices));
+      RETURN_IF_ERROR(RestrictDevices(directory.get(), *devices));
     }
   }
   return absl::OkStatus();
@@ -199,7 +199,7 @@ absl::Status CgroupV1::CheckMounted(
   return absl::OkStatus();
 }
 
-absl::Status CgroupV1::Update(const std::string& path, const Resources& from,
+absl::Status CgroupV1::Update(const CgroupLeaf& leaf, const Resources& from,
                               const Resources& to) {
   Resources had = from;
   had.unified.clear();  // what v1 does not have was never written
@@ -211,7 +211,7 @@ absl::Status CgroupV1::Update(const std::string& path, const Resources& from,
   for (const ControlValue& v : changed) {
     const V1Hierarchy* h = Find(v.controller);
     if (h == nullptr || directories.count(h) != 0) continue;
-    ASSIGN_OR_RETURN(directories[h], h->tree.Open(PathIn(*h, path)));
+    ASSIGN_OR_RETURN(directories[h], h->tree.Open(PathIn(*h, leaf)));
   }
   const auto now = [&](const char* controller, const char* file) {
     const auto directory = directories.find(Find(controller));
@@ -235,10 +235,10 @@ absl::Status CgroupV1::Update(const std::string& path, const Resources& from,
 }
 
 absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(
-    const std::string& path) {
+    const CgroupLeaf& leaf) {
   CgroupPlacement placement;
   for (const V1Hierarchy& h : hierarchies_) {
-    const std::string directory = PathIn(h, path).substr(1);
+    const std::string directory = PathIn(h, leaf).substr(1);
     if (h.is_v2) {
       ASSIGN_OR_RETURN(placement.v2_dir, base::OpenAt(h.tree.root(), directory,
                                                       O_RDONLY | O_DIRECTORY));
@@ -255,21 +255,21 @@ absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(
   return placement;
 }
 
-absl::StatusOr<std::string> CgroupV1::JoiningPath(const std::string& path,
-                                                  pid_t /*first*/) {
-  return path;
+absl::StatusOr<CgroupLeaf> CgroupV1::JoiningLeaf(const CgroupLeaf& leaf,
+                                                 pid_t /*first*/) {
+  return leaf;
 }
 
-absl::StatusOr<base::UniqueFd> CgroupV1::OpenOomFile(const std::string& path) {
+absl::StatusOr<base::UniqueFd> CgroupV1::OpenOomFile(const CgroupLeaf& leaf) {
   const V1Hierarchy* memory = Find("memory");
   if (memory == nullptr) return base::UniqueFd();
   return base::OpenAt(memory->tree.root(),
-                      PathIn(*memory, path).substr(1) + "/memory.oom_control",
+                      PathIn(*memory, leaf).substr(1) + "/memory.oom_control",
                       O_RDONLY);
 }
 
 absl::StatusOr<LeafDirectories> CgroupV1::OpenDirectories(
-    const std::string& path) {
+    const CgroupLeaf& leaf) {
   LeafDirectories directories;
   for (const auto& [controller, directory] :
        {std::pair{"cpuacct", &directories.cpuacct},
@@ -278,7 +278,7 @@ absl::StatusOr<LeafDirectories> CgroupV1::OpenDirectories(
         {"blkio", &directories.blkio}}) {
     const V1Hierarchy* h = Find(controller);
     if (h == nullptr) continue;
-    ASSIGN_OR_RETURN(*directory, h->tree.Open(PathIn(*h, path)));
+    ASSIGN_OR_RETURN(*directory, h->tree.Open(PathIn(*h, leaf)));
   }
   return directories;
 }
@@ -288,37 +288,35 @@ const V1Hierarchy& CgroupV1::Listing() const {
   return freezer != nullptr ? *freezer : hierarchies_[0];
 }
 
-absl::StatusOr<base::UniqueFd> CgroupV1::OpenProcsFile(
-    const std::string& path) {
+absl::StatusOr<base::UniqueFd> CgroupV1::OpenProcsFile(const CgroupLeaf& leaf) {
   const V1Hierarchy& h = Listing();
   return base::OpenAt(h.tree.root(),
-                      PathIn(h, path).substr(1) + "/cgroup.procs", O_RDONLY);
+                      PathIn(h, leaf).substr(1) + "/cgroup.procs", O_RDONLY);
 }
 
-absl::StatusOr<std::vector<pid_t>> CgroupV1::Processes(
-    const std::string& path) {
+absl::StatusOr<std::vector<pid_t>> CgroupV1::Processes(const CgroupLeaf& leaf) {
   const V1Hierarchy& h = Listing();
-  return h.tree.Processes(PathIn(h, path));
+  return h.tree.Processes(PathIn(h, leaf));
 }
 
-void CgroupV1::Freeze(const std::string& path) const {
+void CgroupV1::Freeze(const CgroupLeaf& leaf) const {
   const V1Hierarchy* h = Find("freezer");
   if (h == nullptr) return;
-  auto directory = h->tree.Open(PathIn(*h, path));
+  auto directory = h->tree.Open(PathIn(*h, leaf));
   // lint: allow absence: a kill works without it, if less surely
   if (!directory.ok()) return;
   base::WriteControlAt(directory->get(), "freezer.state", "FROZEN")
       .IgnoreError();
 }
 
-absl::Status CgroupV1::Thaw(const std::string& path) const {
+absl::Status CgroupV1::Thaw(const CgroupLeaf& leaf) const {
   const V1Hierarchy* h = Find("freezer");
   if (h == nullptr) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> directory,
-                   base::ToLook(h->tree.Open(PathIn(*h, path))));
+                   base::ToLook(h->tree.Open(PathIn(*h, leaf))));
   if (!directory.has_value()) return absl::OkStatus();
   ThawTree(directory->get());
-  const auto frozen = FrozenAbove(h->tree, PathIn(*h, path));
+  const auto frozen = FrozenAbove(h->tree, PathIn(*h, leaf));
   if (!frozen.has_value()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("the cgroup \"", *frozen, "\" of the hierarchy ", h->name,
@@ -327,56 +325,55 @@ absl::Status CgroupV1::Thaw(const std::string& path) const {
 }
 
 void CgroupV1::KillUnified(const V1Hierarchy& v2,
-                           const std::string& path) const {
-  auto directory = v2.tree.Open(PathIn(v2, path));
+                           const CgroupLeaf& leaf) const {
+  auto directory = v2.tree.Open(PathIn(v2, leaf));
   if (!directory.ok() || IsUnpopulated(directory->get())) return;
   base::WriteControlAt(directory->get(), "cgroup.kill", "1").IgnoreError();
 }
 
 // A fork bomb that is frozen cannot outrun the listing.
-void CgroupV1::KillFrozen(const std::string& path) const {
+void CgroupV1::KillFrozen(const CgroupLeaf& leaf) const {
   const V1Hierarchy& h = Listing();
   KillListed(
       [&]() -> absl::StatusOr<std::vector<pid_t>> {
-        ASSIGN_OR_RETURN(auto pids, h.tree.Processes(PathIn(h, path)));
+        ASSIGN_OR_RETURN(auto pids, h.tree.Processes(PathIn(h, leaf)));
         if (pids.empty()) return pids;
         // The first call of a round freezes; signals go out after the second.
-        Freeze(path);
-        return h.tree.Processes(PathIn(h, path));
+        Freeze(leaf);
+        return h.tree.Processes(PathIn(h, leaf));
       },
       absl::ZeroDuration())
       .IgnoreError();
 }
 
-absl::Status CgroupV1::KillAll(const std::string& path,
-                               absl::Duration timeout) {
+absl::Status CgroupV1::KillAll(const CgroupLeaf& leaf, absl::Duration timeout) {
   const V1Hierarchy* v2 = FindV2();
   if (v2 != nullptr) {
-    KillUnified(*v2, path);
+    KillUnified(*v2, leaf);
   } else {
-    KillFrozen(path);
+    KillFrozen(leaf);
   }
-  const absl::Status thawed = Thaw(path);
+  const absl::Status thawed = Thaw(leaf);
   // Whatever the kernel, also what has left the v2 leaf.
   const absl::Status killed =
-      KillListed([&] { return Processes(path); },
+      KillListed([&] { return Processes(leaf); },
                  thawed.ok() ? timeout : absl::ZeroDuration());
   return absl::IsDeadlineExceeded(killed) && !thawed.ok() ? thawed : killed;
 }
 
-absl::Status CgroupV1::Delete(const std::string& path) {
+absl::Status CgroupV1::Delete(const CgroupLeaf& leaf) {
   absl::Status result;
   for (const V1Hierarchy& h : hierarchies_) {
     base::Update(&result,
-                 base::Annotate(h.tree.Remove(PathIn(h, path)),
+                 base::Annotate(h.tree.Remove(PathIn(h, leaf)),
                                 absl::StrCat("cgroup hierarchy ", h.name)));
   }
   return result;
 }
 
-void CgroupV1::DeleteIfEmpty(const std::string& path) {
+void CgroupV1::DeleteIfEmpty(const std::string& parent) {
   for (const V1Hierarchy& h : hierarchies_) {
-    h.tree.RemoveIfEmpty(PathIn(h, path));
+    h.tree.RemoveIfEmpty(parent);
   }
 }
 

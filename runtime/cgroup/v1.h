@@ -39,25 +39,22 @@ class CgroupV1 : public CgroupDriver {
   bool IsV2() const override { return false; }
   bool ControlsDevices() const override { return Find("devices") != nullptr; }
   std::vector<CgroupMount> Mounts() const override;
-  absl::Status Create(const std::string& path, const Resources& resources,
+  absl::Status Create(const CgroupLeaf& leaf, const Resources& resources,
                       const std::optional<DeviceRules>& devices) override;
-  absl::Status Update(const std::string& path, const Resources& from,
+  absl::Status Update(const CgroupLeaf& leaf, const Resources& from,
                       const Resources& to) override;
   absl::StatusOr<CgroupPlacement> OpenPlacement(
-      const std::string& path) override;
-  absl::StatusOr<std::string> JoiningPath(const std::string& path,
-                                          pid_t first) override;
-  absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;
+      const CgroupLeaf& leaf) override;
+  absl::StatusOr<CgroupLeaf> JoiningLeaf(const CgroupLeaf& leaf,
+                                         pid_t first) override;
+  absl::StatusOr<base::UniqueFd> OpenOomFile(const CgroupLeaf& leaf) override;
   absl::StatusOr<LeafDirectories> OpenDirectories(
-      const std::string& path) override;
-  absl::StatusOr<base::UniqueFd> OpenProcsFile(
-      const std::string& path) override;
-  absl::StatusOr<std::vector<pid_t>> Processes(
-      const std::string& path) override;
-  absl::Status KillAll(const std::string& path,
-                       absl::Duration timeout) override;
-  absl::Status Delete(const std::string& path) override;
-  void DeleteIfEmpty(const std::string& path) override;
+      const CgroupLeaf& leaf) override;
+  absl::StatusOr<base::UniqueFd> OpenProcsFile(const CgroupLeaf& leaf) override;
+  absl::StatusOr<std::vector<pid_t>> Processes(const CgroupLeaf& leaf) override;
+  absl::Status KillAll(const CgroupLeaf& leaf, absl::Duration timeout) override;
+  absl::Status Delete(const CgroupLeaf& leaf) override;
+  void DeleteIfEmpty(const std::string& parent) override;
 
  private:
   // nullptr when no such controller is mounted.
@@ -68,20 +65,20 @@ class CgroupV1 : public CgroupDriver {
   const V1Hierarchy& Listing() const;
   // Where the leaf is in that hierarchy.
   std::string PathIn(const V1Hierarchy& hierarchy,
-                     const std::string& path) const;
-  absl::Status Build(const std::string& path, const Resources& resources,
+                     const CgroupLeaf& leaf) const;
+  absl::Status Build(const CgroupLeaf& leaf, const Resources& resources,
                      const std::optional<DeviceRules>& devices);
   // kFailedPrecondition when a value's controller is not mounted.
   absl::Status CheckMounted(const std::vector<ControlValue>& values) const;
   // One round of SIGKILL to all in the leaf and below it, by cgroup.kill of the
   // v2 tree, or with all of it frozen. Wait for nothing.
-  void KillUnified(const V1Hierarchy& v2, const std::string& path) const;
-  void KillFrozen(const std::string& path) const;
+  void KillUnified(const V1Hierarchy& v2, const CgroupLeaf& leaf) const;
+  void KillFrozen(const CgroupLeaf& leaf) const;
   // Lets frozen processes run, so that they can die; also those of cgroups
   // below. kFailedPrecondition names a frozen cgroup above the leaf, which is
   // not ours to thaw.
-  absl::Status Thaw(const std::string& path) const;
-  void Freeze(const std::string& path) const;
+  absl::Status Thaw(const CgroupLeaf& leaf) const;
+  void Freeze(const CgroupLeaf& leaf) const;
 
   const std::vector<V1Hierarchy> hierarchies_;
   const std::string own_parent_;

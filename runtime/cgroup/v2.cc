@@ -71,70 +71,71 @@ absl::Status CgroupV2::EnableControllers(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status CgroupV2::Create(const std::string& path,
+absl::Status CgroupV2::Create(const CgroupLeaf& leaf,
                               const Resources& resources,
                               const std::optional<DeviceRules>& devices) {
-  const absl::Status status = Build(path, resources, devices);
-  if (!status.ok()) Delete(path).IgnoreError();
+  const absl::Status status = Build(leaf, resources, devices);
+  if (!status.ok()) Delete(leaf).IgnoreError();
   return status;
 }
 
-absl::Status CgroupV2::Build(const std::string& path,
-                             const Resources& resources,
+absl::Status CgroupV2::Build(const CgroupLeaf& leaf, const Resources& resources,
                              const std::optional<DeviceRules>& devices) {
   ASSIGN_OR_RETURN(const auto values, V2Values(resources));
-  ASSIGN_OR_RETURN(const base::UniqueFd leaf,
-                   tree_.Make(path, [](int, int) { return absl::OkStatus(); }));
-  RETURN_IF_ERROR(EnableControllers(path));
+  ASSIGN_OR_RETURN(
+      const base::UniqueFd directory,
+      tree_.Make(leaf.path, [](int, int) { return absl::OkStatus(); }));
+  RETURN_IF_ERROR(EnableControllers(leaf.path));
   if (filter_devices_ && devices.has_value()) {
-    RETURN_IF_ERROR_IN(AttachDeviceFilter(leaf.get(), *devices),
+    RETURN_IF_ERROR_IN(AttachDeviceFilter(directory.get(), *devices),
                        "device filter");
   }
   for (const ControlValue& value : values) {
-    RETURN_IF_ERROR(WriteValue({leaf.get(), value}, base::WriteControlAt));
+    RETURN_IF_ERROR(WriteValue({directory.get(), value}, base::WriteControlAt));
   }
   return absl::OkStatus();
 }
 
-absl::Status CgroupV2::Update(const std::string& path, const Resources& from,
+absl::Status CgroupV2::Update(const CgroupLeaf& leaf, const Resources& from,
                               const Resources& to) {
   ASSIGN_OR_RETURN(const auto old_values, V2Values(from));
   ASSIGN_OR_RETURN(const auto new_values, V2Values(to));
   ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));
   if (changed.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
+  ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(leaf.path));
   std::vector<ControlWrite> writes;
   for (ControlValue& value : changed) {
     if (value.file == "memory.max") {
       const std::optional<int64_t> limit = MemoryBytes(value.value);
-      if (limit.has_value()) RETURN_IF_ERROR(MakeRoomV2(leaf.get(), *limit));
+      if (limit.has_value())
+        RETURN_IF_ERROR(MakeRoomV2(directory.get(), *limit));
     }
-    writes.push_back({leaf.get(), std::move(value)});
+    writes.push_back({directory.get(), std::move(value)});
   }
   return WriteAllOrNone(writes);
 }
 
 absl::StatusOr<CgroupPlacement> CgroupV2::OpenPlacement(
-    const std::string& path) {
+    const CgroupLeaf& leaf) {
   CgroupPlacement placement;
-  ASSIGN_OR_RETURN(placement.v2_dir, tree_.Open(path));
+  ASSIGN_OR_RETURN(placement.v2_dir, tree_.Open(leaf.path));
   return placement;
 }
 
-absl::StatusOr<std::string> CgroupV2::JoiningPath(const std::string& path,
-                                                  pid_t first) {
-  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
+absl::StatusOr<CgroupLeaf> CgroupV2::JoiningLeaf(const CgroupLeaf& leaf,
+                                                 pid_t first) {
+  ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(leaf.path));
   ASSIGN_OR_RETURN(const std::string passed_on,
-                   base::ReadFileAt(leaf.get(), "cgroup.subtree_control"));
-  if (absl::StripAsciiWhitespace(passed_on).empty()) return path;
+                   base::ReadFileAt(directory.get(), "cgroup.subtree_control"));
+  if (absl::StripAsciiWhitespace(passed_on).empty()) return leaf;
   // One that has left the leaf altogether is no guide.
-  ASSIGN_OR_RETURN(const auto found, tree_.DirectoryOf(path, first));
-  return found.value_or(path);
+  ASSIGN_OR_RETURN(const auto found, tree_.DirectoryOf(leaf.path, first));
+  return found.has_value() ? CgroupLeaf(*found) : leaf;
 }
 
-absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const std::string& path) {
-  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
-  auto events = base::OpenAt(leaf.get(), "memory.events", O_RDONLY);
+absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const CgroupLeaf& leaf) {
+  ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(leaf.path));
+  auto events = base::OpenAt(directory.get(), "memory.events", O_RDONLY);
   if (!events.ok() && base::GetErrno(events.status()) == ENOENT) {
     return base::UniqueFd();
   }
@@ -142,26 +143,23 @@ absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const std::string& path) {
 }
 
 absl::StatusOr<LeafDirectories> CgroupV2::OpenDirectories(
-    const std::string& path) {
+    const CgroupLeaf& leaf) {
   LeafDirectories directories;
-  ASSIGN_OR_RETURN(directories.unified, tree_.Open(path));
+  ASSIGN_OR_RETURN(directories.unified, tree_.Open(leaf.path));
   return directories;
 }
 
-absl::StatusOr<base::UniqueFd> CgroupV2::OpenProcsFile(
-    const std::string& path) {
-  ASSIGN_OR_RETURN(const base::UniqueFd leaf, tree_.Open(path));
-  return base::OpenAt(leaf.get(), "cgroup.procs", O_RDONLY);
+absl::StatusOr<base::UniqueFd> CgroupV2::OpenProcsFile(const CgroupLeaf& leaf) {
+  ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(leaf.path));
+  return base::OpenAt(directory.get(), "cgroup.procs", O_RDONLY);
 }
 
-absl::StatusOr<std::vector<pid_t>> CgroupV2::Processes(
-    const std::string& path) {
-  return tree_.Processes(path);
+absl::StatusOr<std::vector<pid_t>> CgroupV2::Processes(const CgroupLeaf& leaf) {
+  return tree_.Processes(leaf.path);
 }
 
-absl::Status CgroupV2::KillAll(const std::string& path,
-                               absl::Duration timeout) {
-  auto directory = tree_.Open(path);
+absl::Status CgroupV2::KillAll(const CgroupLeaf& leaf, absl::Duration timeout) {
+  auto directory = tree_.Open(leaf.path);
   if (!directory.ok()) {
     if (base::GetErrno(directory.status()) == ENOENT) return absl::OkStatus();
     return directory.status();
@@ -172,23 +170,23 @@ absl::Status CgroupV2::KillAll(const std::string& path,
       base::WriteControlAt(directory->get(), "cgroup.kill", "1");
   if (!killed.ok()) {
     base::WriteControlAt(directory->get(), "cgroup.freeze", "0").IgnoreError();
-    return KillListed([&] { return Processes(path); }, timeout);
+    return KillListed([&] { return Processes(leaf); }, timeout);
   }
   ASSIGN_OR_RETURN(const bool empty,
                    WaitUnpopulated(directory->get(), timeout));
   if (!empty) {
     return absl::DeadlineExceededError(
-        absl::StrCat("processes in ", path, " do not die"));
+        absl::StrCat("processes in ", leaf.path, " do not die"));
   }
   return absl::OkStatus();
 }
 
-absl::Status CgroupV2::Delete(const std::string& path) {
-  return tree_.Remove(path);
+absl::Status CgroupV2::Delete(const CgroupLeaf& leaf) {
+  return tree_.Remove(leaf.path);
 }
 
-void CgroupV2::DeleteIfEmpty(const std::string& path) {
-  tree_.RemoveIfEmpty(path);
+void CgroupV2::DeleteIfEmpty(const std::string& parent) {
+  tree_.RemoveIfEmpty(parent);
 }
 
 }  // namespace warren::runtime

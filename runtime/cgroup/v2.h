@@ -24,28 +24,25 @@ class CgroupV2 : public CgroupDriver {
   bool IsV2() const override { return true; }
   bool ControlsDevices() const override { return filter_devices_; }
   std::vector<CgroupMount> Mounts() const override;
-  absl::Status Create(const std::string& path, const Resources& resources,
+  absl::Status Create(const CgroupLeaf& leaf, const Resources& resources,
                       const std::optional<DeviceRules>& devices) override;
-  absl::Status Update(const std::string& path, const Resources& from,
+  absl::Status Update(const CgroupLeaf& leaf, const Resources& from,
                       const Resources& to) override;
   absl::StatusOr<CgroupPlacement> OpenPlacement(
-      const std::string& path) override;
-  absl::StatusOr<std::string> JoiningPath(const std::string& path,
-                                          pid_t first) override;
-  absl::StatusOr<base::UniqueFd> OpenOomFile(const std::string& path) override;
+      const CgroupLeaf& leaf) override;
+  absl::StatusOr<CgroupLeaf> JoiningLeaf(const CgroupLeaf& leaf,
+                                         pid_t first) override;
+  absl::StatusOr<base::UniqueFd> OpenOomFile(const CgroupLeaf& leaf) override;
   absl::StatusOr<LeafDirectories> OpenDirectories(
-      const std::string& path) override;
-  absl::StatusOr<base::UniqueFd> OpenProcsFile(
-      const std::string& path) override;
-  absl::StatusOr<std::vector<pid_t>> Processes(
-      const std::string& path) override;
-  absl::Status KillAll(const std::string& path,
-                       absl::Duration timeout) override;
-  absl::Status Delete(const std::string& path) override;
-  void DeleteIfEmpty(const std::string& path) override;
+      const CgroupLeaf& leaf) override;
+  absl::StatusOr<base::UniqueFd> OpenProcsFile(const CgroupLeaf& leaf) override;
+  absl::StatusOr<std::vector<pid_t>> Processes(const CgroupLeaf& leaf) override;
+  absl::Status KillAll(const CgroupLeaf& leaf, absl::Duration timeout) override;
+  absl::Status Delete(const CgroupLeaf& leaf) override;
+  void DeleteIfEmpty(const std::string& parent) override;
 
  private:
-  absl::Status Build(const std::string& path, const Resources& resources,
+  absl::Status Build(const CgroupLeaf& leaf, const Resources& resources,
                      const std::optional<DeviceRules>& devices);
   absl::Status EnableControllers(const std::string& path);
 

@@ -123,7 +123,7 @@ absl::Status ContainerExits::Tell(const LiveContainerPtr& container) {
   // With a pid namespace of its own, everything ended with its first process.
   // Otherwise, and when the shim itself was killed, something may be left.
   if (record.lost || container->spec.pid != NamespaceMode::kContainer) {
-    parts_.cgroups->KillAll(container->cgroup, absl::ZeroDuration())
+    parts_.cgroups->KillAll(container->spec.cgroup, absl::ZeroDuration())
         .IgnoreError();
   }
   if (record.lost) {

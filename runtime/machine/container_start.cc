@@ -83,10 +83,11 @@ absl::StatusOr<LaunchRequest> BuildLaunch(Parts* parts,
   launch.mounts = std::move(prepared.mounts);
   launch.null_fd = parts->null.get();
   ASSIGN_OR_RETURN_IN(launch.placement,
-                      parts->cgroups->OpenPlacement(container.cgroup),
+                      parts->cgroups->OpenPlacement(container.spec.cgroup),
                       "cgroup");
   ASSIGN_OR_RETURN_IN(launch.oom_file,
-                      parts->cgroups->OpenOomFile(container.cgroup), "cgroup");
+                      parts->cgroups->OpenOomFile(container.spec.cgroup),
+                      "cgroup");
   launch.cgroup_v2 = parts->cgroups->IsV2();
   ASSIGN_OR_RETURN(launch.run_dir,
                    base::OpenAt(AT_FDCWD, parts->ContainerDir(spec.id),
@@ -147,7 +148,9 @@ absl::StatusOr<StartFacts> StartLiveContainer(Parts* parts,
       exits->Watch(container, facts, std::move(launched.shim.pidfd));
   if (!watched.ok()) {
     base::DisownChild(facts.shim.pid);  // reaped once it has seen the end
-    parts->KillLeaf(container->cgroup, base::Deadline::After(absl::Seconds(2)))
+    parts
+        ->KillLeaf(container->spec.cgroup,
+                   base::Deadline::After(absl::Seconds(2)))
         .IgnoreError();
     return watched;
   }

@@ -28,6 +28,8 @@
 #include "runtime/machine/container_prepare.h"
 #include "runtime/machine/container_start.h"
 #include "runtime/machine/find_shim.h"
+#include "runtime/machine/identity_file.h"
+#include "runtime/machine/resolve.h"
 #include "runtime/namespaces/table.h"
 #include "runtime/rootfs/rootfs.h"
 
@@ -44,6 +46,9 @@ absl::Status CheckContainerSpec(const ContainerSpec& spec) {
   }
   if (spec.args.empty() || spec.args[0].empty()) {
     return absl::InvalidArgumentError("command: there is none");
+  }
+  if (spec.cgroup.path.empty()) {
+    return absl::InternalError("the container's spec was not resolved");
   }
   return CheckLogPath(spec.log_directory, spec.log_path);
 }
@@ -84,12 +89,10 @@ absl::Status Containers::KeepFilter(const std::string& id,
 }
 
 absl::Status Containers::MakeLeaf(
-    const ContainerSpec& spec, const std::string& leaf,
-    const std::vector<DeviceNode>& devices) const {
+    const ContainerSpec& spec, const std::vector<DeviceNode>& devices) const {
   std::optional<DeviceRules> rules;
   if (!spec.privileged) rules = RulesFor(devices);
-  return parts_.cgroups->Create(leaf, parts_.WithDefaults(spec.resources),
-                                rules);
+  return parts_.cgroups->Create(spec.cgroup, spec.resources, rules);
 }
 
 absl::StatusOr<ContainerFacts> Containers::Create(const ContainerSpec& spec) {
@@ -98,13 +101,14 @@ absl::StatusOr<ContainerFacts> Containers::Create(const ContainerSpec& spec) {
       seccomp::ProgramPtr filter,
       MakeFilter(spec.seccomp, parts_.CapabilitiesOf(spec), &parts_.filters));
   auto container = std::make_shared<LiveContainer>(spec);
-  ASSIGN_OR_RETURN(container->cgroup, parts_.LeafOf(spec.sandbox, spec.id));
   const std::string state = parts_.StateDir(spec.id);
   base::UndoStack undo;
   RETURN_IF_ERROR(MakePrivateDir(parts_.ContainerDir(spec.id)));
   undo.Push("remove run directory", [&] {
     return base::RemoveTree(AT_FDCWD, parts_.ContainerDir(spec.id));
   });
+  RETURN_IF_ERROR(
+      SaveIdentity(parts_.ContainerDir(spec.id), {spec.cgroup, false}));
   // The agent's record may have made it already.
   if (mkdir(state.c_str(), 0700) != 0 && errno != EEXIST) {
     return base::ErrnoError(errno, absl::StrCat("mkdir ", state));
@@ -122,7 +126,7 @@ absl::StatusOr<ContainerFacts> Containers::Create(const ContainerSpec& spec) {
       PrepareContainer(&parts_, spec, facts.devices, Preparation::kFirst));
   ASSIGN_OR_RETURN(facts.user, LookUpUser(spec.user, prepared.rootfs.get()));
   RETURN_IF_ERROR(CheckMapped(spec.sandbox, facts.user));
-  RETURN_IF_ERROR_IN(MakeLeaf(spec, container->cgroup, facts.devices),
+  RETURN_IF_ERROR_IN(MakeLeaf(spec, facts.devices),
                      "make the container's cgroup");
   {
     const base::MutexLock lock(&container->mutex);
@@ -139,8 +143,12 @@ absl::StatusOr<ContainerFacts> Containers::Create(const ContainerSpec& spec) {
 absl::StatusOr<AdoptedContainer> Containers::Adopt(
     const ContainerSpec& spec, const ContainerFacts& facts,
     const base::Deadline& deadline) {
-  auto container = std::make_shared<LiveContainer>(spec);
-  ASSIGN_OR_RETURN(container->cgroup, parts_.LeafOf(spec.sandbox, spec.id));
+  ContainerSpec known = spec;
+  if (known.cgroup.path.empty()) {  // its record makes no sense any more
+    ASSIGN_OR_RETURN(Identity identity, FindIdentity(parts_, spec, deadline));
+    known.cgroup = std::move(identity.cgroup);
+  }
+  auto container = std::make_shared<LiveContainer>(std::move(known));
   {
     const base::MutexLock lock(&container->mutex);
     container->user = facts.user;
@@ -190,7 +198,7 @@ absl::Status Containers::AdoptWithoutShim(const LiveContainerPtr& container,
                                           int run_dir_fd) {
   // Never started, or the shim was killed. What it may have left behind has
   // nobody to read its output or tell its end.
-  const std::string& leaf = container->cgroup;
+  const CgroupLeaf& leaf = container->spec.cgroup;
   RETURN_IF_ERROR(parts_.KillLeaf(leaf, base::Deadline::After(kKillPatience)));
   if (faccessat(run_dir_fd, "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
     return absl::OkStatus();  // it was started
@@ -199,7 +207,7 @@ absl::Status Containers::AdoptWithoutShim(const LiveContainerPtr& container,
     return base::ErrnoError(errno, "look for shim.sock");
   }
   RETURN_IF_ERROR(parts_.cgroups->Delete(leaf));
-  RETURN_IF_ERROR(MakeLeaf(container->spec, leaf, facts.devices));
+  RETURN_IF_ERROR(MakeLeaf(container->spec, facts.devices));
   auto prepared = PrepareContainer(&parts_, container->spec, facts.devices,
                                    Preparation::kAgain);
   const base::MutexLock lock(&container->mutex);
@@ -220,8 +228,7 @@ absl::Status Containers::UpdateResources(const std::string& id,
                                          const Resources& to) {
   ASSIGN_OR_RETURN(const LiveContainerPtr container,
                    parts_.containers.Find(id));
-  return parts_.cgroups->Update(container->cgroup, parts_.WithDefaults(from),
-                                parts_.WithDefaults(to));
+  return parts_.cgroups->Update(container->spec.cgroup, from, to);
 }
 
 absl::Status Containers::Signal(const std::string& id, int signal) {
@@ -245,7 +252,7 @@ absl::Status Containers::Kill(const std::string& id) {
   ASSIGN_OR_RETURN(const LiveContainerPtr container,
                    parts_.containers.Find(id));
   const absl::Status killed =
-      parts_.cgroups->KillAll(container->cgroup, absl::ZeroDuration());
+      parts_.cgroups->KillAll(container->spec.cgroup, absl::ZeroDuration());
   base::ReapAdopted();
   // What was sent SIGKILL just now lives a moment longer.
   if (absl::IsDeadlineExceeded(killed)) return absl::OkStatus();
@@ -256,7 +263,7 @@ absl::Status Containers::AwaitDeath(const std::string& id,
                                     const base::Deadline& deadline) {
   ASSIGN_OR_RETURN(const LiveContainerPtr container,
                    parts_.containers.Find(id));
-  const absl::Status dead = parts_.KillLeaf(container->cgroup, deadline);
+  const absl::Status dead = parts_.KillLeaf(container->spec.cgroup, deadline);
   base::ReapAdopted();
   return base::Annotate(dead, "wait until the container's processes die");
 }
@@ -300,8 +307,9 @@ absl::Status Containers::EndShim(const ContainerSpec& spec,
 
 absl::Status Containers::Remove(const ContainerSpec& spec,
                                 const base::Deadline& deadline) {
-  ASSIGN_OR_RETURN(const std::string leaf,
-                   parts_.LeafOf(spec.sandbox, spec.id));
+  ASSIGN_OR_RETURN(const Identity identity,
+                   FindIdentity(parts_, spec, deadline));
+  const CgroupLeaf& leaf = identity.cgroup;
   const LiveContainerPtr live = parts_.containers.FindIfThere(spec.id);
   if (live != nullptr) {
     const base::MutexLock lock(&live->mutex);

@@ -49,7 +49,7 @@ class Containers {
  private:
   absl::Status KeepFilter(const std::string& id,
                           const seccomp::ProgramPtr& filter) const;
-  absl::Status MakeLeaf(const ContainerSpec& spec, const std::string& leaf,
+  absl::Status MakeLeaf(const ContainerSpec& spec,
                         const std::vector<DeviceNode>& devices) const;
   // Of one that is proven to have neither a shim nor an exit record.
   absl::Status AdoptWithoutShim(const LiveContainerPtr& container,

@@ -111,8 +111,8 @@ absl::StatusOr<std::unique_ptr<ExecProcess>> ExecSessions::Start(
   launch.target_pidfd = target.pidfd->get();
   launch.setns_flags = ExecSetnsFlags(container->spec, parts_.time_namespaces);
   ASSIGN_OR_RETURN(
-      const std::string cgroup,
-      parts_.cgroups->JoiningPath(container->cgroup, target.first));
+      const CgroupLeaf cgroup,
+      parts_.cgroups->JoiningLeaf(container->spec.cgroup, target.first));
   ASSIGN_OR_RETURN(launch.placement, parts_.cgroups->OpenPlacement(cgroup));
   ASSIGN_OR_RETURN(launch.procs, parts_.cgroups->OpenProcsFile(cgroup));
   launch.stdin_fd = std::move(spec.stdin_fd);

@@ -63,13 +63,11 @@ std::vector<pid_t> Inspection::ProcessesOfPod(
 absl::StatusOr<SandboxView> Inspection::Sandbox(const SandboxSpec& spec) const {
   SandboxView view;
   ViewNamespaces(spec, &view);
-  ASSIGN_OR_RETURN(view.cgroup_parent,
-                   CgroupParentPath(spec.cgroup_parent,
-                                    parts_.options.default_cgroup_parent));
+  const std::string& leaf = spec.cgroup.path;
+  view.cgroup_parent = leaf.substr(0, leaf.rfind('/'));
   std::vector<pid_t> witnesses;
   if (spec.pid == NamespaceMode::kPod) {
-    ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
-    ASSIGN_OR_RETURN(witnesses, parts_.cgroups->Processes(leaf));
+    ASSIGN_OR_RETURN(witnesses, parts_.cgroups->Processes(spec.cgroup));
     for (const pid_t pid : witnesses) {
       auto process = ReadProcess(pid);
       if (process.ok()) view.pod_init.push_back(*std::move(process));
@@ -105,7 +103,7 @@ absl::StatusOr<ContainerView> Inspection::Container(
                    parts_.containers.Find(id));
   ContainerView view;
   view.id = id;
-  view.cgroup_path = container->cgroup;
+  view.cgroup_path = container->spec.cgroup.path;
   base::ProcessId process;
   {
     const base::MutexLock lock(&container->mutex);
@@ -129,7 +127,7 @@ absl::StatusOr<ContainerView> Inspection::Container(
   auto mounts = ReadMounts(process.pid);
   if (mounts.ok()) view.mounts = *std::move(mounts);
   ASSIGN_OR_RETURN(const auto pids,
-                   parts_.cgroups->Processes(container->cgroup));
+                   parts_.cgroups->Processes(container->spec.cgroup));
   for (const pid_t pid : pids) {
     auto view_of = ReadProcess(pid);
     if (view_of.ok()) view.processes.push_back(*std::move(view_of));

@@ -14,6 +14,7 @@
 #include "runtime/machine/exec_sessions.h"
 #include "runtime/machine/inspection.h"
 #include "runtime/machine/parts.h"
+#include "runtime/machine/resolve.h"
 #include "runtime/machine/sandboxes.h"
 
 namespace warren::runtime {
@@ -40,6 +41,15 @@ class LinuxRuntime : public Runtime {
   }
   void SetPodInitCallback(PodInitCallback callback) override {
     sandboxes_.SetPodInitCallback(std::move(callback));
+  }
+
+  absl::Status ResolveSandbox(SandboxSpec* spec,
+                              const base::ProcessId& process) override {
+    return ResolveSandboxSpec(*parts_, process, spec);
+  }
+  absl::Status ResolveContainer(ContainerSpec* spec,
+                                const base::ProcessId& process) override {
+    return ResolveContainerSpec(*parts_, process, spec);
   }
 
   absl::StatusOr<SandboxFacts> CreateSandbox(const SandboxSpec& spec) override {

@@ -43,7 +43,6 @@ struct LiveContainer {
   absl::Status AwaitExitRead(const base::Deadline& deadline);
 
   const ContainerSpec spec;
-  std::string cgroup;  // path of its leaf; written before it is shared
 
   // Guards what follows. Never held across a launch or a wait for a process.
   base::Mutex mutex;

@@ -122,11 +122,6 @@ std::string Parts::MountPointsDir() const {
   return absl::StrCat(options.state_dir, "/mount_points");
 }
 
-absl::StatusOr<std::string> Parts::LeafOf(const SandboxSpec& spec,
-                                          const std::string& id) const {
-  return CgroupPath(spec.cgroup_parent, options.default_cgroup_parent, id);
-}
-
 Resources Parts::WithDefaults(const Resources& resources) const {
   Resources result = resources;
   if (result.pids_limit == 0) result.pids_limit = options.default_pids_limit;
@@ -138,7 +133,7 @@ uint64_t Parts::CapabilitiesOf(const ContainerSpec& spec) const {
                                       HasUserNamespace(spec.sandbox));
 }
 
-absl::Status Parts::KillLeaf(const std::string& leaf,
+absl::Status Parts::KillLeaf(const CgroupLeaf& leaf,
                              const base::Deadline& deadline) const {
   for (;;) {
     const absl::Status killed =

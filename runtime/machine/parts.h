@@ -41,9 +41,6 @@ struct Parts {
   std::string StateDir(const std::string& id) const;   // <state>/containers/…
   std::string RootfsDir(const std::string& id) const;  // … /rootfs
   std::string MountPointsDir() const;  // the lowest layer of every rootfs
-  // The leaf of a container, or of a pod init, below the pod's cgroup parent.
-  absl::StatusOr<std::string> LeafOf(const SandboxSpec& spec,
-                                     const std::string& id) const;
 
   // ---- What the operator and the daemon's rights make of a request ----
   // What a container asks for plus what the operator wants where it does not.
@@ -54,7 +51,7 @@ struct Parts {
   // SIGKILL to everything in the leaf until nothing is left; a missing leaf is
   // OK. kDeadlineExceeded when something still lives, kCancelled. The first
   // signals are sent whatever the deadline says.
-  absl::Status KillLeaf(const std::string& leaf,
+  absl::Status KillLeaf(const CgroupLeaf& leaf,
                         const base::Deadline& deadline) const;
 
   const LinuxRuntimeOptions options;

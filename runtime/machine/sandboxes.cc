@@ -20,6 +20,8 @@
 #include "runtime/identity/id_map.h"
 #include "runtime/launch/request.h"
 #include "runtime/launch/seccomp_filter.h"
+#include "runtime/machine/identity_file.h"
+#include "runtime/machine/resolve.h"
 #include "runtime/mounts/pod_files.h"
 #include "runtime/namespaces/table.h"
 
@@ -38,6 +40,9 @@ absl::Status CheckSandboxSpec(const SandboxSpec& spec, bool time_namespaces) {
   if (spec.uid_mappings.empty() != spec.gid_mappings.empty()) {
     return absl::InvalidArgumentError(
         "userns_options: uids and gids must be given together");
+  }
+  if (spec.cgroup.path.empty()) {
+    return absl::InternalError("the pod's spec was not resolved");
   }
   if (spec.time_offsets_requested && !time_namespaces) {
     return absl::FailedPreconditionError(
@@ -66,14 +71,15 @@ absl::Status NameSysctl(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<base::ProcessId> Sandboxes::LaunchNamespaces(
-    const SandboxSpec& spec, const std::string& leaf, int pin_dir_fd) const {
+    const SandboxSpec& spec, int pin_dir_fd) const {
   SandboxLaunchParts launch;
   launch.spec = &spec;
   launch.clone_flags = SandboxCloneFlags(spec, parts_.time_namespaces);
   // Nothing to make or pin: everything is the host's.
   if (launch.clone_flags == 0) return base::ProcessId();
   if (spec.pid == NamespaceMode::kPod) {
-    ASSIGN_OR_RETURN(launch.placement, parts_.cgroups->OpenPlacement(leaf));
+    ASSIGN_OR_RETURN(launch.placement,
+                     parts_.cgroups->OpenPlacement(spec.cgroup));
   }
   launch.pins_ns_fd = parts_.mount_namespaces->pins();
   launch.pin_dir_fd = pin_dir_fd;
@@ -142,7 +148,6 @@ void Sandboxes::OnPodInitExit(const std::string& id, base::UniqueFd pidfd) {
 absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
   RETURN_IF_ERROR(CheckSandboxSpec(spec, parts_.time_namespaces));
   RETURN_IF_ERROR(MakeFilter(spec.seccomp, 0, &parts_.filters).status());
-  ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
   const std::string dir = parts_.SandboxDir(spec.id);
   base::UndoStack undo;
   if (mkdir(dir.c_str(), 0700) != 0) {
@@ -150,6 +155,8 @@ absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
   }
   undo.Push("remove run directory",
             [&] { return base::RemoveTree(AT_FDCWD, dir); });
+  RETURN_IF_ERROR(
+      SaveIdentity(dir, {spec.cgroup, spec.pid == NamespaceMode::kPod}));
   ASSIGN_OR_RETURN_IN(const base::UniqueFd files, MakePodFiles(spec),
                       "write pod files");
   ASSIGN_OR_RETURN(const base::UniqueFd directory,
@@ -158,14 +165,16 @@ absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
             [&] { return parts_.mount_namespaces->RemovePod(spec.id); });
   if (spec.pid == NamespaceMode::kPod) {
     RETURN_IF_ERROR_IN(
-        parts_.cgroups->Create(leaf, Resources(), StandardDeviceRules()),
+        parts_.cgroups->Create(spec.cgroup, Resources(), StandardDeviceRules()),
         "make the pod init's cgroup");
-    undo.Push("remove cgroup", [&] { return parts_.cgroups->Delete(leaf); });
+    undo.Push("remove cgroup",
+              [&] { return parts_.cgroups->Delete(spec.cgroup); });
   }
   ASSIGN_OR_RETURN(const base::ProcessId pod_init,
-                   LaunchNamespaces(spec, leaf, directory.get()));
-  undo.Push("end the pod init",
-            [&] { return EndPodInit(spec, base::Deadline::Never()); });
+                   LaunchNamespaces(spec, directory.get()));
+  undo.Push("end the pod init", [&] {
+    return EndPodInit(spec.id, spec.cgroup, base::Deadline::Never());
+  });
   RETURN_IF_ERROR_IN(KeepPodInit(spec.id, pod_init), "watch the pod init");
   ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
   facts.pod_init = pod_init;
@@ -206,13 +215,13 @@ absl::StatusOr<base::UniqueFd> Sandboxes::OpenNetns(
   return parts_.mount_namespaces->OpenPin(id, NamespaceKind::kNet);
 }
 
-absl::Status Sandboxes::EndPodInit(const SandboxSpec& spec,
+absl::Status Sandboxes::EndPodInit(const std::string& id,
+                                   const CgroupLeaf& leaf,
                                    const base::Deadline& deadline) {
-  ASSIGN_OR_RETURN(const std::string leaf, parts_.LeafOf(spec, spec.id));
   base::UniqueFd pod_init;
   {
     const base::MutexLock lock(&mutex_);
-    auto node = pod_inits_.extract(spec.id);
+    auto node = pod_inits_.extract(id);
     if (!node.empty()) pod_init = std::move(node.mapped());
   }
   if (pod_init.valid()) {
@@ -225,7 +234,7 @@ absl::Status Sandboxes::EndPodInit(const SandboxSpec& spec,
     }
     if (!gone.ok()) {
       const base::MutexLock lock(&mutex_);
-      pod_inits_[spec.id] = std::move(pod_init);
+      pod_inits_[id] = std::move(pod_init);
       return base::Annotate(gone, "wait until the pod init dies");
     }
     // Ours to reap, because we are a subreaper, unless an earlier agent
@@ -238,27 +247,40 @@ absl::Status Sandboxes::EndPodInit(const SandboxSpec& spec,
 
 absl::Status Sandboxes::Stop(const SandboxSpec& spec,
                              const base::Deadline& deadline) {
-  if (spec.pid == NamespaceMode::kPod) {
-    RETURN_IF_ERROR_IN(EndPodInit(spec, deadline), "end the pod init");
+  ASSIGN_OR_RETURN(const Identity identity, FindIdentity(parts_, spec));
+  return StopFound(spec.id, identity, deadline);
+}
+
+absl::Status Sandboxes::StopFound(const std::string& id,
+                                  const Identity& identity,
+                                  const base::Deadline& deadline) {
+  if (identity.pod_init) {
+    RETURN_IF_ERROR_IN(EndPodInit(id, identity.cgroup, deadline),
+                       "end the pod init");
   }
-  return parts_.mount_namespaces->RemovePod(spec.id);
+  return parts_.mount_namespaces->RemovePod(id);
 }
 
 absl::Status Sandboxes::Remove(const SandboxSpec& spec,
                                const base::Deadline& deadline) {
-  RETURN_IF_ERROR(Stop(spec, deadline));
+  ASSIGN_OR_RETURN(const Identity identity, FindIdentity(parts_, spec));
+  RETURN_IF_ERROR(StopFound(spec.id, identity, deadline));
   RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, parts_.SandboxDir(spec.id)),
                      "remove run directory");
+  ASSIGN_OR_RETURN(const std::string today,
+                   CgroupParentPath("", parts_.options.default_cgroup_parent));
+  // Our own cgroup of earlier options: nothing new comes into it.
+  if (const std::string& own = identity.cgroup.own_parent;
+      !own.empty() && own != today) {
+    parts_.cgroups->DeleteIfEmpty(own);
+  }
   // The last pod takes our own cgroup along. A directory with directories in it
   // has more than two links where the file system counts them.
   struct stat st;
   const bool others =
       stat((parts_.options.run_dir + "/sandboxes").c_str(), &st) == 0 &&
       st.st_nlink > 2;
-  if (!others && ListIds().empty()) {
-    auto own = CgroupParentPath("", parts_.options.default_cgroup_parent);
-    if (own.ok()) parts_.cgroups->DeleteIfEmpty(*own);
-  }
+  if (!others && ListIds().empty()) parts_.cgroups->DeleteIfEmpty(today);
   return absl::OkStatus();
 }
 

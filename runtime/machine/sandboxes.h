@@ -14,6 +14,7 @@
 #include "runtime/base/process.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/launch/exit_watcher.h"
+#include "runtime/machine/identity_file.h"
 #include "runtime/machine/parts.h"
 #include "runtime/runtime.h"
 
@@ -41,7 +42,6 @@ class Sandboxes {
  private:
   // Runs a shim that makes and pins them. The pod init, pid 0 without one.
   absl::StatusOr<base::ProcessId> LaunchNamespaces(const SandboxSpec& spec,
-                                                   const std::string& leaf,
                                                    int pin_dir_fd) const;
   // What is pinned now.
   absl::StatusOr<SandboxFacts> ReadFacts(const SandboxSpec& spec) const;
@@ -51,8 +51,10 @@ class Sandboxes {
                            const base::ProcessId& pod_init);
   // On a watcher's thread; also for one that was ended on purpose.
   void OnPodInitExit(const std::string& id, base::UniqueFd pidfd);
+  absl::Status StopFound(const std::string& id, const Identity& identity,
+                         const base::Deadline& deadline);
   // Also after a restart, when only the cgroup tells which process it is.
-  absl::Status EndPodInit(const SandboxSpec& spec,
+  absl::Status EndPodInit(const std::string& id, const CgroupLeaf& leaf,
                           const base::Deadline& deadline);
 
   Parts& parts_;

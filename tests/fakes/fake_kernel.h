@@ -20,6 +20,7 @@ struct FakeKernel {
   struct Container {
     std::string sandbox_id;
     runtime::NamespaceMode pid = runtime::NamespaceMode::kContainer;
+    runtime::CgroupLeaf cgroup;
     Process process = Process::kNone;
     runtime::Resources resources;  // of its cgroup
     bool leftovers = false;        // processes beside the first

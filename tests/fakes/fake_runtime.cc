@@ -110,6 +110,7 @@ absl::StatusOr<runtime::SandboxFacts> FakeRuntime::CreateSandbox(
     const runtime::SandboxSpec& spec) {
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.CreateSandbox"));
+  if (spec.cgroup.path.empty()) return absl::InternalError("not resolved");
   runtime::SandboxFacts facts;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -171,11 +172,13 @@ absl::StatusOr<runtime::ContainerFacts> FakeRuntime::CreateContainer(
     const runtime::ContainerSpec& spec) {
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.CreateContainer"));
+  if (spec.cgroup.path.empty()) return absl::InternalError("not resolved");
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     FakeKernel::Container container;
     container.sandbox_id = spec.sandbox.id;
     container.pid = spec.pid;
+    container.cgroup = spec.cgroup;
     container.resources = spec.resources;
     kernel_.containers[spec.id] = container;
     manners_of_[spec.id] = manners_;
@@ -196,6 +199,7 @@ absl::StatusOr<runtime::AdoptedContainer> FakeRuntime::AdoptContainer(
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.AdoptContainer"));
   const std::lock_guard<std::mutex> lock(mutex_);
+  RETURN_IF_ERROR(CheckLeaf(spec));
   runtime::AdoptedContainer adopted;
   known_.insert(spec.id);
   const auto found = kernel_.containers.find(spec.id);
@@ -325,6 +329,7 @@ absl::Status FakeRuntime::RemoveContainer(const runtime::ContainerSpec& spec,
   RETURN_IF_ERROR(faults_->Before("Runtime.RemoveContainer"));
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    RETURN_IF_ERROR(CheckLeaf(spec));
     kernel_.containers.erase(spec.id);
     known_.erase(spec.id);
   }

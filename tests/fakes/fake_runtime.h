@@ -54,6 +54,8 @@ class FakeRuntime : public runtime::Runtime {
   int overlaps() const;
   std::vector<std::pair<std::string, int>> signals() const;
   void WaitForExec(int sessions);  // until so many sessions run
+  // The options of an operator: where cgroups go that no request places.
+  void SetCgroupParent(std::string parent);
   // Calls of StartContainer wait until Open(): for tests of queues.
   void CloseGate();
   void OpenGate();
@@ -63,6 +65,10 @@ class FakeRuntime : public runtime::Runtime {
   runtime::Features GetFeatures() const override;
   void SetExitCallback(ExitCallback callback) override;
   void SetPodInitCallback(PodInitCallback callback) override;
+  absl::Status ResolveSandbox(runtime::SandboxSpec* spec,
+                              const base::ProcessId& process) override;
+  absl::Status ResolveContainer(runtime::ContainerSpec* spec,
+                                const base::ProcessId& process) override;
   absl::StatusOr<runtime::SandboxFacts> CreateSandbox(
       const runtime::SandboxSpec& spec) override;
   absl::Status AdoptSandbox(const runtime::SandboxSpec& spec,
@@ -111,6 +117,8 @@ class FakeRuntime : public runtime::Runtime {
   bool EndLocked(const std::string& id, runtime::ExitRecord exit);
   // Made or adopted in this life of the agent?
   absl::Status CheckKnown(const std::string& id) const;
+  // Is it where its spec says? With the mutex held.
+  absl::Status CheckLeaf(const runtime::ContainerSpec& spec) const;
   void Report();
 
   Faults* const faults_;
@@ -121,6 +129,7 @@ class FakeRuntime : public runtime::Runtime {
   std::set<std::string> busy_;
   int overlaps_ = 0;
   int exec_sessions_ = 0;
+  std::string cgroup_parent_ = "/fake";
   bool gate_closed_ = false;
   int at_gate_ = 0;
   Manners manners_;

@@ -34,6 +34,40 @@ void FakeRuntime::SetManners(Manners manners) {
   manners_ = manners;
 }
 
+void FakeRuntime::SetCgroupParent(std::string parent) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  cgroup_parent_ = std::move(parent);
+}
+
+absl::Status FakeRuntime::ResolveSandbox(runtime::SandboxSpec* spec,
+                                         const base::ProcessId&) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (spec->cgroup.path.empty()) {
+    spec->cgroup = {cgroup_parent_ + "/" + spec->id, cgroup_parent_};
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FakeRuntime::ResolveContainer(runtime::ContainerSpec* spec,
+                                           const base::ProcessId&) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (spec->cgroup.path.empty()) {
+    const std::string& parent = spec->sandbox.cgroup.own_parent;
+    spec->cgroup = {parent + "/" + spec->id, parent};
+  }
+  return absl::OkStatus();
+}
+
+// What has no record has no leaf in its spec either.
+absl::Status FakeRuntime::CheckLeaf(const runtime::ContainerSpec& spec) const {
+  const auto found = kernel_.containers.find(spec.id);
+  if (found == kernel_.containers.end() || spec.cgroup.path.empty() ||
+      found->second.cgroup == spec.cgroup) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(spec.cgroup.path + " is not the container's");
+}
+
 void FakeRuntime::Release(const std::string& id) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);

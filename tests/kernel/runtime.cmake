@@ -30,4 +30,5 @@ target_sources(runtime_container_kernel_test PRIVATE
 target_sources(runtime_exec_kernel_test PRIVATE
   ${RUNTIME_DIR}/cgroup_kill_kernel_test.cc
   ${RUNTIME_DIR}/runtime_deadline_kernel_test.cc
-  ${RUNTIME_DIR}/runtime_kill_kernel_test.cc)
+  ${RUNTIME_DIR}/runtime_kill_kernel_test.cc
+  ${RUNTIME_DIR}/runtime_orphan_kernel_test.cc)

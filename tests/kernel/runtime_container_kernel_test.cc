@@ -129,7 +129,7 @@ TEST_F(RuntimeContainer, UsersComeFromTheRoot) {
   EXPECT_EQ(LogPayload(log_text(spec), "stdout"), "1000\n1001 10 77\n/tmp\n");
   ContainerSpec unknown = Shell(pod, "true");
   unknown.user.image_user = "nobody";
-  EXPECT_EQ(runtime().CreateContainer(unknown).status().code(),
+  EXPECT_EQ(TryCreate(unknown).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
@@ -242,7 +242,7 @@ TEST_F(RuntimeContainer, FS_6_TargetsStayInsideTheRoot) {
     ContainerSpec refused = Shell(pod, "true");
     refused.mounts = {
         {bad, dir() + "/volume", false, MountPropagation::kPrivate}};
-    EXPECT_EQ(runtime().CreateContainer(refused).status().code(),
+    EXPECT_EQ(TryCreate(refused).status().code(),
               absl::StatusCode::kInvalidArgument)
         << bad;
   }
@@ -255,7 +255,7 @@ TEST_F(RuntimeContainer, PropagationIsHonouredOrRefused) {
   ASSERT_EQ(mkdir(volume.c_str(), 0755), 0);
   ContainerSpec refused = Shell(pod, "true");
   refused.mounts = {{"/v", volume, false, MountPropagation::kHostToContainer}};
-  const absl::Status status = runtime().CreateContainer(refused).status();
+  const absl::Status status = TryCreate(refused).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(status.message(), HasSubstr("shared"));
 

@@ -147,7 +147,7 @@ TEST_P(RuntimeDevice, OwnerAndModeAreTheHosts) {
   for (const DeviceRequest& other : {by_uid, by_gid, by_mode}) {
     spec = Shell(pod, "true");
     spec.devices = {other};
-    EXPECT_EQ(runtime().CreateContainer(spec).status().code(),
+    EXPECT_EQ(TryCreate(spec).status().code(),
               absl::StatusCode::kFailedPrecondition);
   }
 }
@@ -263,7 +263,7 @@ TEST_P(RuntimeDevice, RefusedOnesLeaveNothing) {
        {file, missing, Ask("/dev/pts/1"), Ask("/proc/x"), Ask("/dev")}) {
     ContainerSpec spec = Shell(pod, "true");
     spec.devices = {bad};
-    const absl::Status status = runtime().CreateContainer(spec).status();
+    const absl::Status status = TryCreate(spec).status();
     EXPECT_THAT(std::string(status.message()), HasSubstr("config.devices[0]."));
     EXPECT_EQ(status.code(), bad.host_path == missing.host_path
                                  ? absl::StatusCode::kFailedPrecondition

@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "runtime/base/file.h"
+#include "runtime/base/status.h"
 #include "runtime/machine/linux_runtime.h"
 
 namespace warren::runtime {
@@ -114,7 +115,7 @@ void RuntimeTest::Restart() {
   options.run_dir = dir_ + "/run";
   options.state_dir = dir_ + "/state";
   options.shim_path = WARREN_SHIM_PATH;
-  options.default_cgroup_parent = CgroupParent();
+  options.default_cgroup_parent = default_cgroup_parent_;
   options.default_pids_limit = default_pids_limit_;
   auto made = MakeLinuxRuntime(options);
   ASSERT_TRUE(made.ok()) << made.status();
@@ -183,8 +184,23 @@ ContainerSpec RuntimeTest::Shell(const SandboxSpec& pod,
   return spec;
 }
 
+SandboxSpec RuntimeTest::Resolved(SandboxSpec pod) {
+  EXPECT_EQ(runtime_->ResolveSandbox(&pod, {}), absl::OkStatus());
+  return pod;
+}
+
+absl::StatusOr<SandboxFacts> RuntimeTest::TryCreate(SandboxSpec pod) {
+  RETURN_IF_ERROR(runtime_->ResolveSandbox(&pod, {}));
+  return runtime_->CreateSandbox(pod);
+}
+
+absl::StatusOr<ContainerFacts> RuntimeTest::TryCreate(ContainerSpec spec) {
+  RETURN_IF_ERROR(runtime_->ResolveContainer(&spec, {}));
+  return runtime_->CreateContainer(spec);
+}
+
 SandboxFacts RuntimeTest::Create(const SandboxSpec& pod) {
-  auto facts = runtime_->CreateSandbox(pod);
+  auto facts = TryCreate(pod);
   EXPECT_TRUE(facts.ok()) << facts.status();
   if (!facts.ok()) return {};
   pods_.push_back(pod);
@@ -192,7 +208,7 @@ SandboxFacts RuntimeTest::Create(const SandboxSpec& pod) {
 }
 
 ContainerFacts RuntimeTest::Create(const ContainerSpec& spec) {
-  auto facts = runtime_->CreateContainer(spec);
+  auto facts = TryCreate(spec);
   EXPECT_TRUE(facts.ok()) << facts.status();
   if (!facts.ok()) return {};
   containers_.push_back(spec);

@@ -28,6 +28,7 @@ class RuntimeTest : public ::testing::Test {
 
   // Of the next Runtime object; SetUp makes the first.
   int64_t default_pids_limit_ = 0;
+  std::string default_cgroup_parent_ = CgroupParent();
 
   // Drops the Runtime object, as an agent that dies does, and makes a new one
   // on the same directories. Exits that were not collected yet stay collected.
@@ -44,6 +45,10 @@ class RuntimeTest : public ::testing::Test {
   // Runs `script` with the layer's shell.
   ContainerSpec Shell(const SandboxSpec& pod, const std::string& script);
 
+  // As the runtime says where it goes.
+  SandboxSpec Resolved(SandboxSpec pod);
+  absl::StatusOr<SandboxFacts> TryCreate(SandboxSpec pod);
+  absl::StatusOr<ContainerFacts> TryCreate(ContainerSpec spec);
   // Each fails the test on error. What they made is removed by TearDown if
   // the test does not.
   SandboxFacts Create(const SandboxSpec& pod);

@@ -85,7 +85,7 @@ TEST_F(RuntimeSandbox, NamespacesAreItsOwnAndStay) {
 TEST_F(RuntimeSandbox, UserNamespaceOwnsTheOthers) {
   const SandboxSpec pod = UserNamespacePod();
   const SandboxFacts facts = Create(pod);
-  auto view = runtime().InspectSandbox(pod);
+  auto view = runtime().InspectSandbox(Resolved(pod));
   ASSERT_TRUE(view.ok()) << view.status();
   const uint64_t user = Inode(facts, NamespaceKind::kUser);
   EXPECT_NE(user, NamespaceInode(getpid(), "user"));
@@ -127,7 +127,7 @@ TEST_F(RuntimeSandbox, HostNamespacesAreTheHosts) {
   pod.ipc = NamespaceMode::kHost;
   pod.pid = NamespaceMode::kHost;
   Create(pod);
-  auto view = runtime().InspectSandbox(pod);
+  auto view = runtime().InspectSandbox(Resolved(pod));
   ASSERT_TRUE(view.ok()) << view.status();
   for (const NamespaceKind kind :
        {NamespaceKind::kUser, NamespaceKind::kNet, NamespaceKind::kIpc,
@@ -146,7 +146,7 @@ TEST_F(RuntimeSandbox, HolderIsPidOneOfThePod) {
   const SandboxFacts facts = Create(pod);
   EXPECT_EQ(Inode(facts, NamespaceKind::kPid),
             NamespaceInode(facts.pod_init.pid, "pid"));
-  auto view = runtime().InspectSandbox(pod);
+  auto view = runtime().InspectSandbox(Resolved(pod));
   ASSERT_TRUE(view.ok()) << view.status();
   ASSERT_THAT(view->pod_init, SizeIs(1));
   EXPECT_EQ(view->pod_init[0].host_pid, facts.pod_init.pid);
@@ -189,17 +189,16 @@ TEST_F(RuntimeSandbox, REL_7_FailureLeavesNothing) {
   SandboxSpec pod = Pod();
   pod.pid = NamespaceMode::kPod;
   pod.sysctls = {{"net.nosuch.key", "1"}};
-  auto made = runtime().CreateSandbox(pod);
+  auto made = TryCreate(pod);
   EXPECT_FALSE(made.ok());
   EXPECT_THAT(made.status().message(), HasSubstr("make namespaces"));
   SandboxSpec bad = UserNamespacePod();
   bad.uid_mappings[0].container_id = 1;
-  EXPECT_EQ(runtime().CreateSandbox(bad).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(TryCreate(bad).status().code(), absl::StatusCode::kInvalidArgument);
   SandboxSpec parent = Pod();
   parent.pid = NamespaceMode::kPod;
   parent.cgroup_parent = "/warren-test/../escape";
-  EXPECT_EQ(runtime().CreateSandbox(parent).status().code(),
+  EXPECT_EQ(TryCreate(parent).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(runtime().ListSandboxIds(), IsEmpty());
   // The parent of the init's cgroup goes with the last pod.

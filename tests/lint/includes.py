@@ -31,7 +31,8 @@ class Row:
 
 
 # `ours` are prefixes. A path that ends in ".h" is that header alone.
-SEAM = ("runtime/runtime.h", "runtime/views.h", "runtime/device_spec.h")
+SEAM = ("runtime/runtime.h", "runtime/specs.h", "runtime/views.h",
+        "runtime/device_spec.h")
 NETWORK_SEAM = ("netplugin/pod_network.h", "netplugin/ip.h")
 BASE = "runtime/base/"
 # Nothing in runtime/ or netplugin/ but the image store and the parsers of

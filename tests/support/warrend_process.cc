@@ -89,8 +89,10 @@ void WarrendProcess::WriteConfig() {
   const std::string text =
       absl::StrCat("socket = \"", socket(), "\"\nstate_dir = \"", state_dir(),
                    "\"\nrun_dir = \"", run_dir(), "\"\ncgroup_parent = \"",
-                   InNode() ? CgroupParent() : "/warren-test-lone", "\"\n",
-                   extra_top, "\n[network]\n", extra_network, "\n");
+                   !cgroup_parent.empty() ? cgroup_parent
+                   : InNode()             ? CgroupParent()
+                                          : "/warren-test-lone",
+                   "\"\n", extra_top, "\n[network]\n", extra_network, "\n");
   WriteHostFile(config_file(), text, 0600);
 }
 

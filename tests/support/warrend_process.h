@@ -29,6 +29,8 @@ class WarrendProcess {
   // [network] and [image]. Take effect at the next Start().
   std::string extra_top;
   std::string extra_network;
+  // In place of the node's own.
+  std::string cgroup_parent;
   // A program with its arguments that runs the daemon ("setpriv …"); empty =
   // none. It must exec, so that the pid stays.
   std::vector<std::string> wrapper;

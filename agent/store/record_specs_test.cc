@@ -126,10 +126,10 @@ TEST(RecordSpecs, REL_26_ResolvedSpecsComeBackWhole) {
 TEST(RecordSpecs, REL_26_TheBytesOfVersion2) {
   record::PodSandboxRecord pod;
   Put(WholeSandbox(), &pod);
-  EXPECT_EQ(Checksum(pod), 0u) << pod.ShortDebugString();
+  EXPECT_EQ(Checksum(pod), 3437422594u) << pod.ShortDebugString();
   record::ContainerRecord container;
   Put(WholeContainer(), &container);
-  EXPECT_EQ(Checksum(container), 0u) << container.ShortDebugString();
+  EXPECT_EQ(Checksum(container), 1405815332u) << container.ShortDebugString();
 }
 
 // The golden bytes of version 1, of which this build knows how to read them.
@@ -150,7 +150,7 @@ TEST(RecordSpecs, REL_26_TheBytesOfVersion1) {
          granted_ids { start: 1048576 length: 65536 }
          ended_because: "e")",
       &pod));
-  EXPECT_EQ(Checksum(pod), 0u);
+  EXPECT_EQ(Checksum(pod), 2476098599u);
   const auto sandbox = RestoreSpec(pod, HostFacts());
   ASSERT_TRUE(sandbox.ok()) << sandbox.status();
   EXPECT_EQ(sandbox->cgroup_parent, "/asked");
@@ -172,7 +172,7 @@ TEST(RecordSpecs, REL_26_TheBytesOfVersion1) {
          devices { container_path: "/dev/a" type: 8192 major: 1 minor: 2 }
          cdi_mounts { container_path: "/cdi" host_path: "/hc" })",
       &container));
-  EXPECT_EQ(Checksum(container), 0u);
+  EXPECT_EQ(Checksum(container), 487807304u);
   const auto spec = RestoreSpec(container, pod, *sandbox);
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->args, std::vector<std::string>{"/x"});

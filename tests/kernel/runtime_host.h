@@ -21,6 +21,10 @@
 // is started), so that nothing it mounts is seen outside or outlives it.
 namespace warren::runtime {
 
+// Parent of all cgroups of this program, in each hierarchy. Of this program
+// alone: programs of several trees may run at a time.
+std::string CgroupParent();
+
 class RuntimeTest : public ::testing::Test {
  protected:
   void SetUp() override;
@@ -116,9 +120,6 @@ struct Ledger {
 void ExpectEqual(const Ledger& before, const Ledger& after);
 
 // The payload of all stdout (or stderr) lines of a CRI log.
-// Parent of all cgroups of this program, in each hierarchy. Of this program
-// alone: programs of several trees may run at a time.
-std::string CgroupParent();
 std::string LogPayload(const std::string& log, const std::string& stream);
 // Inode of a namespace of a process, 0 when it is gone.
 uint64_t NamespaceInode(pid_t pid, const char* name);

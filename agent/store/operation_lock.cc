@@ -17,7 +17,8 @@ absl::StatusOr<OperationLock::Guard> OperationLock::Acquire(
 
 OperationLock::Guard OperationLock::TryAcquire() {
   const base::MutexLock lock(&mutex_);
-  if (std::exchange(busy_, true)) return Guard();
+  if (busy_ || visits_ > 0) return Guard();
+  busy_ = true;
   return Guard(this);
 }
 
@@ -27,6 +28,16 @@ void OperationLock::Release() {
     busy_ = false;
   }
   freed_.NotifyOne();
+}
+
+void OperationLock::Come() {
+  const base::MutexLock lock(&mutex_);
+  ++visits_;
+}
+
+void OperationLock::Go() {
+  const base::MutexLock lock(&mutex_);
+  --visits_;
 }
 
 }  // namespace warren::agent

@@ -325,6 +325,17 @@ absl::StatusOr<ContainerPtr> Store::FindContainer(absl::string_view id) const {
   return Find(containers_, "container", id);
 }
 
+std::set<std::string> Store::Ids() const {
+  const absl::MutexLock lock(&mutex_);
+  std::set<std::string> ids;
+  // An object may have lost its name to a newer one, and may not be published.
+  for (const auto& entry : sandbox_names_) ids.insert(entry.second->id());
+  for (const auto& entry : container_names_) ids.insert(entry.second->id());
+  for (const auto& entry : sandboxes_) ids.insert(entry.first);
+  for (const auto& entry : containers_) ids.insert(entry.first);
+  return ids;
+}
+
 std::vector<PodSandboxPtr> Store::Sandboxes() const {
   absl::MutexLock lock(&mutex_);
   return Values(sandboxes_);

@@ -76,6 +76,9 @@ class StoredObject {
     return operation_.Acquire(call.deadline);
   }
   OperationLock::Guard TryLock() { return operation_.TryAcquire(); }
+  // Keeps TryLock() away while a call waits without the lock. The object must
+  // outlive it.
+  OperationLock::Visit Visit() { return OperationLock::Visit(&operation_); }
 
   // The object has left the store: later transactions touch no file.
   bool gone() const {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "agent/pods/container_manager.h"
-#include "agent/store/lifecycle.h"
 #include "agent/pods/reconcile_loop.h"
+#include "agent/store/lifecycle.h"
 #include "tests/fakes/core_node.h"
 
 namespace warren::agent {

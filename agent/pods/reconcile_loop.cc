@@ -9,8 +9,6 @@
 namespace warren::agent {
 namespace {
 
-using Kind = ReconcileOutcome::Kind;
-
 // `first`, doubled with every try up to `longest`.
 absl::Duration PauseAfter(int tries, absl::Duration first,
                           absl::Duration longest) {
@@ -51,7 +49,7 @@ std::vector<std::string> ReconcileLoop::problems() const {
   const base::MutexLock lock(&mutex_);
   std::vector<std::string> sentences;
   for (const auto& entry : open_) {
-    if (entry.second.kind == Kind::kFailed) {
+    if (entry.second.kind == ReconcileOutcome::Kind::kFailed) {
       sentences.push_back(entry.second.why);
     }
   }
@@ -77,9 +75,10 @@ std::optional<absl::Duration> ReconcileLoop::Book(
     const base::MutexLock lock(&mutex_);
     if (const auto at = open_.find(key); at != open_.end()) before = at->second;
     if (before.kind == outcome.kind) tries = before.tries + 1;
-    if (outcome.kind == Kind::kDone) {
+    if (outcome.kind == ReconcileOutcome::Kind::kDone) {
       open_.erase(key);
-    } else if (outcome.kind == Kind::kBusy && before.kind == Kind::kFailed) {
+    } else if (outcome.kind == ReconcileOutcome::Kind::kBusy &&
+               before.kind == ReconcileOutcome::Kind::kFailed) {
       // The call that works on it may mend it; until then it is as it was.
       tries = before.tries;
     } else {
@@ -87,17 +86,19 @@ std::optional<absl::Duration> ReconcileLoop::Book(
     }
   }
   // Told once for each change.
-  if (outcome.kind == Kind::kFailed && outcome.why != before.why) {
+  if (outcome.kind == ReconcileOutcome::Kind::kFailed &&
+      outcome.why != before.why) {
     store_->Problem("reconcile", absl::UnknownError(outcome.why));
   }
-  if (outcome.kind == Kind::kDone && before.kind == Kind::kFailed && notes_) {
+  if (outcome.kind == ReconcileOutcome::Kind::kDone &&
+      before.kind == ReconcileOutcome::Kind::kFailed && notes_) {
     notes_(absl::StrCat("reconcile: no longer: ", before.why));
   }
   switch (outcome.kind) {
-    case Kind::kDone:
+    case ReconcileOutcome::Kind::kDone:
       if (key.kind == ReconcileKey::Kind::kScan) return kPeriod;
       return outcome.again;
-    case Kind::kBusy:
+    case ReconcileOutcome::Kind::kBusy:
       return PauseAfter(tries, kFirstTurn, kLongestTurn);
     default:
       return PauseAfter(tries, kFirstPause, kLongestPause);

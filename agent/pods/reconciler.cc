@@ -335,7 +335,7 @@ void Reconciler::HoldAddress(const PodSandboxPtr& sandbox) {
   if (!state->network.has_value()) return;
   // The address is held even when nothing can be said of the pod, and what
   // there is to say does not matter for one that goes.
-  network_->Check(*state->network, -1, StepDeadline(kStepPatience))
+  network_->Check(*state->network, -1, StepDeadline(kShimPatience))
       .status()
       .IgnoreError();
 }
@@ -385,7 +385,7 @@ void Reconciler::RemoveOrphanLinks(ReconcileReport* report) {
     }
   }
   const auto removed =
-      network_->RemoveOrphans(wired, StepDeadline(kStepPatience));
+      network_->RemoveOrphans(wired, StepDeadline(kShimPatience));
   Try("remove links without a pod", removed.status(), report);
   if (removed.ok()) report->orphans_removed += *removed;
 }

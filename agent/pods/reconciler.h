@@ -8,6 +8,7 @@
 #include <absl/time/time.h>
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -54,11 +55,13 @@ struct ReconcileOutcome {
     kUnknown,  // nobody can tell how it is
     kFailed,
   };
+  static ReconcileOutcome Of(Kind kind) { return {.kind = kind}; }
+
   Kind kind = Kind::kDone;
-  std::string why;                 // of kUnknown and kFailed: sentences
-  std::vector<ReconcileKey> next;  // to be looked at as well
+  std::string why = {};                 // of kUnknown and kFailed: sentences
+  std::vector<ReconcileKey> next = {};  // to be looked at as well
   // Of kDone: to be looked at again after so long.
-  std::optional<absl::Duration> again;
+  std::optional<absl::Duration> again = std::nullopt;
 };
 
 // Brings records and kernel together, one object at a time: it looks, asks
@@ -91,8 +94,9 @@ class Reconciler {
 
   // What there is to do now. Reads the store and lists the kernel's objects.
   std::vector<ReconcileKey> Scan();
-  // One step for one key; adds to `report`. Takes kStepPatience for each thing
-  // that it waits for, and as long as the kernel needs to delete a tree.
+  // One step for one key; adds to `report`. Takes at most kStepPatience, and as
+  // long as the kernel needs to delete a tree; what it waits for is given up as
+  // soon as a call wants the object.
   ReconcileOutcome Settle(const ReconcileKey& key, ReconcileReport* report);
   // Ends every wait of a Settle(), now and from now on.
   void Cancel() { cancelled_ = true; }
@@ -104,7 +108,9 @@ class Reconciler {
   // with many of them serves soon (REL-2).
   static constexpr absl::Duration kShimPatience = absl::Seconds(5);
   static constexpr absl::Duration kAdoptPatience = absl::Seconds(30);
-  static constexpr absl::Duration kStepPatience = absl::Seconds(10);
+  // Of a removal or stop. More than the runtime's own waits, of which there are
+  // up to three of 10 s each: it ends a shim that hangs only after the second.
+  static constexpr absl::Duration kStepPatience = absl::Seconds(35);
 
  private:
   // ---- reconciler.cc: the start, and what it has in common with a step ----
@@ -127,26 +133,36 @@ class Reconciler {
   void HoldAddress(const PodSandboxPtr& sandbox);
   void RemoveOrphanLinks(ReconcileReport* report);
 
-  // ---- reconciler_steps.cc: what the loop does ----
+  // ---- reconciler_steps.cc: what there is to do, and what has no record ----
   ReconcileInput World() const;
   ReconcileOutcome RetryRecords(ReconcileReport* report);
   ReconcileOutcome SettleLinks(ReconcileReport* report);
   ReconcileOutcome SettleImages(ReconcileReport* report);
   ReconcileOutcome SettleOrphan(const ReconcileKey& key,
                                 ReconcileReport* report);
+
+  // ---- reconciler_objects.cc: what has a record ----
+  // `wanted` ends its waits, too.
   ReconcileOutcome SettleContainer(const std::string& id,
+                                   const std::function<bool()>& wanted,
                                    ReconcileReport* report);
   ReconcileOutcome SettleSandbox(const std::string& id,
                                  ReconcileReport* report);
   // Their operation lock is held.
-  void Step(const ContainerPtr& container, ReconcileReport* report);
-  void Step(const PodSandboxPtr& sandbox, ReconcileReport* report);
-  void RemoveContainer(const ContainerPtr& container, ReconcileReport* report);
-  void RemoveSandbox(const PodSandboxPtr& sandbox, ReconcileReport* report);
-  void KillLeftovers(const ContainerPtr& container, ReconcileReport* report);
+  void Step(const ContainerPtr& container, const base::Deadline& deadline,
+            ReconcileReport* report);
+  void Step(const PodSandboxPtr& sandbox, const base::Deadline& deadline,
+            ReconcileReport* report);
+  void RemoveContainer(const ContainerPtr& container,
+                       const base::Deadline& deadline, ReconcileReport* report);
+  void RemoveSandbox(const PodSandboxPtr& sandbox,
+                     const base::Deadline& deadline, ReconcileReport* report);
+  void KillLeftovers(const ContainerPtr& container,
+                     const base::Deadline& deadline, ReconcileReport* report);
   ReconcileAction PlanFor(const ContainerPtr& container) const;
   ReconcileAction PlanFor(const PodSandboxPtr& sandbox) const;
   bool MayHaveLeftovers(const ContainerPtr& container) const;
+  // Over at the latest when Cancel() was called.
   base::Deadline StepDeadline(absl::Duration patience) const;
 
   bool Seen(const std::string& id) const;

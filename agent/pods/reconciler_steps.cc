@@ -10,34 +10,6 @@
 
 // The steps of the reconcile loop: one object at a time.
 namespace warren::agent {
-namespace {
-
-using Kind = ReconcileOutcome::Kind;
-
-// How long one look waits for the death of what was sent SIGKILL. The turn of
-// the container is held meanwhile.
-constexpr absl::Duration kDeathPatience = absl::Milliseconds(500);
-
-ReconcileOutcome Of(Kind kind) {
-  ReconcileOutcome outcome;
-  outcome.kind = kind;
-  return outcome;
-}
-
-// What cannot be removed is shown, so that somebody else can try (REL-7).
-template <typename Object>
-void Reveal(Object* object) {
-  object
-      ->Update(Object::Write::kNotInRecord,
-               [](auto* next) {
-                 next->withdrawn = false;
-                 return absl::OkStatus();
-               })
-      .IgnoreError();  // nothing is written
-}
-
-}  // namespace
-
 base::Deadline Reconciler::StepDeadline(absl::Duration patience) const {
   return base::Deadline::After(patience).CancelledBy(
       [this] { return cancelled_.load(); });
@@ -156,7 +128,7 @@ ReconcileOutcome Reconciler::Settle(const ReconcileKey& key,
       break;
     case ReconcileKey::Kind::kLeftovers:
     case ReconcileKey::Kind::kContainer:
-      outcome = SettleContainer(key.id, &own);
+      outcome = SettleContainer(key.id, nullptr, &own);
       break;
     case ReconcileKey::Kind::kSandbox:
       outcome = SettleSandbox(key.id, &own);
@@ -170,7 +142,7 @@ ReconcileOutcome Reconciler::Settle(const ReconcileKey& key,
       break;
   }
   if (!own.problems.empty()) {
-    outcome.kind = Kind::kFailed;
+    outcome.kind = ReconcileOutcome::Kind::kFailed;
     outcome.why = absl::StrJoin(own.problems, "; ");
   }
   report->Add(std::move(own));
@@ -181,8 +153,9 @@ ReconcileOutcome Reconciler::RetryRecords(ReconcileReport* report) {
   const base::MutexLock records(&records_mutex_);
   Store::Retried found = store_->RetryUnknown();
   report->quarantined = std::move(found.quarantined);
-  ReconcileOutcome outcome =
-      Of(store_->Unknown().empty() ? Kind::kDone : Kind::kUnknown);
+  ReconcileOutcome outcome = ReconcileOutcome::Of(
+      store_->Unknown().empty() ? ReconcileOutcome::Kind::kDone
+                                : ReconcileOutcome::Kind::kUnknown);
   // Those of containers that waited for their pod's are among what a scan
   // finds.
   outcome.next.push_back({ReconcileKey::Kind::kScan});
@@ -207,7 +180,7 @@ ReconcileOutcome Reconciler::RetryRecords(ReconcileReport* report) {
 }
 
 ReconcileOutcome Reconciler::SettleLinks(ReconcileReport* report) {
-  const auto again = network_->Tend(StepDeadline(kStepPatience));
+  const auto again = network_->Tend(StepDeadline(kShimPatience));
   Try("delete links of pods that were detached", again.status(), report);
   ReconcileOutcome outcome;
   if (again.ok() && *again < absl::InfiniteDuration()) outcome.again = *again;
@@ -237,7 +210,8 @@ ReconcileOutcome Reconciler::SettleOrphan(const ReconcileKey& key,
       const bool all_tried =
           std::all_of(orphans_.begin(), orphans_.end(),
                       [](const auto& orphan) { return orphan.second; });
-      if (!all_tried) return Of(Kind::kBusy);
+      if (!all_tried)
+        return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
     }
     runtime::SandboxSpec spec;
     spec.id = key.id;
@@ -262,191 +236,6 @@ ReconcileOutcome Reconciler::SettleOrphan(const ReconcileKey& key,
   orphans_.erase(key.id);
   if (orphans_.empty()) outcome.next = {{ReconcileKey::Kind::kImages}};
   return outcome;
-}
-
-// ---- Objects with a record ------------------------------------------------
-
-ReconcileAction Reconciler::PlanFor(const ContainerPtr& container) const {
-  ReconcileInput input;
-  input.boot_id = store_->boot_id();
-  input.containers.push_back(container->Get()->record);
-  const std::string& pod_id = input.containers[0].sandbox_id();
-  if (auto pod = store_->FindSandbox(pod_id); pod.ok()) {
-    input.sandboxes.push_back((*pod)->Get()->record);
-  } else if (store_->IsUnknown(pod_id)) {
-    input.unknown.insert(pod_id);
-  }
-  if (Seen(container->id())) input.seen.insert(container->id());
-  if (MayHaveLeftovers(container)) input.suspects.insert(container->id());
-  return Plan(input).containers.at(0).action;
-}
-
-ReconcileAction Reconciler::PlanFor(const PodSandboxPtr& sandbox) const {
-  ReconcileInput input;
-  input.boot_id = store_->boot_id();
-  const auto state = sandbox->Get();
-  input.sandboxes.push_back(state->record);
-  if (state->stopped) input.stopped.insert(sandbox->id());
-  if (Seen(sandbox->id())) input.seen.insert(sandbox->id());
-  return Plan(input).sandboxes.at(0).action;
-}
-
-ReconcileOutcome Reconciler::SettleContainer(const std::string& id,
-                                             ReconcileReport* report) {
-  auto container = store_->FindContainer(id);
-  // lint: allow absence: the store knows all; it was removed meanwhile
-  if (!container.ok()) return {};
-  const OperationLock::Guard turn = (*container)->TryLock();
-  if ((*container)->gone()) return {};
-  if (!turn.held()) return Of(Kind::kBusy);
-  Step(*container, report);
-  ReconcileOutcome outcome;
-  if ((*container)->gone()) return outcome;
-  if (PlanFor(*container) != ReconcileAction::kKeep &&
-      report->problems.empty()) {
-    outcome.kind = Kind::kUnknown;
-  }
-  return outcome;
-}
-
-void Reconciler::Step(const ContainerPtr& container, ReconcileReport* report) {
-  const std::string name = "container " + Short(container->id());
-  bool unheld = false;
-  {
-    const base::MutexLock lock(&mutex_);
-    unheld = unheld_.count(container->id()) != 0;
-  }
-  if (unheld) RestoreImages(container, report);
-  switch (PlanFor(container)) {
-    case ReconcileAction::kLeave:
-      SetUnseen(container->id(),
-                absl::StrCat(name, ": the record of its pod cannot be read"));
-      break;
-    case ReconcileAction::kAdopt:
-      // Without its pod it had a bare spec.
-      if (container->Get()->spec->sandbox.id.empty()) {
-        RestoreContainer(container, report);
-      }
-      AdoptContainer(container, StepDeadline(kShimPatience), report);
-      if (PlanFor(container) == ReconcileAction::kKillLeftovers) {
-        KillLeftovers(container, report);
-      }
-      break;
-    case ReconcileAction::kEnd:
-      EndContainer(container, "the node was rebooted", report);
-      break;
-    case ReconcileAction::kSettleUpdate:
-      Try("settle the resources of " + name,
-          containers_->SettleUpdate(container, StepDeadline(kStepPatience)),
-          report);
-      break;
-    case ReconcileAction::kKillLeftovers:
-      KillLeftovers(container, report);
-      break;
-    case ReconcileAction::kRemove:
-      RemoveContainer(container, report);
-      break;
-    default:
-      break;
-  }
-}
-
-void Reconciler::KillLeftovers(const ContainerPtr& container,
-                               ReconcileReport* report) {
-  const std::string what =
-      absl::StrCat("kill what container ", Short(container->id()), " left");
-  absl::Status dead = runtime_->KillContainer(container->id());
-  if (dead.ok()) {
-    dead = runtime_->AwaitContainerDeath(container->id(),
-                                         StepDeadline(kDeathPatience));
-  }
-  Try(what, dead, report);
-  if (!dead.ok()) return;
-  const base::MutexLock lock(&mutex_);
-  emptied_.insert(container->id());
-}
-
-void Reconciler::RemoveContainer(const ContainerPtr& container,
-                                 ReconcileReport* report) {
-  const std::string name = "remove container " + Short(container->id());
-  // No wait for the first process here: the runtime kills what runs.
-  const absl::Status removed = runtime_->RemoveContainer(
-      *container->Get()->spec, StepDeadline(kStepPatience));
-  Try(name, removed, report);
-  if (removed.ok()) {
-    ++report->undone;
-    Try(name, store_->Erase(container), report);
-    if (container->gone()) container->HoldImages({});
-    return;
-  }
-  // Lists show the container as ended until a Remove succeeds (REL-7).
-  EndContainer(container, removed.message(), report);
-  Reveal(container.get());
-}
-
-ReconcileOutcome Reconciler::SettleSandbox(const std::string& id,
-                                           ReconcileReport* report) {
-  auto sandbox = store_->FindSandbox(id);
-  // lint: allow absence: the store knows all; it was removed meanwhile
-  if (!sandbox.ok()) return {};
-  const OperationLock::Guard turn = (*sandbox)->TryLock();
-  if ((*sandbox)->gone()) return {};
-  if (!turn.held()) return Of(Kind::kBusy);
-  if (PlanFor(*sandbox) == ReconcileAction::kRemove) {
-    // Some are not known to the runtime, which could not end them for us.
-    for (const ContainerPtr& container : store_->ContainersOf(id)) {
-      const ReconcileOutcome one = SettleContainer(container->id(), report);
-      if (one.kind != Kind::kDone) return one;
-    }
-    if (!report->problems.empty()) {
-      Reveal(sandbox->get());
-      return {};
-    }
-  }
-  Step(*sandbox, report);
-  ReconcileOutcome outcome;
-  if ((*sandbox)->gone()) return outcome;
-  if (PlanFor(*sandbox) != ReconcileAction::kKeep && report->problems.empty()) {
-    outcome.kind = Kind::kUnknown;
-  }
-  return outcome;
-}
-
-void Reconciler::Step(const PodSandboxPtr& sandbox, ReconcileReport* report) {
-  const std::string name = "pod sandbox " + Short(sandbox->id());
-  CallContext call;
-  call.deadline = StepDeadline(kStepPatience);
-  switch (PlanFor(sandbox)) {
-    case ReconcileAction::kAdopt:
-      AdoptSandbox(sandbox, report);
-      break;
-    case ReconcileAction::kEnd:
-    case ReconcileAction::kFinishStop:
-      if (HasNetwork(sandbox->Get()->record)) ++report->undone;
-      Try("finish the stop of " + name, sandboxes_->StopLocked(sandbox, call),
-          report);
-      break;
-    case ReconcileAction::kRemove:
-      RemoveSandbox(sandbox, report);
-      break;
-    default:
-      break;
-  }
-}
-
-void Reconciler::RemoveSandbox(const PodSandboxPtr& sandbox,
-                               ReconcileReport* report) {
-  const std::string what = "undo pod sandbox " + Short(sandbox->id());
-  CallContext call;
-  call.deadline = StepDeadline(kStepPatience);
-  const absl::Status removed = sandboxes_->RemoveLocked(sandbox, call);
-  Try(what, removed, report);
-  if (removed.ok()) {
-    ++report->undone;
-    return;
-  }
-  // Lists show the pod as NOTREADY, for another Remove (REL-7).
-  Reveal(sandbox.get());
 }
 
 }  // namespace warren::agent

@@ -98,7 +98,8 @@ TEST_F(ReconcilerTest, REL_18_WhatCannotBeSeenIsKeptAndLookedAtAgain) {
     EXPECT_THAT(test::SettleOnce(&reconciler).unknown, SizeIs(2));
     EXPECT_EQ(next->faults.Count("Runtime.AdoptContainer"), 1);
   }
-  EXPECT_THAT(test::SettleOnce(&reconciler).unknown, SizeIs(2));  // both fail again
+  EXPECT_THAT(test::SettleOnce(&reconciler).unknown,
+              SizeIs(2));  // both fail again
   expect_untouched();
   const ReconcileReport last = test::SettleOnce(&reconciler);
   EXPECT_THAT(last.unknown, IsEmpty());

@@ -9,7 +9,9 @@ absl::StatusOr<OperationLock::Guard> OperationLock::Acquire(
   base::MutexLock lock(&mutex_);
   while (busy_) {
     RETURN_IF_ERROR(deadline.Check());
+    ++waiting_;
     freed_.Wait(&mutex_, deadline);
+    --waiting_;
   }
   busy_ = true;
   return Guard(this);
@@ -28,6 +30,11 @@ void OperationLock::Release() {
     busy_ = false;
   }
   freed_.NotifyOne();
+}
+
+bool OperationLock::wanted() const {
+  const base::MutexLock lock(&mutex_);
+  return waiting_ > 0 || visits_ > 0;
 }
 
 void OperationLock::Come() {

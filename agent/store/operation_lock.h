@@ -65,16 +65,19 @@ class OperationLock {
   // For work that nobody waits for: the guard is not held when somebody else
   // has the lock or is on a visit. Does not block.
   Guard TryAcquire();
+  // Somebody waits for the lock, or has come to visit.
+  bool wanted() const;
 
  private:
   void Release();
   void Come();
   void Go();
 
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   base::Condition freed_;  // busy_ became false
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
   int visits_ ABSL_GUARDED_BY(mutex_) = 0;
+  int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace warren::agent

@@ -195,6 +195,7 @@ absl::Status Node::UpdatePodRanges(const std::string& pod_cidr) {
                          ranges, base::Deadline::After(kRangesPatience)),
                      "set pod ranges");
   RETURN_IF_ERROR_IN(parts_.network->Init(), "set up the pod network");
+  Reconcile();
   return base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
                         "keep the pod ranges");
 }

@@ -60,6 +60,8 @@ class Node {
   // Kept in <state_dir>/pod_ranges, which wins over the configuration at the
   // next start: a kubelet says it once, not after each restart of ours.
   absl::Status UpdatePodRanges(const std::string& pod_cidr);
+  // Has the reconcile loop look at everything now. Does not block.
+  void Reconcile() { loop_->Now(); }
   // NodeService.InspectPodSandbox; see inspection.h.
   absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Inspect(
       const std::string& pod_sandbox_id);

@@ -78,7 +78,7 @@ TEST_F(ReconcilerTest, REL_18_WhatCannotBeSeenIsKeptAndLookedAtAgain) {
                         next->containers.get(), &next->clock);
   next->faults.Fail("Runtime.AdoptContainer", 2);
   next->faults.Fail("Runtime.AdoptSandbox", 3);
-  const auto report = test::AdoptAndSettleOnce(&reconciler);
+  const auto report = reconciler.Adopt();
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(report->unknown, SizeIs(2));
   EXPECT_FALSE(reconciler.Unknown().empty());

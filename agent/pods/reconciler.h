@@ -169,6 +169,8 @@ class Reconciler {
   void SetSeen(const std::string& id);
   // `why` is one sentence; empty: it was not asked yet.
   void SetUnseen(const std::string& id, std::string why);
+  // The object is not unknown any more when `action` needs no look at it.
+  void SetAsked(const std::string& id, ReconcileAction action);
   // The first letters of an id, enough for a person.
   static std::string Short(const std::string& id) { return id.substr(0, 13); }
   // Puts a failure into the report.

@@ -58,7 +58,10 @@ ReconcileOutcome Reconciler::SettleContainer(
     ReconcileReport* report) {
   auto found = store_->FindContainer(id);
   // lint: allow absence: the store knows all; it was removed meanwhile
-  if (!found.ok()) return {};
+  if (!found.ok()) {
+    SetSeen(id);
+    return {};
+  }
   const ContainerPtr container = *std::move(found);
   const OperationLock::Guard turn = container->TryLock();
   if (container->gone()) return {};
@@ -70,6 +73,7 @@ ReconcileOutcome Reconciler::SettleContainer(
   ReconcileReport own;
   Step(container, deadline, &own);
   if (container->gone()) {
+    SetSeen(id);
     report->Add(std::move(own));
     return {};
   }
@@ -85,6 +89,15 @@ ReconcileOutcome Reconciler::SettleContainer(
                                   : ReconcileOutcome::Kind::kUnknown);
 }
 
+void Reconciler::SetAsked(const std::string& id, ReconcileAction action) {
+  if (action == ReconcileAction::kAdopt || action == ReconcileAction::kLeave) {
+    return;
+  }
+  // A call may have ended what nobody could see; then there is no need to.
+  const base::MutexLock lock(&mutex_);
+  if (const auto at = unseen_.find(id); at != unseen_.end()) at->second.clear();
+}
+
 void Reconciler::Step(const ContainerPtr& container,
                       const base::Deadline& deadline, ReconcileReport* report) {
   const std::string name = "container " + Short(container->id());
@@ -94,7 +107,9 @@ void Reconciler::Step(const ContainerPtr& container,
     unheld = unheld_.count(container->id()) != 0;
   }
   if (unheld) RestoreImages(container, report);
-  switch (PlanFor(container)) {
+  const ReconcileAction action = PlanFor(container);
+  SetAsked(container->id(), action);
+  switch (action) {
     case ReconcileAction::kLeave:
       SetUnseen(container->id(),
                 absl::StrCat(name, ": the record of its pod cannot be read"));
@@ -138,9 +153,10 @@ void Reconciler::KillLeftovers(const ContainerPtr& container,
                                          deadline.Within(kDeathPatience));
   }
   Try(what, dead, report);
-  if (!dead.ok()) return;
-  const base::MutexLock lock(&mutex_);
-  emptied_.insert(container->id());
+  if (dead.ok()) {
+    const base::MutexLock lock(&mutex_);
+    emptied_.insert(container->id());
+  }
 }
 
 void Reconciler::RemoveContainer(const ContainerPtr& container,
@@ -166,7 +182,10 @@ ReconcileOutcome Reconciler::SettleSandbox(const std::string& id,
                                            ReconcileReport* report) {
   auto found = store_->FindSandbox(id);
   // lint: allow absence: the store knows all; it was removed meanwhile
-  if (!found.ok()) return {};
+  if (!found.ok()) {
+    SetSeen(id);
+    return {};
+  }
   const PodSandboxPtr sandbox = *std::move(found);
   const OperationLock::Guard turn = sandbox->TryLock();
   if (sandbox->gone()) return {};
@@ -189,6 +208,7 @@ ReconcileOutcome Reconciler::SettleSandbox(const std::string& id,
     Reveal(sandbox.get());
   }
   if (sandbox->gone()) {
+    SetSeen(id);
     report->Add(std::move(own));
     return {};
   }
@@ -207,7 +227,9 @@ void Reconciler::Step(const PodSandboxPtr& sandbox,
   const std::string name = "pod sandbox " + Short(sandbox->id());
   CallContext call;
   call.deadline = deadline;
-  switch (PlanFor(sandbox)) {
+  const ReconcileAction action = PlanFor(sandbox);
+  SetAsked(sandbox->id(), action);
+  switch (action) {
     case ReconcileAction::kAdopt:
       AdoptSandbox(sandbox, report);
       break;

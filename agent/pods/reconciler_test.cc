@@ -161,6 +161,28 @@ TEST_F(ReconcilerTest, REL_16_WhatAnUnreadableRecordOwnsIsLeftAlone) {
   }
 }
 
+TEST_F(ReconcilerTest, WhatACallHasEndedIsNotUnknownAnyMore) {
+  const std::string pod = node_->MustRunPod("web");
+  const std::string removed = node_->MustRunPod("removed");
+  const Remains remains = Bury(std::move(node_), state_.path());
+  const auto next = Revive(remains);
+  Reconciler reconciler(&next->runtime, &next->network, &next->images,
+                        next->store.get(), next->sandboxes.get(),
+                        next->containers.get(), &next->clock);
+  next->faults.Fail("Runtime.AdoptSandbox", 2);
+  EXPECT_THAT(reconciler.Adopt()->unknown, SizeIs(2));
+  EXPECT_TRUE(next->sandboxes->Stop(pod, {}).ok());
+  EXPECT_TRUE(next->sandboxes->Remove(removed, {}).ok());
+  // Both are still with the loop, which tries again.
+  ReconcileReport report;
+  for (const std::string& id : {pod, removed}) {
+    reconciler.Settle({ReconcileKey::Kind::kSandbox, id}, &report);
+  }
+  EXPECT_THAT(reconciler.Unknown(), IsEmpty());
+  RemoveAll(next.get());
+  ExpectClean(next.get(), remains.state->path());
+}
+
 TEST_F(ReconcilerTest, TheLoopLooksUntilNothingIsUnknown) {
   const std::string pod = node_->MustRunPod("web");
   const std::string id = node_->MustStart(pod, "main");

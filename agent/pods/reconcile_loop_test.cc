@@ -131,7 +131,7 @@ TEST_F(ReconcileLoopTest, REL_7_WhatFailsIsACondition) {
               ElementsAre(HasSubstr("remove the unknown container 1111111")));
   // Told once, not once for each try.
   EXPECT_THAT(node.told(), SizeIs(1));
-  EXPECT_EQ(node->images.collected().size(), 0u)
+  EXPECT_EQ(node->faults.Count("Images.CollectGarbage"), 0)
       << "an orphan may still use layers";
   node->faults.Heal();
   Await([&] {
@@ -139,6 +139,7 @@ TEST_F(ReconcileLoopTest, REL_7_WhatFailsIsACondition) {
     return node.loop().problems().empty();
   });
   EXPECT_THAT(node->kernel().containers, IsEmpty());
+  Await([&] { return node->faults.Count("Images.CollectGarbage") == 1; });
   EXPECT_THAT(node.notes(), Contains(HasSubstr("1 orphans removed")));
   EXPECT_THAT(node.notes(), Contains(HasSubstr("no longer: remove the")));
 }

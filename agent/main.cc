@@ -48,10 +48,12 @@ absl::Status Serve(const Options& options, ShutdownSignals* signals) {
   if (!lock.ok()) return lock.status();
   absl::StatusOr<NodeParts> parts = MakeNodeParts(options);
   if (!parts.ok()) return parts.status();
-  absl::StatusOr<std::unique_ptr<Node>> node =
-      Node::Start(options, *std::move(parts), [](absl::string_view problem) {
+  absl::StatusOr<std::unique_ptr<Node>> node = Node::Start(
+      options, *std::move(parts),
+      [](absl::string_view problem) {
         spdlog::error("{}", OneLine(problem, 1024));
-      });
+      },
+      [](absl::string_view note) { spdlog::info("{}", OneLine(note, 1024)); });
   if (!node.ok()) return node.status();
   for (const std::string& note : (*node)->start_notes()) {
     spdlog::info("start: {}", OneLine(note, 1024));

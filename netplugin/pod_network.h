@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <cstdint>
 #include <map>
@@ -185,8 +186,8 @@ class PodNetwork {
   // (NET-4). Takes the state of Prepare as well as that of Attach, since an
   // agent that died in between has recorded only the former. Idempotent; works
   // before and after the namespace is dropped, with or without Check before.
-  // The link may go, and the reservation with it, shortly after the return;
-  // see Drain. What needs no wait is done even if `deadline` is over.
+  // The link may go, and the reservation with it, after the return; see Tend
+  // and Drain. What needs no wait is done even if `deadline` is over.
   virtual absl::Status Detach(const NetworkState& state,
                               const base::Deadline& deadline) = 0;
 
@@ -200,8 +201,16 @@ class PodNetwork {
                                          int netns_fd,
                                          const base::Deadline& deadline) = 0;
 
+  // One step for what Detach left behind, for the agent's reconcile loop: hands
+  // back what has gone by itself, deletes what had time enough to go. Waits for
+  // no link to go by itself. Returns how soon to call it again, infinite when
+  // nothing is left; an error leaves the rest for the next call.
+  virtual absl::StatusOr<absl::Duration> Tend(const base::Deadline&) {
+    return absl::InfiniteDuration();
+  }
+
   // Returns once nothing of pods detached so far is left: links, reservations.
-  // On an error the rest still goes by itself.
+  // On an error the rest goes with Tend.
   virtual absl::Status Drain(const base::Deadline&) { return absl::OkStatus(); }
 
   // Links of ours in the node whose sandbox is not in `live_ids` and holds no

@@ -54,13 +54,12 @@ NodePolicy PolicyOf(const Options& options) {
           .grant_ids = options.userns_auto};
 }
 
-// One sentence of what a reconcile did; empty when there was nothing to do.
+// One sentence of what a start found.
 std::string Summary(const ReconcileReport& report) {
-  return absl::StrCat("reconciled: ", report.sandboxes_adopted, " pods and ",
+  return absl::StrCat("adopted: ", report.sandboxes_adopted, " pods and ",
                       report.containers_adopted, " containers go on, ",
-                      report.exits_found, " exits found, ", report.undone,
-                      " half-made objects undone, ", report.orphans_removed,
-                      " orphans removed");
+                      report.exits_found, " exits found, ",
+                      report.orphans_removed, " links without a pod removed");
 }
 
 }  // namespace
@@ -75,7 +74,8 @@ Node::~Node() {
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
                                                   NodeParts parts,
-                                                  ProblemSink problems) {
+                                                  ProblemSink problems,
+                                                  NoteSink notes) {
   std::unique_ptr<Node> node(new Node(options, std::move(parts)));
   const base::Clock* clock = &base::SystemClock();
   node->start_notes_ = node->parts_.problems;
@@ -101,8 +101,11 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
   node->image_manager_ =
       std::make_unique<ImageManager>(node->parts_.images.get(), clock);
   RETURN_IF_ERROR_IN(node->StartNetwork(), "set up the pod network");
-  RETURN_IF_ERROR_IN(node->Reconcile(), "reconcile");
+  RETURN_IF_ERROR_IN(node->Adopt(), "adopt what is on record");
   node->ImportDefaultImage();
+  node->loop_ = std::make_unique<ReconcileLoop>(
+      node->reconciler_.get(), node->store_.get(),
+      node->containers_->reconcile(), std::move(notes));
   return node;
 }
 
@@ -121,11 +124,11 @@ absl::Status Node::StartNetwork() {
   return parts_.network->Init();
 }
 
-absl::Status Node::Reconcile() {
+absl::Status Node::Adopt() {
   reconciler_ = std::make_unique<Reconciler>(
       parts_.runtime.get(), parts_.network.get(), parts_.images.get(),
       store_.get(), sandboxes_.get(), containers_.get(), &base::SystemClock());
-  ASSIGN_OR_RETURN(ReconcileReport report, reconciler_->Run());
+  ASSIGN_OR_RETURN(ReconcileReport report, reconciler_->Adopt());
   start_notes_.push_back(Summary(report));
   for (const std::string& record : report.quarantined) {
     start_notes_.push_back(absl::StrCat("put aside as unreadable: ", record));
@@ -137,8 +140,6 @@ absl::Status Node::Reconcile() {
     start_notes_.push_back(absl::StrCat("kept as it is recorded: ", unknown));
   }
   quarantined_ = std::move(report.quarantined);
-  loop_ = std::make_unique<ReconcileLoop>(reconciler_.get(), store_.get(),
-                                          std::move(report.unknown));
   return absl::OkStatus();
 }
 
@@ -181,6 +182,7 @@ cri::StatusResponse Node::Status(bool verbose) const {
                       .network = parts_.network->CheckHealth(),
                       .quarantined = quarantined_,
                       .unknown = loop_->unknown(),
+                      .unsettled = loop_->problems(),
                       .unreadable = unreadable_},
                      verbose);
 }
@@ -193,6 +195,7 @@ absl::Status Node::UpdatePodRanges(const std::string& pod_cidr) {
                          ranges, base::Deadline::After(kRangesPatience)),
                      "set pod ranges");
   RETURN_IF_ERROR_IN(parts_.network->Init(), "set up the pod network");
+  Reconcile();
   return base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
                         "keep the pod ranges");
 }

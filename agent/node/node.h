@@ -31,13 +31,17 @@ class Node {
   // Takes trouble that no caller can be told of; called from any thread.
   using ProblemSink = std::function<void(absl::string_view)>;
 
-  // Opens the store, initialises the network and reconciles: afterwards
-  // records and kernel agree and calls may be served. May take seconds with
-  // many pods; not cancellable. An error means that the daemon cannot work here
-  // at all.
+  // Takes what the node does by itself, such as orphans removed; as above.
+  using NoteSink = ReconcileLoop::NoteSink;
+
+  // Opens the store, initialises the network and adopts what is on record:
+  // afterwards calls may be served, and the reconcile loop removes what is left
+  // over beside them. May take seconds with many pods; not cancellable. An
+  // error means that the daemon cannot work here at all.
   static absl::StatusOr<std::unique_ptr<Node>> Start(const Options& options,
                                                      NodeParts parts,
-                                                     ProblemSink problems);
+                                                     ProblemSink problems,
+                                                     NoteSink notes = {});
   // Leaves pods and containers as they are; waits for links that are being
   // deleted.
   ~Node();
@@ -56,6 +60,8 @@ class Node {
   // Kept in <state_dir>/pod_ranges, which wins over the configuration at the
   // next start: a kubelet says it once, not after each restart of ours.
   absl::Status UpdatePodRanges(const std::string& pod_cidr);
+  // Has the reconcile loop look at everything now. Does not block.
+  void Reconcile() { loop_->Now(); }
   // NodeService.InspectPodSandbox; see inspection.h.
   absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Inspect(
       const std::string& pod_sandbox_id);
@@ -68,7 +74,7 @@ class Node {
   Node(const Options& options, NodeParts parts);
 
   absl::Status StartNetwork();
-  absl::Status Reconcile();
+  absl::Status Adopt();
   void ImportDefaultImage();
 
   const Options options_;

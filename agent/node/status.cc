@@ -126,6 +126,10 @@ cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
   AddCondition(status, "ObjectsKnown", facts.unknown.empty(), "ObjectsUnknown",
                absl::StrCat("left as they are, looked at again: ",
                             absl::StrJoin(facts.unknown, "; ")));
+  AddCondition(
+      status, "NothingLeftOver", facts.unsettled.empty(), "ReconcileFails",
+      absl::StrCat(facts.unsettled.size(), " steps fail and are tried again: ",
+                   absl::StrJoin(facts.unsettled, "; ")));
   AddHandler(kRuntimeHandler, facts.features, &response);
   AddHandler("", facts.features, &response);
   response.mutable_features()->set_supplemental_groups_policy(true);

@@ -24,13 +24,16 @@ struct NodeFacts {
   std::vector<std::string> quarantined;
   // Objects that the agent could not see through so far; it goes on trying.
   std::vector<std::string> unknown = {};
+  // What the agent tries to finish or remove and could not so far.
+  std::vector<std::string> unsettled = {};
   // Other files of ours that are damaged: "<file>: <what is wrong, what was
   // lost>".
   std::vector<std::string> unreadable = {};
 };
 
 // Conditions RuntimeReady and NetworkReady, which a kubelet reads, then
-// RecordsReadable and ObjectsKnown, which tell an operator more. With `verbose`
+// RecordsReadable, ObjectsKnown and NothingLeftOver, which tell an operator
+// more. With `verbose`
 // info["config"] holds the configuration in force as JSON (key "stateDir" among
 // others) and info["features"] what the kernel gave and what the daemon lacks.
 cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,

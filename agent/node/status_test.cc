@@ -56,14 +56,15 @@ TEST(NodeStatusTest, ConditionsSayWhatIsWrong) {
   NodeFacts facts;
   facts.network = {.ready = true, .reason = "", .message = ""};
   cri::StatusResponse response = BuildStatus(Options(), facts, false);
-  for (const char* type :
-       {"RuntimeReady", "NetworkReady", "RecordsReadable", "ObjectsKnown"}) {
+  for (const char* type : {"RuntimeReady", "NetworkReady", "RecordsReadable",
+                           "ObjectsKnown", "NothingLeftOver"}) {
     EXPECT_TRUE(Condition(response, type).status()) << type;
   }
   facts.network = {
       .ready = false, .reason = "BridgeMissing", .message = "no\xFF"};
   facts.quarantined = {"containers/ab"};
   facts.unknown = {"container cd: Too many open files"};
+  facts.unsettled = {"remove the unknown container ef: Device busy", "more"};
   response = BuildStatus(Options(), facts, false);
   EXPECT_FALSE(Condition(response, "NetworkReady").status());
   EXPECT_EQ(Condition(response, "NetworkReady").reason(), "BridgeMissing");
@@ -72,6 +73,10 @@ TEST(NodeStatusTest, ConditionsSayWhatIsWrong) {
               HasSubstr("containers/ab"));
   EXPECT_THAT(Condition(response, "ObjectsKnown").message(),
               HasSubstr("container cd: Too many"));
+  EXPECT_EQ(Condition(response, "NothingLeftOver").reason(), "ReconcileFails");
+  EXPECT_THAT(Condition(response, "NothingLeftOver").message(),
+              HasSubstr("2 steps fail and are tried again: remove the unknown "
+                        "container ef: Device busy; more"));
   EXPECT_TRUE(Condition(response, "RuntimeReady").status());
 }
 

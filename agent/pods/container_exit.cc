@@ -1,7 +1,6 @@
 #include <absl/strings/str_cat.h>
 
 #include "agent/pods/container_manager.h"
-#include "agent/pods/leftover_killer.h"
 #include "agent/store/lifecycle.h"
 
 // Exits, as the runtime reports them.
@@ -29,7 +28,7 @@ void ContainerManager::OnExit(const std::string& id,
       absl::StrCat("record of container ", id),
       (*container)->Update(Container::Write::kFactEvenUnrecorded, apply));
   if ((*container)->Get()->spec->pid != runtime::NamespaceMode::kContainer) {
-    leftovers_->Add(*container);
+    reconcile_.Fire({ReconcileKey::Kind::kLeftovers, (*container)->id()});
   }
 }
 

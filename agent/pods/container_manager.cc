@@ -7,7 +7,6 @@
 #include "agent/convert/convert.h"
 #include "agent/cri/ids.h"
 #include "agent/cri/validate.h"
-#include "agent/pods/leftover_killer.h"
 #include "agent/pods/same_request.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
@@ -67,7 +66,6 @@ ContainerManager::ContainerManager(runtime::Runtime* runtime,
       policy_(std::move(policy)),
       devices_belong_to_user_(devices.belong_to_user),
       cdi_(std::move(devices.cdi_directories)),
-      leftovers_(std::make_unique<LeftoverKiller>(runtime, store)),
       exits_(std::make_shared<ExitDoor>()) {
   exits_->manager = this;
   runtime_->SetExitCallback(
@@ -115,6 +113,11 @@ absl::StatusOr<std::string> ContainerManager::Create(
     const ContainerPtr& other = reserved.object;
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, other->Lock(call));
     if (other->gone()) continue;
+    if (IsOnItsWayOut(other->Get()->record.phase())) {
+      RETURN_IF_ERROR_IN(RemoveLocked(other, call),
+                         "remove the container that had the name");
+      continue;
+    }
     RETURN_IF_ERROR(CheckAgain(*other, intent.record.config(), *pod));
     return other->id();
   }
@@ -157,15 +160,18 @@ absl::Status ContainerManager::Build(const ContainerPtr& container,
   absl::Status undone = undo.Unwind();
   if (undone.ok()) undone = store_->Erase(container);
   if (undone.ok()) return status;
-  // Lists show the container as EXITED until Remove succeeds (REL-7).
-  store_->Problem(absl::StrCat("record of container ", container->id()),
-                  container->Update(Container::Write::kFactEvenUnrecorded,
-                                    [&](ContainerState* state) {
-                                      return SetStartFailed(status.message(),
-                                                            clock_->RealNow(),
-                                                            &state->record);
-                                    }));
+  // Lists show the container as EXITED until its removal succeeds (REL-7),
+  // which the reconcile loop tries from now on.
+  store_->Problem(
+      absl::StrCat("record of container ", container->id()),
+      container->Update(
+          Container::Write::kFactEvenUnrecorded, [&](ContainerState* state) {
+            RETURN_IF_ERROR(SetStartFailed(status.message(), clock_->RealNow(),
+                                           &state->record));
+            return Advance(&state->record, record::REMOVING);
+          }));
   store_->Publish(container);
+  reconcile_.Fire({ReconcileKey::Kind::kContainer, container->id()});
   return absl::Status(
       status.code(),
       absl::StrCat(

@@ -19,6 +19,7 @@
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
 #include "agent/pods/output_collector.h"
+#include "agent/pods/reconcile_trigger.h"
 #include "agent/store/store.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/undo_stack.h"
@@ -26,8 +27,6 @@
 #include "runtime/runtime.h"
 
 namespace warren::agent {
-
-class LeftoverKiller;
 
 // What an operator says about devices.
 struct DevicePolicy {
@@ -103,6 +102,10 @@ class ContainerManager {
   absl::Status RemoveAll(const std::string& sandbox_id,
                          const CallContext& call);
 
+  // Told of what is left to do: leftovers of an exit, a failed undo. Pod
+  // sandboxes use it, too.
+  ReconcileTrigger* reconcile() { return &reconcile_; }
+
  private:
   friend class Reconciler;
 
@@ -132,9 +135,10 @@ class ContainerManager {
   absl::Status ResolvePidTarget(const std::string& sandbox_id,
                                 runtime::ContainerSpec* spec);
   absl::Status StartLocked(const ContainerPtr& container);
-  // After a restart, for an adopted container: an update that was cut short is
-  // taken back, so that cgroup and record agree.
-  absl::Status SettleUpdate(const ContainerPtr& container);
+  // For an adopted container: an update that was cut short is taken back, so
+  // that cgroup and record agree. Its operation lock is held.
+  absl::Status SettleUpdate(const ContainerPtr& container,
+                            const base::Deadline& deadline);
   // Ends what runs, waiting without its lock, then removes.
   absl::Status EndAndRemove(const ContainerPtr& container,
                             const CallContext& call);
@@ -178,7 +182,7 @@ class ContainerManager {
   const NodePolicy policy_;
   const bool devices_belong_to_user_;
   CdiRegistry cdi_;
-  std::unique_ptr<LeftoverKiller> leftovers_;
+  ReconcileTrigger reconcile_;
   OutputBudget output_budget_;  // of all ExecSync calls
   // Exits come in through it, on the runtime's threads, several at a time; the
   // destructor closes it.

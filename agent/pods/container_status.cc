@@ -77,6 +77,9 @@ absl::StatusOr<cri::ContainerStatusResponse> ContainerManager::Status(
     const std::string& id, bool verbose) const {
   ASSIGN_OR_RETURN(const ContainerPtr container, store_->FindContainer(id));
   const auto state = container->Get();
+  if (state->withdrawn) {
+    return absl::NotFoundError("the container is being removed");
+  }
   cri::ContainerStatusResponse response;
   *response.mutable_status() = ToStatus(*state);
   if (verbose) {

@@ -48,6 +48,7 @@ absl::Status ContainerManager::Stop(const std::string& id,
   if (absl::IsNotFound(found.status())) return absl::OkStatus();
   RETURN_IF_ERROR(found.status());
   const ContainerPtr& container = *found;
+  const auto visit = container->Visit();
   ASSIGN_OR_RETURN(OperationLock::Guard guard, container->Lock(call));
   if (container->gone() || !IsRunning(*container)) return absl::OkStatus();
   const bool has_grace = timeout_seconds > 0;
@@ -168,6 +169,7 @@ absl::Status ContainerManager::Remove(const std::string& id,
 
 absl::Status ContainerManager::EndAndRemove(const ContainerPtr& container,
                                             const CallContext& call) {
+  const auto visit = container->Visit();
   for (;;) {
     RETURN_IF_ERROR(KillAndWait({{container}}, call));
     RETURN_IF_ERROR(AwaitSessions(*container, call));
@@ -211,7 +213,9 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
 absl::Status ContainerManager::KillAll(const std::string& sandbox_id,
                                        const CallContext& call) {
   std::vector<Victim> victims;
+  std::vector<OperationLock::Visit> visits;
   for (ContainerPtr& container : store_->ContainersOf(sandbox_id)) {
+    visits.push_back(container->Visit());
     victims.push_back({std::move(container)});
   }
   return KillAndWait(std::move(victims), call);

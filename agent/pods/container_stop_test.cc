@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/pods/container_manager.h"
+#include "agent/pods/reconcile_loop.h"
 #include "agent/store/lifecycle.h"
 #include "tests/fakes/core_node.h"
 
@@ -233,6 +234,11 @@ TEST_F(ContainerStopTest, REL_11_AStopReturnsOnceTheLeftoversAreDead) {
 }
 
 TEST_F(ContainerStopTest, SharedPidNamespaceLeavesNobodyBehind) {
+  Reconciler reconciler(&node_.runtime, &node_.network, &node_.images,
+                        node_.store.get(), node_.sandboxes.get(),
+                        node_.containers.get(), &node_.clock);
+  ReconcileLoop loop(&reconciler, node_.store.get(),
+                     node_.containers->reconcile());
   // POD: the kernel does not end the rest with the first process.
   cri::CreateContainerRequest request =
       test::ContainerRequest(pod_, test::PodRequest("web").config(), "app");

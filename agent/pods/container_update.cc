@@ -104,6 +104,8 @@ absl::Status ContainerManager::UpdateResources(
   if (container->gone()) {
     return absl::NotFoundError("the container was removed meanwhile");
   }
+  // What the cgroup has is known only once an earlier update is settled.
+  RETURN_IF_ERROR(SettleUpdate(container, call.deadline));
   const auto before = container->Get();
   RETURN_IF_ERROR(CheckUpdatable(before->record));
   const cri::LinuxContainerResources merged =
@@ -134,7 +136,8 @@ absl::Status ContainerManager::UpdateResources(
   return base::Annotate(status, "update resources");
 }
 
-absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
+absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container,
+                                            const base::Deadline& deadline) {
   const auto state = container->Get();
   if (!state->record.has_pending_resources()) return absl::OkStatus();
   if (!CheckUpdatable(state->record).ok()) {
@@ -145,17 +148,15 @@ absl::Status ContainerManager::SettleUpdate(const ContainerPtr& container) {
       state->record.pending_resources();
   const runtime::Resources& old_limits = state->spec->resources;
   ASSIGN_OR_RETURN(runtime::Resources limits, NewLimits(pending, old_limits));
-  const absl::Status back = runtime_->UpdateResources(
-      container->id(), limits, old_limits, base::Deadline::Never());
+  const absl::Status back =
+      runtime_->UpdateResources(container->id(), limits, old_limits, deadline);
   if (back.ok()) {
     return container->Update(Container::Write::kFactEvenUnrecorded,
                              ClearIntent);
   }
   // More may be in use by now than the old limits allow. Then the update is
   // completed.
-  if (!runtime_
-           ->UpdateResources(container->id(), old_limits, limits,
-                             base::Deadline::Never())
+  if (!runtime_->UpdateResources(container->id(), old_limits, limits, deadline)
            .ok()) {
     return back;  // the intent stays, for the next agent
   }

@@ -178,7 +178,7 @@ struct LateNode {
   ReconcileReport Reconcile() {
     Reconciler reconciler(&runtime, &network, &images, store.get(), &sandboxes,
                           &containers, &clock);
-    return *reconciler.Run();
+    return *test::AdoptAndSettleOnce(&reconciler);
   }
   cri::PodSandboxStatus Status(const std::string& id) {
     return sandboxes.Status(id, false)->status();

@@ -45,7 +45,8 @@ std::vector<PodSandboxPtr> Select(const Store& store,
   }
   const auto unwanted = [&](const PodSandboxPtr& sandbox) {
     const auto state = sandbox->Get();
-    return (filter.has_state() &&
+    return state->withdrawn ||
+           (filter.has_state() &&
             PublicState(state->record) != filter.state().state()) ||
            !HasLabels(state->record.config().labels(), filter.label_selector());
   };
@@ -75,7 +76,8 @@ std::vector<ContainerPtr> Select(const Store& store,
   }
   const auto unwanted = [&](const ContainerPtr& container) {
     const auto state = container->Get();
-    return (!sandbox_id.empty() && state->record.sandbox_id() != sandbox_id) ||
+    return state->withdrawn ||
+           (!sandbox_id.empty() && state->record.sandbox_id() != sandbox_id) ||
            (filter.has_state() &&
             PublicState(state->record) != filter.state().state()) ||
            !HasLabels(state->record.config().labels(), filter.label_selector());

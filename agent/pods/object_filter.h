@@ -9,8 +9,8 @@
 
 // Lists and their filters: all given fields must match; an id may be a unique
 // prefix, and one that fits nothing or several gives an empty list.
-// Objects that are still being made are not among them. Thread-safe; looks at
-// snapshots only and so never waits for an object.
+// Objects that are still being made, or withdrawn, are not among them.
+// Thread-safe; looks at snapshots only and so never waits for an object.
 namespace warren::agent {
 
 // Does `labels` have every pair of `selector`?

@@ -113,6 +113,11 @@ absl::StatusOr<std::string> PodSandboxManager::Run(
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, other->Lock(call));
     if (other->gone()) continue;
     const auto state = other->Get();
+    if (IsOnItsWayOut(state->record.phase())) {
+      RETURN_IF_ERROR_IN(RemoveLocked(other, call),
+                         "remove the pod sandbox that had the name");
+      continue;
+    }
     const std::string what = absl::StrCat(
         "the pod sandbox name \"", metadata.name(), "\" of namespace \"",
         metadata.namespace_(), "\", attempt ", metadata.attempt());
@@ -149,16 +154,18 @@ absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
   absl::Status undone = undo.Unwind();
   if (undone.ok()) undone = store_->Erase(sandbox);
   if (undone.ok()) return status;
-  // What is left must stay visible (REL-7): lists show the pod until Remove
-  // succeeds. Processes that are left may still use its ids.
+  // What is left must stay visible (REL-7): lists show the pod until its
+  // removal succeeds, which the reconcile loop tries from now on. Processes
+  // that are left may still use its ids.
   RestoreIds(sandbox);
   store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()),
                   sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
                                   [](PodSandboxState* state) {
                                     return Advance(&state->record,
-                                                   record::EXITED);
+                                                   record::REMOVING);
                                   }));
   store_->Publish(sandbox);
+  containers_->reconcile()->Fire({ReconcileKey::Kind::kSandbox, sandbox->id()});
   return WithSequel(status,
                     "what was made so far could not be undone: ", undone);
 }

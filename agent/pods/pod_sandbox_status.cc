@@ -53,6 +53,9 @@ absl::StatusOr<cri::PodSandboxStatusResponse> PodSandboxManager::Status(
     const std::string& id, bool verbose) const {
   ASSIGN_OR_RETURN(const PodSandboxPtr sandbox, store_->FindSandbox(id));
   const auto state = sandbox->Get();
+  if (state->withdrawn) {
+    return absl::NotFoundError("the pod sandbox is being removed");
+  }
   cri::PodSandboxStatusResponse response;
   *response.mutable_status() = ToStatus(*state);
   if (verbose) {

@@ -28,6 +28,7 @@ absl::Status PodSandboxManager::Stop(const std::string& id,
 
 absl::Status PodSandboxManager::StopFound(const PodSandboxPtr& sandbox,
                                           const CallContext& call) {
+  const auto visit = sandbox->Visit();
   {
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, sandbox->Lock(call));
     if (sandbox->gone() || sandbox->Get()->stopped) return absl::OkStatus();
@@ -45,6 +46,7 @@ absl::Status PodSandboxManager::Remove(const std::string& id,
   auto sandbox = store_->FindSandbox(id);
   if (absl::IsNotFound(sandbox.status())) return absl::OkStatus();
   RETURN_IF_ERROR(sandbox.status());
+  const auto visit = (*sandbox)->Visit();
   RETURN_IF_ERROR(StopFound(*sandbox, call));
   RETURN_IF_ERROR(containers_->RemoveAll((*sandbox)->id(), call));
   ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*sandbox)->Lock(call));
@@ -102,6 +104,7 @@ absl::Status PodSandboxManager::TearDownNetwork(const PodSandboxPtr& sandbox) {
   RETURN_IF_ERROR_IN(network_->Detach(*state->network,
                                       base::Deadline::After(kNetworkPatience)),
                      "disconnect the pod from the network");
+  containers_->reconcile()->Fire({ReconcileKey::Kind::kLinks});
   const auto forget = [](PodSandboxState* next) {
     next->network.reset();
     Put(next->network, &next->record);

@@ -6,59 +6,123 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/base/deadline.h"
-
 namespace warren::agent {
+namespace {
+
+// `first`, doubled with every try up to `longest`.
+absl::Duration PauseAfter(int tries, absl::Duration first,
+                          absl::Duration longest) {
+  constexpr int kEnough = 20;  // doublings; keeps the product in range
+  return std::min(first * (1 << std::min(tries - 1, kEnough)), longest);
+}
+
+}  // namespace
 
 ReconcileLoop::ReconcileLoop(Reconciler* reconciler, const Store* store,
-                             std::vector<std::string> unknown)
-    : reconciler_(reconciler), store_(store), unknown_(std::move(unknown)) {
-  // Most starts leave nothing open.
-  if (reconciler_->AnyUnknown()) thread_ = std::thread([this] { Work(); });
+                             ReconcileTrigger* trigger, NoteSink notes)
+    : reconciler_(reconciler),
+      store_(store),
+      trigger_(trigger),
+      notes_(std::move(notes)) {
+  queue_.Add({ReconcileKey::Kind::kScan});
+  trigger_->Set([this](const ReconcileKey& key) { queue_.Add(key); });
+  for (int i = 0; i < kWorkers; ++i) threads_.emplace_back([this] { Work(); });
 }
 
 ReconcileLoop::~ReconcileLoop() {
-  {
-    const base::MutexLock lock(&mutex_);
-    stop_ = true;
-  }
-  changed_.NotifyAll();
-  if (thread_.joinable()) thread_.join();
+  trigger_->Set({});
+  queue_.Close();
+  reconciler_->Cancel();
+  for (std::thread& thread : threads_) thread.join();
 }
 
-void ReconcileLoop::Hurry() {
-  {
-    const base::MutexLock lock(&mutex_);
-    hurry_ = true;
-  }
-  changed_.NotifyAll();
+void ReconcileLoop::Now() {
+  queue_.AddAll();
+  queue_.Add({ReconcileKey::Kind::kScan});
 }
 
 std::vector<std::string> ReconcileLoop::unknown() const {
-  const base::MutexLock lock(&mutex_);
-  return unknown_;
+  return reconciler_->Unknown();
 }
 
-bool ReconcileLoop::Pause(absl::Duration pause) {
-  const base::Deadline due = base::Deadline::After(pause);
+std::vector<std::string> ReconcileLoop::problems() const {
   const base::MutexLock lock(&mutex_);
-  while (!stop_ && !hurry_ && due.Remaining() > absl::ZeroDuration()) {
-    changed_.Wait(&mutex_, due);
+  std::vector<std::string> sentences;
+  for (const auto& entry : open_) {
+    if (entry.second.kind == ReconcileOutcome::Kind::kFailed) {
+      sentences.push_back(entry.second.why);
+    }
   }
-  hurry_ = false;
-  return !stop_;
+  return sentences;
 }
 
 void ReconcileLoop::Work() {
-  absl::Duration pause = kFirstPause;
-  while (reconciler_->AnyUnknown() && Pause(pause)) {
-    ReconcileReport report = reconciler_->Retry();
-    for (const std::string& problem : report.problems) {
-      store_->Problem("reconcile", absl::UnknownError(problem));
-    }
+  while (const std::optional<ReconcileKey> key = queue_.Next()) {
+    ReconcileReport report;
+    const ReconcileOutcome outcome = reconciler_->Settle(*key, &report);
+    const std::optional<absl::Duration> again = Book(*key, outcome);
+    Note(report);
+    for (const ReconcileKey& next : outcome.next) queue_.Add(next);
+    queue_.Done(*key, again);
+  }
+}
+
+std::optional<absl::Duration> ReconcileLoop::Book(
+    const ReconcileKey& key, const ReconcileOutcome& outcome) {
+  Open before;
+  int tries = 1;
+  {
     const base::MutexLock lock(&mutex_);
-    unknown_ = std::move(report.unknown);
-    pause = std::min(2 * pause, kLongestPause);
+    if (const auto at = open_.find(key); at != open_.end()) before = at->second;
+    if (before.kind == outcome.kind) tries = before.tries + 1;
+    if (outcome.kind == ReconcileOutcome::Kind::kDone) {
+      open_.erase(key);
+    } else if (outcome.kind == ReconcileOutcome::Kind::kBusy &&
+               before.kind == ReconcileOutcome::Kind::kFailed) {
+      // The call that works on it may mend it; until then it is as it was.
+      tries = before.tries;
+    } else {
+      open_[key] = {outcome.kind, outcome.why, tries};
+    }
+  }
+  // Told once for each change.
+  if (outcome.kind == ReconcileOutcome::Kind::kFailed &&
+      outcome.why != before.why) {
+    store_->Problem("reconcile", absl::UnknownError(outcome.why));
+  }
+  if (outcome.kind == ReconcileOutcome::Kind::kDone &&
+      before.kind == ReconcileOutcome::Kind::kFailed && notes_) {
+    notes_(absl::StrCat("reconcile: no longer: ", before.why));
+  }
+  switch (outcome.kind) {
+    case ReconcileOutcome::Kind::kDone:
+      if (key.kind == ReconcileKey::Kind::kScan) return kPeriod;
+      return outcome.again;
+    case ReconcileOutcome::Kind::kBusy:
+      return PauseAfter(tries, kFirstTurn, kLongestTurn);
+    default:
+      return PauseAfter(tries, kFirstPause, kLongestPause);
+  }
+}
+
+void ReconcileLoop::Note(const ReconcileReport& report) const {
+  if (!notes_) return;
+  if (report.orphans_removed > 0) {
+    notes_(absl::StrCat("reconcile: ", report.orphans_removed,
+                        " orphans removed"));
+  }
+  if (report.undone > 0) {
+    notes_(absl::StrCat("reconcile: ", report.undone,
+                        " half-made, half-stopped or half-removed objects "
+                        "undone"));
+  }
+  if (report.sandboxes_adopted + report.containers_adopted > 0) {
+    notes_(absl::StrCat("reconcile: ", report.sandboxes_adopted, " pods and ",
+                        report.containers_adopted,
+                        " containers seen that were unknown"));
+  }
+  for (const std::string& record : report.quarantined) {
+    notes_(absl::StrCat("put aside as unreadable: ", record));
   }
 }
 

@@ -35,6 +35,80 @@ ReconcileAction OfContainer(record::Phase phase, const char* boot,
   return Plan(input).containers.at(0).action;
 }
 
+// As above, of one that this agent has seen.
+ReconcileAction OfSeenContainer(record::Phase phase, bool suspect,
+                                bool updating) {
+  ReconcileInput input;
+  input.boot_id = "now";
+  record::PodSandboxRecord& sandbox = input.sandboxes.emplace_back();
+  sandbox.set_id("s");
+  sandbox.set_phase(record::RUNNING);
+  record::ContainerRecord& record = input.containers.emplace_back();
+  record.set_id("c");
+  record.set_sandbox_id("s");
+  record.set_phase(phase);
+  record.set_boot_id("now");
+  if (updating) record.mutable_pending_resources()->set_cpu_shares(2);
+  input.seen = {"c", "s"};
+  if (suspect) input.suspects = {"c"};
+  return Plan(input).containers.at(0).action;
+}
+
+TEST(ReconcilePlan, WhatWasSeenIsAdoptedOnce) {
+  using enum ReconcileAction;
+  for (record::Phase phase :
+       {record::CREATED, record::STARTING, record::RUNNING}) {
+    EXPECT_EQ(OfSeenContainer(phase, false, false), kKeep);
+    EXPECT_EQ(OfSeenContainer(phase, true, false), kKeep);
+    EXPECT_EQ(OfSeenContainer(phase, false, true), kSettleUpdate);
+  }
+  EXPECT_EQ(OfSeenContainer(record::EXITED, false, false), kKeep);
+  EXPECT_EQ(OfSeenContainer(record::EXITED, true, false), kKillLeftovers);
+  EXPECT_EQ(OfSeenContainer(record::REMOVING, true, false), kRemove);
+  ReconcileInput input;
+  input.boot_id = "now";
+  record::PodSandboxRecord& record = input.sandboxes.emplace_back();
+  record.set_id("s");
+  record.set_boot_id("now");
+  record.set_phase(record::RUNNING);
+  input.seen = {"s"};
+  EXPECT_EQ(Plan(input).sandboxes[0].action, kKeep);
+}
+
+TEST(ReconcilePlan, AStopIsFinishedOnceAndOnlyIfSomebodyAskedForIt) {
+  using enum ReconcileAction;
+  ReconcileInput input;
+  input.boot_id = "now";
+  record::PodSandboxRecord& record = input.sandboxes.emplace_back();
+  record.set_id("s");
+  record.set_boot_id("now");
+  record.set_phase(record::EXITED);
+  EXPECT_EQ(Plan(input).sandboxes[0].action, kFinishStop);
+  input.stopped = {"s"};
+  EXPECT_EQ(Plan(input).sandboxes[0].action, kKeep);
+  input.stopped = {};
+  record.set_ended_because("its pod init ended");
+  EXPECT_EQ(Plan(input).sandboxes[0].action, kKeep);
+  record.set_boot_id("before");
+  EXPECT_EQ(Plan(input).sandboxes[0].action, kFinishStop);
+}
+
+TEST(ReconcilePlan, WhatIsUnknownIsLeft) {
+  ReconcileInput input;
+  input.boot_id = "now";
+  record::ContainerRecord& record = input.containers.emplace_back();
+  record.set_id("c");
+  record.set_sandbox_id("s");
+  record.set_phase(record::RUNNING);
+  input.kernel_sandboxes = {"s", "t"};
+  input.kernel_containers = {"c", "d", "e"};
+  input.unknown = {"s", "d"};
+  const ReconcilePlan plan = Plan(input);
+  EXPECT_EQ(plan.containers[0].action, ReconcileAction::kLeave);
+  EXPECT_THAT(plan.orphan_sandboxes, ElementsAre("t"));
+  EXPECT_THAT(plan.orphan_containers, ElementsAre("e"));
+}
+
 TEST(ReconcilePlan, Sandboxes) {
   using enum ReconcileAction;
   for (const char* boot : {"now", "before"}) {

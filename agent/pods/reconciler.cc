@@ -2,9 +2,9 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <iterator>
 #include <utility>
 
-#include "agent/host/facts.h"
 #include "agent/store/lifecycle.h"
 #include "agent/store/record_convert.h"
 #include "agent/store/record_specs.h"
@@ -12,6 +12,34 @@
 #include "runtime/base/status.h"
 
 namespace warren::agent {
+namespace {
+
+void Append(std::vector<std::string> from, std::vector<std::string>* to) {
+  to->insert(to->end(), std::make_move_iterator(from.begin()),
+             std::make_move_iterator(from.end()));
+}
+
+// Its record is there until it is removed, and nobody is shown it meanwhile.
+template <typename Object>
+absl::Status Withdraw(Object* object) {
+  return object->Update(Object::Write::kNotInRecord, [](auto* next) {
+    next->withdrawn = true;
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace
+
+void ReconcileReport::Add(ReconcileReport other) {
+  sandboxes_adopted += other.sandboxes_adopted;
+  containers_adopted += other.containers_adopted;
+  exits_found += other.exits_found;
+  undone += other.undone;
+  orphans_removed += other.orphans_removed;
+  Append(std::move(other.quarantined), &quarantined);
+  Append(std::move(other.problems), &problems);
+  Append(std::move(other.unknown), &unknown);
+}
 
 Reconciler::Reconciler(runtime::Runtime* runtime,
                        netplugin::PodNetwork* network,
@@ -26,66 +54,82 @@ Reconciler::Reconciler(runtime::Runtime* runtime,
       containers_(containers),
       clock_(clock) {}
 
-void Reconciler::Try(const std::string& what, const absl::Status& status) {
+void Reconciler::Try(const std::string& what, const absl::Status& status,
+                     ReconcileReport* report) {
   if (!status.ok()) {
-    report_.problems.push_back(absl::StrCat(what, ": ", status.message()));
+    report->problems.push_back(absl::StrCat(what, ": ", status.message()));
   }
 }
 
-absl::StatusOr<ReconcileReport> Reconciler::Run() {
-  patience_ = base::Deadline::After(kPatience);
-  ASSIGN_OR_RETURN(report_.quarantined, store_->Load());
-  Restore();
-  ReconcileInput input;
-  input.boot_id = store_->boot_id();
-  for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
-    input.sandboxes.push_back(sandbox->Get()->record);
+bool Reconciler::Seen(const std::string& id) const {
+  const base::MutexLock lock(&mutex_);
+  return unseen_.count(id) == 0;
+}
+
+void Reconciler::SetSeen(const std::string& id) {
+  const base::MutexLock lock(&mutex_);
+  unseen_.erase(id);
+}
+
+void Reconciler::SetUnseen(const std::string& id, std::string why) {
+  const base::MutexLock lock(&mutex_);
+  unseen_.insert_or_assign(id, std::move(why));
+}
+
+std::vector<std::string> Reconciler::Unknown() const {
+  std::vector<std::string> sentences;
+  {
+    const base::MutexLock lock(&mutex_);
+    for (const auto& entry : unseen_) {
+      if (!entry.second.empty()) sentences.push_back(entry.second);
+    }
   }
-  for (const ContainerPtr& container : store_->Containers()) {
-    input.containers.push_back(container->Get()->record);
+  for (const UnknownRecord& record : store_->Unknown()) {
+    sentences.push_back(absl::StrCat(record.file, ": ", record.reason));
   }
-  input.kernel_sandboxes = runtime_->ListSandboxIds();
-  input.kernel_containers = runtime_->ListContainerIds();
-  LeaveUnknown(&input);
-  const ReconcilePlan plan = Plan(input);
-  // Containers first: what is left of a pod is taken down around nothing.
-  ApplyContainers(plan);
-  ApplySandboxes(plan);
-  RemoveOrphans(plan);
-  // Which layers an unreadable record names is unknown, too.
-  if (store_->Unknown().empty()) {
-    Try("collect unused image data", images_->CollectGarbage());
-  }
-  ReportUnknown();
-  return std::exchange(report_, {});
+  return sentences;
+}
+
+absl::StatusOr<ReconcileReport> Reconciler::Adopt() {
+  ReconcileReport report;
+  ASSIGN_OR_RETURN(report.quarantined, store_->Load());
+  for (const std::string& id : store_->Ids()) SetUnseen(id, "");
+  Restore(&report);
+  AdoptAll(Plan(World()), &report);
+  RemoveOrphanLinks(&report);
+  report.unknown = Unknown();
+  return report;
 }
 
 // Gives every object the parts that are not on record: spec, network, hold. An
 // object whose record makes no sense any more gets a bare spec, with which it
 // can at least be removed.
-void Reconciler::Restore() {
+void Reconciler::Restore(ReconcileReport* report) {
   const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
-    RestoreSandbox(sandbox, host);
+    RestoreSandbox(sandbox, host, report);
   }
   for (const ContainerPtr& container : store_->Containers()) {
-    RestoreContainer(container);
+    RestoreContainer(container, report);
   }
 }
 
 void Reconciler::RestoreSandbox(const PodSandboxPtr& sandbox,
-                                const HostFacts& host) {
+                                const HostFacts& host,
+                                ReconcileReport* report) {
   const auto state = sandbox->Get();
   auto spec = RestoreSpec(state->record, host);
-  Try("restore pod sandbox " + Short(sandbox->id()), spec.status());
+  Try("restore pod sandbox " + Short(sandbox->id()), spec.status(), report);
   auto network = GetNetwork(state->record);
-  Try("restore the network of " + Short(sandbox->id()), network.status());
+  Try("restore the network of " + Short(sandbox->id()), network.status(),
+      report);
   runtime::SandboxSpec bare;
   bare.id = sandbox->id();
   const bool complete = spec.ok() && !state->record.has_resolved();
   if (complete) {
     Try("complete pod sandbox " + Short(sandbox->id()),
-        runtime_->ResolveSandbox(&*spec, GetFacts(state->record).pod_init));
+        runtime_->ResolveSandbox(&*spec, GetFacts(state->record).pod_init),
+        report);
   }
   Try("restore",
       sandbox->Update(complete ? PodSandbox::Write::kFactEvenUnrecorded
@@ -97,11 +141,13 @@ void Reconciler::RestoreSandbox(const PodSandboxPtr& sandbox,
                                 spec.ok() ? *std::move(spec) : std::move(bare));
                         if (network.ok()) next->network = *std::move(network);
                         return absl::OkStatus();
-                      }));
+                      }),
+      report);
   sandboxes_->RestoreIds(sandbox);
 }
 
-void Reconciler::RestoreContainer(const ContainerPtr& container) {
+void Reconciler::RestoreContainer(const ContainerPtr& container,
+                                  ReconcileReport* report) {
   const auto state = container->Get();
   runtime::ContainerSpec spec;
   spec.id = container->id();
@@ -113,7 +159,8 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
     auto whole =
         RestoreSpec(state->record, pod_state->record, *pod_state->spec);
     if (state->record.phase() != record::CREATING) {
-      Try("restore container " + Short(container->id()), whole.status());
+      Try("restore container " + Short(container->id()), whole.status(),
+          report);
     }
     if (whole.ok()) {
       spec = *std::move(whole);
@@ -123,21 +170,10 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
   if (complete) {
     Try("complete container " + Short(container->id()),
         runtime_->ResolveContainer(&spec,
-                                   GetFacts(state->record).start.process));
+                                   GetFacts(state->record).start.process),
+        report);
   }
-  ContainerImages images;
-  if (state->record.layer_dirs_size() > 0) {
-    auto held = images_->Rehold(
-        state->record.image_id(),
-        {state->record.layer_dirs().begin(), state->record.layer_dirs().end()});
-    Try("hold the image of container " + Short(container->id()), held.status());
-    if (held.ok()) images.root = *std::move(held);
-  }
-  auto volumes = ReholdVolumeImages(images_, state->record);
-  Try("hold the volumes of container " + Short(container->id()),
-      volumes.status());
-  if (volumes.ok()) images.volumes = *std::move(volumes);
-  container->HoldImages(std::move(images));
+  RestoreImages(container, report);
   Try("restore",
       container->Update(complete ? Container::Write::kFactEvenUnrecorded
                                  : Container::Write::kNotInRecord,
@@ -147,178 +183,194 @@ void Reconciler::RestoreContainer(const ContainerPtr& container) {
                               std::make_shared<const runtime::ContainerSpec>(
                                   std::move(spec));
                           return absl::OkStatus();
-                        }));
+                        }),
+      report);
 }
 
-void Reconciler::ApplyContainers(const ReconcilePlan& plan) {
+void Reconciler::RestoreImages(const ContainerPtr& container,
+                               ReconcileReport* report) {
+  const auto state = container->Get();
+  ContainerImages images;
+  bool whole = true;
+  if (state->record.layer_dirs_size() > 0) {
+    auto held = images_->Rehold(
+        state->record.image_id(),
+        {state->record.layer_dirs().begin(), state->record.layer_dirs().end()});
+    Try("hold the image of container " + Short(container->id()), held.status(),
+        report);
+    whole = held.ok();
+    if (held.ok()) images.root = *std::move(held);
+  }
+  auto volumes = ReholdVolumeImages(images_, state->record);
+  Try("hold the volumes of container " + Short(container->id()),
+      volumes.status(), report);
+  whole &= volumes.ok();
+  if (volumes.ok()) images.volumes = *std::move(volumes);
+  container->HoldImages(std::move(images));
+  const base::MutexLock lock(&mutex_);
+  if (whole) {
+    unheld_.erase(container->id());
+  } else {
+    unheld_.insert(container->id());
+  }
+}
+
+void Reconciler::AdoptAll(const ReconcilePlan& plan, ReconcileReport* report) {
+  const base::Deadline patience = base::Deadline::After(kAdoptPatience);
+  const base::Deadline shims = base::Deadline::After(kShimPatience);
   for (const ReconcileStep& step : plan.containers) {
     auto container = store_->FindContainer(step.id);
     // lint: allow absence: the store knows all
     if (!container.ok()) continue;
-    switch (step.action) {
-      case ReconcileAction::kAdopt:
-        AdoptContainer(*container);
-        break;
-      case ReconcileAction::kEnd:
-        EndContainer(*container, "the node was rebooted");
-        break;
-      case ReconcileAction::kRemove:
-        ++report_.undone;
-        RemoveContainer(*container);
-        break;
-      default:
-        break;
+    const std::string name = "container " + Short(step.id);
+    if (step.action == ReconcileAction::kEnd) {
+      EndContainer(*container, "the node was rebooted", report);
+    } else if (step.action == ReconcileAction::kRemove) {
+      Try("withdraw " + name, Withdraw(container->get()), report);
+    } else if (step.action == ReconcileAction::kLeave) {
+      SetUnseen(step.id,
+                absl::StrCat(name, ": the record of its pod cannot be read"));
+    } else if (step.action == ReconcileAction::kAdopt) {
+      if (patience.Check().ok()) {
+        AdoptContainer(*container, shims, report);
+      } else {
+        SetUnseen(step.id, absl::StrCat(name, ": there was no time for it"));
+      }
     }
   }
-}
-
-void Reconciler::RemoveContainer(const ContainerPtr& container) {
-  const std::string name = "remove container " + Short(container->id());
-  // No wait for the first process here: the runtime kills what runs.
-  const absl::Status removed = runtime_->RemoveContainer(
-      *container->Get()->spec, base::Deadline::Never());
-  Try(name, removed);
-  if (removed.ok()) {
-    Try(name, store_->Erase(container));
-    return;
-  }
-  // Lists show the container as ended until a Remove succeeds (REL-7).
-  EndContainer(container, removed.message());
-}
-
-void Reconciler::EndContainer(const ContainerPtr& container,
-                              absl::string_view message) {
-  if (container->Get()->record.finished_at_ns() != 0) return;
-  ++report_.exits_found;
-  Try("record the end of container " + Short(container->id()),
-      container->Update(
-          Container::Write::kFactEvenUnrecorded, [&](ContainerState* next) {
-            return SetLost(message, clock_->RealNow(), &next->record);
-          }));
-}
-
-void Reconciler::AdoptContainer(const ContainerPtr& container) {
-  const std::string name = "container " + Short(container->id());
-  const auto state = container->Get();
-  const auto adopted = runtime_->AdoptContainer(
-      *state->spec, GetFacts(state->record), patience_);
-  if (!adopted.ok()) {
-    Doubt(container->id(),
-          {.container = container,
-           .sandbox = nullptr,
-           .why = absl::StrCat(name, ": ", adopted.status().message())});
-    return;
-  }
-  const auto settle = [&] {
-    Try("settle the resources of " + name,
-        containers_->SettleUpdate(container));
-  };
-  const bool never_started = state->record.phase() == record::CREATED;
-  if (adopted->liveness == runtime::ContainerLiveness::kRunning) {
-    ++report_.containers_adopted;
-    Try(name, container->Update(
-                  Container::Write::kFactEvenUnrecorded,
-                  [&](ContainerState* next) -> absl::Status {
-                    // Its exit may have been reported in between.
-                    if (next->record.phase() == record::RUNNING ||
-                        next->record.finished_at_ns() != 0) {
-                      return absl::OkStatus();
-                    }
-                    if (next->record.phase() == record::CREATED) {
-                      RETURN_IF_ERROR(Advance(&next->record, record::STARTING));
-                    }
-                    RETURN_IF_ERROR(Advance(&next->record, record::RUNNING));
-                    Put(adopted->start, &next->record);
-                    if (!next->early_exit.has_value()) return absl::OkStatus();
-                    return SetExited(*next->early_exit, clock_->RealNow(),
-                                     &next->record);
-                  }));
-    settle();
-    return;
-  }
-  if (adopted->liveness == runtime::ContainerLiveness::kExited) {
-    ++report_.exits_found;
-    Try(name,
-        container->Update(
-            Container::Write::kFactEvenUnrecorded, [&](ContainerState* next) {
-              return SetExited(adopted->exit, clock_->RealNow(), &next->record);
-            }));
-  } else if (never_started) {
-    ++report_.containers_adopted;
-    settle();
-    return;
-  } else {
-    EndContainer(container, "its end was not seen");
-  }
-  // Its processes may have outlived the first, in a shared pid namespace.
-  Try("kill what " + name + " left", runtime_->KillContainer(container->id()));
-}
-
-void Reconciler::ApplySandboxes(const ReconcilePlan& plan) {
   for (const ReconcileStep& step : plan.sandboxes) {
     auto sandbox = store_->FindSandbox(step.id);
     // lint: allow absence: the store knows all
     if (!sandbox.ok()) continue;
-    const std::string name = "pod sandbox " + Short(step.id);
-    switch (step.action) {
-      case ReconcileAction::kAdopt:
-        AdoptSandbox(*sandbox);
-        break;
-      case ReconcileAction::kEnd:
-      case ReconcileAction::kFinishStop:
-        if (HasNetwork((*sandbox)->Get()->record)) ++report_.undone;
-        Try("finish the stop of " + name,
-            sandboxes_->StopLocked(*sandbox, CallContext()));
-        break;
-      case ReconcileAction::kRemove: {
-        ++report_.undone;
-        const absl::Status removed =
-            sandboxes_->RemoveLocked(*sandbox, CallContext());
-        Try("undo " + name, removed);
-        // If that fails, lists show the pod as NOTREADY, for another Remove.
-        break;
-      }
-      case ReconcileAction::kKeep:
-        break;
+    if (step.action == ReconcileAction::kAdopt) {
+      AdoptSandbox(*sandbox, report);
+    } else {
+      sandboxes_->MarkEnded(*sandbox);
+    }
+    // Until the network of what has ended is taken down, nobody else may get
+    // its address.
+    if ((*sandbox)->Get()->record.phase() != record::RUNNING ||
+        !Seen(step.id)) {
+      HoldAddress(*sandbox);
+    }
+    if (step.action == ReconcileAction::kRemove) {
+      Try("withdraw pod sandbox " + Short(step.id), Withdraw(sandbox->get()),
+          report);
     }
   }
 }
 
-void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox) {
+void Reconciler::EndContainer(const ContainerPtr& container,
+                              absl::string_view message,
+                              ReconcileReport* report) {
+  if (container->Get()->record.finished_at_ns() != 0) return;
+  ++report->exits_found;
+  Try("record the end of container " + Short(container->id()),
+      container->Update(Container::Write::kFactEvenUnrecorded,
+                        [&](ContainerState* next) {
+                          return SetLost(message, clock_->RealNow(),
+                                         &next->record);
+                        }),
+      report);
+}
+
+void Reconciler::AdoptContainer(const ContainerPtr& container,
+                                const base::Deadline& patience,
+                                ReconcileReport* report) {
+  const std::string name = "container " + Short(container->id());
+  const auto state = container->Get();
+  const auto adopted =
+      runtime_->AdoptContainer(*state->spec, GetFacts(state->record), patience);
+  if (!adopted.ok()) {
+    SetUnseen(container->id(),
+              absl::StrCat(name, ": ", adopted.status().message()));
+    return;
+  }
+  SetSeen(container->id());
+  const bool never_started = state->record.phase() == record::CREATED;
+  if (adopted->liveness == runtime::ContainerLiveness::kRunning) {
+    ++report->containers_adopted;
+    Try(name,
+        container->Update(
+            Container::Write::kFactEvenUnrecorded,
+            [&](ContainerState* next) -> absl::Status {
+              // Its exit may have been reported in between.
+              if (next->record.phase() == record::RUNNING ||
+                  next->record.finished_at_ns() != 0) {
+                return absl::OkStatus();
+              }
+              if (next->record.phase() == record::CREATED) {
+                RETURN_IF_ERROR(Advance(&next->record, record::STARTING));
+              }
+              RETURN_IF_ERROR(Advance(&next->record, record::RUNNING));
+              Put(adopted->start, &next->record);
+              if (!next->early_exit.has_value()) return absl::OkStatus();
+              return SetExited(*next->early_exit, clock_->RealNow(),
+                               &next->record);
+            }),
+        report);
+    return;
+  }
+  if (adopted->liveness == runtime::ContainerLiveness::kExited) {
+    ++report->exits_found;
+    Try(name,
+        container->Update(Container::Write::kFactEvenUnrecorded,
+                          [&](ContainerState* next) {
+                            return SetExited(adopted->exit, clock_->RealNow(),
+                                             &next->record);
+                          }),
+        report);
+  } else if (never_started) {
+    ++report->containers_adopted;
+  } else {
+    EndContainer(container, "its end was not seen", report);
+  }
+}
+
+void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox,
+                              ReconcileReport* report) {
   const auto state = sandbox->Get();
+  const std::string name = "pod sandbox " + Short(sandbox->id());
   absl::Status adopted =
       runtime_->AdoptSandbox(*state->spec, GetFacts(state->record));
   if (adopted.ok() && state->network.has_value()) {
-    adopted = CheckNetwork(sandbox);
+    adopted = CheckNetwork(sandbox, report);
   }
+  if (!adopted.ok() && !absl::IsFailedPrecondition(adopted)) {
+    SetUnseen(sandbox->id(), absl::StrCat(name, ": ", adopted.message()));
+    return;
+  }
+  SetSeen(sandbox->id());
   if (adopted.ok()) {
-    ++report_.sandboxes_adopted;
+    ++report->sandboxes_adopted;
     return;
   }
-  if (!absl::IsFailedPrecondition(adopted)) {
-    Doubt(sandbox->id(),
-          {.container = nullptr,
-           .sandbox = sandbox,
-           .why = absl::StrCat("pod sandbox ", Short(sandbox->id()), ": ",
-                               adopted.message())});
-    return;
-  }
-  // The pod becomes NOTREADY and is stopped: without its network or its
+  // The pod becomes NOTREADY and is stopped later: without its network or its
   // namespaces no container can run in it.
-  Try("adopt pod sandbox " + Short(sandbox->id()), adopted);
-  Try("stop pod sandbox " + Short(sandbox->id()),
-      sandboxes_->StopLocked(sandbox, CallContext()));
+  Try("adopt " + name, adopted, report);
+  sandboxes_->MarkEnded(sandbox);
 }
 
-absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox) {
+void Reconciler::HoldAddress(const PodSandboxPtr& sandbox) {
+  const auto state = sandbox->Get();
+  if (!state->network.has_value()) return;
+  // The address is held even when nothing can be said of the pod, and what
+  // there is to say does not matter for one that goes.
+  network_->Check(*state->network, -1, StepDeadline(kShimPatience))
+      .status()
+      .IgnoreError();
+}
+
+absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox,
+                                      ReconcileReport* report) {
   const netplugin::NetworkState before = *sandbox->Get()->network;
   const std::string what = "check the network of " + Short(sandbox->id());
   const auto netns = runtime_->OpenSandboxNetns(sandbox->id());
-  Try(what, netns.status());
+  Try(what, netns.status(), report);
   const auto check = network_->Check(
       before, netns.ok() ? netns->get() : -1,
       base::Deadline::After(PodSandboxManager::kNetworkPatience));
-  Try(what, check.status());
+  Try(what, check.status(), report);
   // lint: allow absence: unknown is not gone, the pod goes on
   if (!check.ok()) return absl::OkStatus();
   if (check->verdict == netplugin::PodCheck::Verdict::kLost) {
@@ -326,33 +378,23 @@ absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox) {
         absl::StrCat("it has lost its network: ", check->problem));
   }
   if (check->verdict == netplugin::PodCheck::Verdict::kAltered) {
-    Try(what, absl::InternalError(check->problem));
+    Try(what, absl::InternalError(check->problem), report);
   }
   if (check->state == before) return absl::OkStatus();
-  Try(what, sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
-                            [&](PodSandboxState* next) {
-                              next->network = check->state;
-                              Put(next->network, &next->record);
-                              return absl::OkStatus();
-                            }));
+  Try(what,
+      sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
+                      [&](PodSandboxState* next) {
+                        next->network = check->state;
+                        Put(next->network, &next->record);
+                        return absl::OkStatus();
+                      }),
+      report);
   return absl::OkStatus();
 }
 
-void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
-  for (const std::string& id : plan.orphan_containers) {
-    runtime::ContainerSpec spec;
-    spec.id = id;
-    ++report_.orphans_removed;
-    Try("remove the unknown container " + Short(id),
-        runtime_->RemoveContainer(spec, base::Deadline::Never()));
-  }
-  for (const std::string& id : plan.orphan_sandboxes) {
-    runtime::SandboxSpec spec;
-    spec.id = id;
-    ++report_.orphans_removed;
-    Try("remove the unknown pod sandbox " + Short(id),
-        runtime_->RemoveSandbox(spec, base::Deadline::Never()));
-  }
+void Reconciler::RemoveOrphanLinks(ReconcileReport* report) {
+  // No pod may be in neither list.
+  const base::MutexLock lock(&records_mutex_);
   std::vector<std::string> wired;
   for (const PodSandboxPtr& sandbox : store_->Sandboxes()) {
     // One that cannot be read is not gone either.
@@ -363,10 +405,10 @@ void Reconciler::RemoveOrphans(const ReconcilePlan& plan) {
       wired.push_back(record.id);
     }
   }
-  const auto removed = network_->RemoveOrphans(
-      wired, base::Deadline::After(PodSandboxManager::kNetworkPatience));
-  Try("remove links without a pod", removed.status());
-  if (removed.ok()) report_.orphans_removed += *removed;
+  const auto removed =
+      network_->RemoveOrphans(wired, StepDeadline(kShimPatience));
+  Try("remove links without a pod", removed.status(), report);
+  if (removed.ok()) report->orphans_removed += *removed;
 }
 
 }  // namespace warren::agent

@@ -78,10 +78,10 @@ TEST_F(ReconcilerTest, REL_18_WhatCannotBeSeenIsKeptAndLookedAtAgain) {
                         next->containers.get(), &next->clock);
   next->faults.Fail("Runtime.AdoptContainer", 2);
   next->faults.Fail("Runtime.AdoptSandbox", 3);
-  const auto report = reconciler.Run();
+  const auto report = reconciler.Adopt();
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(report->unknown, SizeIs(2));
-  EXPECT_TRUE(reconciler.AnyUnknown());
+  EXPECT_FALSE(reconciler.Unknown().empty());
   const auto expect_untouched = [&] {
     EXPECT_EQ(next->ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
     EXPECT_EQ(next->sandboxes->Status(pod, false)->status().state(),
@@ -95,16 +95,17 @@ TEST_F(ReconcilerTest, REL_18_WhatCannotBeSeenIsKeptAndLookedAtAgain) {
   {
     const auto turn = (*next->store->FindContainer(id))->TryLock();
     ASSERT_TRUE(turn.held());
-    EXPECT_THAT(reconciler.Retry().unknown, SizeIs(2));
+    EXPECT_THAT(test::SettleOnce(&reconciler).unknown, SizeIs(2));
     EXPECT_EQ(next->faults.Count("Runtime.AdoptContainer"), 1);
   }
-  EXPECT_THAT(reconciler.Retry().unknown, SizeIs(2));  // both fail again
+  EXPECT_THAT(test::SettleOnce(&reconciler).unknown,
+              SizeIs(2));  // both fail again
   expect_untouched();
-  const ReconcileReport last = reconciler.Retry();
+  const ReconcileReport last = test::SettleOnce(&reconciler);
   EXPECT_THAT(last.unknown, IsEmpty());
   EXPECT_EQ(last.containers_adopted, 1);
   EXPECT_EQ(last.sandboxes_adopted, 1);
-  EXPECT_FALSE(reconciler.AnyUnknown());
+  EXPECT_TRUE(reconciler.Unknown().empty());
   expect_untouched();
   next->runtime.Exit(id, {9, 0, false, 0});
   EXPECT_EQ(next->AwaitExit(id).exit_code(), 9);
@@ -133,10 +134,10 @@ TEST_F(ReconcilerTest, REL_16_WhatAnUnreadableRecordOwnsIsLeftAlone) {
     Reconciler reconciler(&next->runtime, &next->network, &next->images,
                           next->store.get(), next->sandboxes.get(),
                           next->containers.get(), &next->clock);
-    auto report = reconciler.Run();
+    auto report = test::AdoptAndSettleOnce(&reconciler);
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_FALSE(report->unknown.empty()) << kind;
-    EXPECT_TRUE(reconciler.AnyUnknown());
+    EXPECT_FALSE(reconciler.Unknown().empty());
     for (const char* step : {"Runtime.KillContainer", "Runtime.RemoveContainer",
                              "Runtime.StopSandbox", "Runtime.RemoveSandbox"}) {
       EXPECT_EQ(next->faults.Count(step), 0) << kind << ": " << step;
@@ -147,7 +148,7 @@ TEST_F(ReconcilerTest, REL_16_WhatAnUnreadableRecordOwnsIsLeftAlone) {
     // It can be read again: everything goes on.
     std::filesystem::remove(root + "/quarantine");
     std::filesystem::rename(root + "/kept", record);
-    while (reconciler.AnyUnknown()) reconciler.Retry();
+    while (!reconciler.Unknown().empty()) test::SettleOnce(&reconciler);
     EXPECT_EQ(next->ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
     EXPECT_EQ(next->sandboxes->Status(pod, false)->status().state(),
               cri::SANDBOX_READY);
@@ -160,6 +161,28 @@ TEST_F(ReconcilerTest, REL_16_WhatAnUnreadableRecordOwnsIsLeftAlone) {
   }
 }
 
+TEST_F(ReconcilerTest, WhatACallHasEndedIsNotUnknownAnyMore) {
+  const std::string pod = node_->MustRunPod("web");
+  const std::string removed = node_->MustRunPod("removed");
+  const Remains remains = Bury(std::move(node_), state_.path());
+  const auto next = Revive(remains);
+  Reconciler reconciler(&next->runtime, &next->network, &next->images,
+                        next->store.get(), next->sandboxes.get(),
+                        next->containers.get(), &next->clock);
+  next->faults.Fail("Runtime.AdoptSandbox", 2);
+  EXPECT_THAT(reconciler.Adopt()->unknown, SizeIs(2));
+  EXPECT_TRUE(next->sandboxes->Stop(pod, {}).ok());
+  EXPECT_TRUE(next->sandboxes->Remove(removed, {}).ok());
+  // Both are still with the loop, which tries again.
+  ReconcileReport report;
+  for (const std::string& id : {pod, removed}) {
+    reconciler.Settle({ReconcileKey::Kind::kSandbox, id}, &report);
+  }
+  EXPECT_THAT(reconciler.Unknown(), IsEmpty());
+  RemoveAll(next.get());
+  ExpectClean(next.get(), remains.state->path());
+}
+
 TEST_F(ReconcilerTest, TheLoopLooksUntilNothingIsUnknown) {
   const std::string pod = node_->MustRunPod("web");
   const std::string id = node_->MustStart(pod, "main");
@@ -169,13 +192,13 @@ TEST_F(ReconcilerTest, TheLoopLooksUntilNothingIsUnknown) {
                         next->store.get(), next->sandboxes.get(),
                         next->containers.get(), &next->clock);
   next->faults.Fail("Runtime.AdoptContainer", 2);
-  auto report = reconciler.Run();
+  auto report = reconciler.Adopt();
   ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->unknown, SizeIs(1));
   ReconcileLoop loop(&reconciler, next->store.get(),
-                     std::move(report->unknown));
-  EXPECT_THAT(loop.unknown(), SizeIs(1));
+                     next->containers->reconcile());
   while (!loop.unknown().empty()) {
-    loop.Hurry();
+    loop.Now();
     std::this_thread::yield();
   }
   EXPECT_EQ(next->faults.Count("Runtime.AdoptContainer"), 3);

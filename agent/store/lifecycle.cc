@@ -84,6 +84,10 @@ absl::Status Advance(record::ContainerRecord* record, record::Phase next) {
   return absl::OkStatus();
 }
 
+bool IsOnItsWayOut(record::Phase phase) {
+  return phase == record::CREATING || phase == record::REMOVING;
+}
+
 cri::PodSandboxState PublicState(const record::PodSandboxRecord& record) {
   return record.phase() == record::RUNNING ? cri::SANDBOX_READY
                                            : cri::SANDBOX_NOTREADY;

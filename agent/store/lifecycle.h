@@ -38,6 +38,10 @@ absl::Status Advance(::warren::record::v1::PodSandboxRecord* record,
 absl::Status Advance(::warren::record::v1::ContainerRecord* record,
                      ::warren::record::v1::Phase next);
 
+// Half-made or half-removed: what is left for it is to go. A call that wants
+// its name removes it first.
+bool IsOnItsWayOut(::warren::record::v1::Phase phase);
+
 // READY only while RUNNING.
 cri::PodSandboxState PublicState(
     const ::warren::record::v1::PodSandboxRecord& record);

@@ -9,7 +9,9 @@ absl::StatusOr<OperationLock::Guard> OperationLock::Acquire(
   base::MutexLock lock(&mutex_);
   while (busy_) {
     RETURN_IF_ERROR(deadline.Check());
+    ++waiting_;
     freed_.Wait(&mutex_, deadline);
+    --waiting_;
   }
   busy_ = true;
   return Guard(this);
@@ -17,7 +19,8 @@ absl::StatusOr<OperationLock::Guard> OperationLock::Acquire(
 
 OperationLock::Guard OperationLock::TryAcquire() {
   const base::MutexLock lock(&mutex_);
-  if (std::exchange(busy_, true)) return Guard();
+  if (busy_ || visits_ > 0) return Guard();
+  busy_ = true;
   return Guard(this);
 }
 
@@ -27,6 +30,21 @@ void OperationLock::Release() {
     busy_ = false;
   }
   freed_.NotifyOne();
+}
+
+bool OperationLock::wanted() const {
+  const base::MutexLock lock(&mutex_);
+  return waiting_ > 0 || visits_ > 0;
+}
+
+void OperationLock::Come() {
+  const base::MutexLock lock(&mutex_);
+  ++visits_;
+}
+
+void OperationLock::Go() {
+  const base::MutexLock lock(&mutex_);
+  --visits_;
 }
 
 }  // namespace warren::agent

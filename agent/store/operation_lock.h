@@ -40,20 +40,44 @@ class OperationLock {
     OperationLock* lock_ = nullptr;
   };
 
+  // A call that works on the object and lets go of the lock while it waits for
+  // something else. Until the end of its last visit TryAcquire gives the lock
+  // to nobody; Acquire does not care. Move-only.
+  class Visit {
+   public:
+    explicit Visit(OperationLock* lock) : lock_(lock) { lock_->Come(); }
+    Visit(Visit&& other) noexcept
+        : lock_(std::exchange(other.lock_, nullptr)) {}
+    Visit& operator=(Visit&&) = delete;
+    ~Visit() {
+      if (lock_ != nullptr) lock_->Go();
+    }
+
+   private:
+    OperationLock* lock_;
+  };
+
   // Blocks until the lock is free or `deadline` ends the wait, which is
   // kDeadlineExceeded or kCancelled then; a cancellation is noticed after
   // Deadline::kCancelPoll at the latest. A free lock is taken even if the
   // deadline has passed.
   absl::StatusOr<Guard> Acquire(const base::Deadline& deadline);
-  // The guard is not held when somebody else has the lock. Does not block.
+  // For work that nobody waits for: the guard is not held when somebody else
+  // has the lock or is on a visit. Does not block.
   Guard TryAcquire();
+  // Somebody waits for the lock, or has come to visit.
+  bool wanted() const;
 
  private:
   void Release();
+  void Come();
+  void Go();
 
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   base::Condition freed_;  // busy_ became false
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  int visits_ ABSL_GUARDED_BY(mutex_) = 0;
+  int waiting_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace warren::agent

@@ -325,6 +325,17 @@ absl::StatusOr<ContainerPtr> Store::FindContainer(absl::string_view id) const {
   return Find(containers_, "container", id);
 }
 
+std::set<std::string> Store::Ids() const {
+  const absl::MutexLock lock(&mutex_);
+  std::set<std::string> ids;
+  // An object may have lost its name to a newer one, and may not be published.
+  for (const auto& entry : sandbox_names_) ids.insert(entry.second->id());
+  for (const auto& entry : container_names_) ids.insert(entry.second->id());
+  for (const auto& entry : sandboxes_) ids.insert(entry.first);
+  for (const auto& entry : containers_) ids.insert(entry.first);
+  return ids;
+}
+
 std::vector<PodSandboxPtr> Store::Sandboxes() const {
   absl::MutexLock lock(&mutex_);
   return Values(sandboxes_);
@@ -354,39 +365,6 @@ void Store::SetProblemSink(std::function<void(absl::string_view)> sink) {
 void Store::Problem(absl::string_view what, const absl::Status& status) const {
   if (status.ok() || !problem_sink_) return;
   problem_sink_(absl::StrCat(what, ": ", status.message()));
-}
-
-void Container::HoldImages(ContainerImages images) {
-  const base::MutexLock lock(&images_mutex_);
-  std::swap(images_, images);  // those before go without the lock
-}
-
-bool Container::JoinStop(int64_t kill_at) {
-  bool first = false;
-  {
-    const base::MutexLock lock(&stop_mutex_);
-    first = stop_waiters_++ == 0;
-  }
-  HastenStop(kill_at);
-  return first;
-}
-
-void Container::HastenStop(int64_t kill_at) {
-  {
-    const base::MutexLock lock(&stop_mutex_);
-    kill_at_ = std::min(kill_at_, kill_at);
-  }
-  Wake();
-}
-
-void Container::LeaveStop() {
-  const base::MutexLock lock(&stop_mutex_);
-  if (--stop_waiters_ == 0) kill_at_ = INT64_MAX;
-}
-
-int64_t Container::kill_at() const {
-  const base::MutexLock lock(&stop_mutex_);
-  return kill_at_;
 }
 
 }  // namespace warren::agent

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,9 @@ struct PodSandboxState {
   // As the record has it; none: the node's network, or given back.
   std::optional<netplugin::NetworkState> network;
   bool stopped = false;  // nothing is left for Stop to do; not recorded
+  // It was half-made or half-removed when the agent started, and goes: nobody
+  // is shown it until its removal has failed. Not recorded.
+  bool withdrawn = false;
 };
 
 struct ContainerState {
@@ -51,6 +55,7 @@ struct ContainerState {
   std::shared_ptr<const runtime::ContainerSpec> spec;
   // An exit that was reported before StartContainer had returned.
   std::optional<runtime::ExitRecord> early_exit;
+  bool withdrawn = false;  // as a pod's
 };
 
 using PodSandbox = StoredObject<PodSandboxState>;
@@ -183,6 +188,8 @@ class Store {
   absl::StatusOr<PodSandboxPtr> FindSandbox(absl::string_view id) const;
   absl::StatusOr<ContainerPtr> FindContainer(absl::string_view id) const;
 
+  // Of all that has a name or can be found, also what is still being made.
+  std::set<std::string> Ids() const;
   // Published ones, in the order of their ids.
   std::vector<PodSandboxPtr> Sandboxes() const;
   std::vector<ContainerPtr> Containers() const;

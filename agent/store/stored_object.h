@@ -76,6 +76,11 @@ class StoredObject {
     return operation_.Acquire(call.deadline);
   }
   OperationLock::Guard TryLock() { return operation_.TryAcquire(); }
+  // For who has TryLock()ed it: a call wants the object now.
+  bool wanted() const { return operation_.wanted(); }
+  // Keeps TryLock() away while a call waits without the lock. The object must
+  // outlive it.
+  OperationLock::Visit Visit() { return OperationLock::Visit(&operation_); }
 
   // The object has left the store: later transactions touch no file.
   bool gone() const {

@@ -14,7 +14,7 @@
 namespace warren::netplugin {
 namespace {
 
-// How often parked links are looked at.
+// How soon to look again at links that are parked.
 constexpr absl::Duration kPoll = absl::Milliseconds(50);
 constexpr absl::Duration kLastDrain = absl::Seconds(10);
 // Keeps a batch of messages far below the socket's send buffer.
@@ -63,27 +63,15 @@ LinkReaper::LinkReaper(absl::Duration grace, Gone gone)
     : grace_(grace), gone_(std::move(gone)) {}
 
 LinkReaper::~LinkReaper() {
-  std::thread thread;
-  {
-    const base::MutexLock lock(&mutex_);
-    stop_ = true;
-    thread = std::move(thread_);
-  }
-  changed_.NotifyAll();
-  if (thread.joinable()) thread.join();
   // What cannot be deleted now is an orphan for the next start.
   Drain(base::Deadline::After(kLastDrain)).IgnoreError();
 }
 
 void LinkReaper::Park(int index, const std::string& name, const Lease& lease) {
-  {
-    const base::MutexLock lock(&mutex_);
-    parked_.try_emplace(
-        lease.sandbox_id,
-        Parked{index, name, lease, base::SystemClock().MonotonicNow()});
-    if (!thread_.joinable() && !stop_) thread_ = std::thread([this] { Run(); });
-  }
-  changed_.NotifyAll();
+  const base::MutexLock lock(&mutex_);
+  parked_.try_emplace(
+      lease.sandbox_id,
+      Parked{index, name, lease, base::SystemClock().MonotonicNow()});
 }
 
 bool LinkReaper::IsParked(const std::string& sandbox_id) const {
@@ -95,21 +83,11 @@ absl::Status LinkReaper::Drain(const base::Deadline& deadline) {
   return Sweep(absl::ZeroDuration(), deadline);
 }
 
-void LinkReaper::Run() {
-  while (true) {
-    {
-      const base::MutexLock lock(&mutex_);
-      while (!stop_ && parked_.empty()) {
-        changed_.Wait(&mutex_, base::Deadline::Never());
-      }
-      const base::Deadline pause = base::Deadline::After(kPoll);
-      while (!stop_ && pause.Check().ok()) changed_.Wait(&mutex_, pause);
-      if (stop_) return;
-    }
-    // An error (no descriptors, no memory) leaves the links parked: the next
-    // round tries again.
-    Sweep(grace_, base::Deadline::Never()).IgnoreError();
-  }
+absl::StatusOr<absl::Duration> LinkReaper::Tend(
+    const base::Deadline& deadline) {
+  RETURN_IF_ERROR(Sweep(grace_, deadline));
+  const base::MutexLock lock(&mutex_);
+  return parked_.empty() ? absl::InfiniteDuration() : kPoll;
 }
 
 absl::Status LinkReaper::Sweep(absl::Duration grace,

@@ -4,12 +4,12 @@
 #include <absl/base/thread_annotations.h>
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "netplugin/ipam/lease.h"
@@ -35,8 +35,8 @@ absl::Status DeleteLinks(
 // deleted, together with all others that wait. The lease is handed back once
 // the link is gone, never before (NET-4).
 //
-// One thread, started by the first Park, in the network namespace of its
-// caller; it sleeps while nothing is parked. Thread-safe.
+// It has no thread: somebody calls Tend() (the agent's reconcile loop), in the
+// network namespace of the node. Thread-safe.
 class LinkReaper {
  public:
   using Gone = std::function<void(const Lease&)>;
@@ -54,6 +54,11 @@ class LinkReaper {
   void Park(int index, const std::string& name, const Lease& lease);
   bool IsParked(const std::string& sandbox_id) const;
 
+  // Releases what is gone and deletes what was parked for longer than the
+  // grace. Waits for a sweep under way, then for the kernel. Returns how soon
+  // to call it again; infinite: nothing is parked.
+  absl::StatusOr<absl::Duration> Tend(const base::Deadline& deadline);
+
   // Deletes all that is parked now and returns when it is gone. Waits for a
   // sweep under way, then for the kernel. What is left on an error stays
   // parked.
@@ -67,7 +72,6 @@ class LinkReaper {
     int64_t since;  // monotonic ns
   };
 
-  void Run();
   // Releases links that are gone and deletes those parked longer than `grace`.
   absl::Status Sweep(absl::Duration grace, const base::Deadline& deadline)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -78,11 +82,9 @@ class LinkReaper {
   const absl::Duration grace_;
   const Gone gone_;
   mutable base::Mutex mutex_;
-  base::Condition changed_;  // parked_, sweeping_, stop_
+  base::Condition changed_;  // sweeping_
   absl::flat_hash_map<std::string, Parked> parked_ ABSL_GUARDED_BY(mutex_);
   bool sweeping_ ABSL_GUARDED_BY(mutex_) = false;  // one sweep at a time
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace warren::netplugin

@@ -303,6 +303,9 @@ absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
                       kWhere);
   ASSIGN_OR_RETURN_IN(const auto veths, ListVeths(socket, options_.bridge),
                       kWhere);
+  // Pods are connected meanwhile, and each has its lease first: so what is
+  // there is listed before the leases are.
+  ASSIGN_OR_RETURN_IN(const auto ports, rules_.Pods(), kWhere);
   // By name, which follows from the ID: a link without alias is known too.
   absl::flat_hash_set<std::string> live;
   for (const std::string& id : live_ids) live.insert(HostIfname(id));
@@ -317,12 +320,21 @@ absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
     if (!live.contains(link.name)) orphans.push_back(link.index);
   }
   RETURN_IF_ERROR_IN(DeleteLinks(socket, orphans, deadline), kWhere);
-  RETURN_IF_ERROR_IN(rules_.RetainPods(live), kWhere);
+  absl::flat_hash_set<std::string> stale;
+  for (const std::string& port : ports) {
+    if (!live.contains(port)) stale.insert(port);
+  }
+  RETURN_IF_ERROR_IN(rules_.DropPods(stale), kWhere);
   return static_cast<int>(orphans.size());
 }
 
 absl::StatusOr<NetnsView> BridgeNetwork::Inspect(int netns_fd) {
   return InspectNetns(netns_fd);
+}
+
+absl::StatusOr<absl::Duration> BridgeNetwork::Tend(
+    const base::Deadline& deadline) {
+  return reaper_.Tend(deadline);
 }
 
 absl::Status BridgeNetwork::Drain(const base::Deadline& deadline) {

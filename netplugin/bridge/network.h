@@ -28,13 +28,14 @@ namespace warren::netplugin {
 //
 // Detach cuts the pod off at once (no packet passes its port any more) and
 // leaves the deletion of the link, 20-36 ms of waiting inside the kernel, to
-// the LinkReaper; the lease is taken until the link is gone. Drain() waits.
+// the LinkReaper, which works when Tend() or Drain() is called; the lease is
+// taken until the link is gone. Drain() waits.
 //
 // Attach, Check and Inspect enter the pod's namespace on the calling thread, to
-// open a netlink socket and to write settings. Three calls wait for the
-// LinkReaper: Drain, SetPodRanges, and Prepare when a range is full or the same
-// sandbox was detached just before. All others wait for the kernel and for each
-// other's short sections only. Thread-safe as PodNetwork says.
+// open a netlink socket and to write settings. Four calls wait for the
+// LinkReaper: Tend, Drain, SetPodRanges, and Prepare when a range is full or
+// the same sandbox was detached just before. All others wait for the kernel and
+// for each other's short sections only. Thread-safe as PodNetwork says.
 class BridgeNetwork : public PodNetwork {
  public:
   // Touches nothing yet. kInvalidArgument for bad options.
@@ -53,6 +54,7 @@ class BridgeNetwork : public PodNetwork {
                       const base::Deadline& deadline) override;
   absl::StatusOr<PodCheck> Check(const NetworkState& state, int netns_fd,
                                  const base::Deadline& deadline) override;
+  absl::StatusOr<absl::Duration> Tend(const base::Deadline& deadline) override;
   absl::Status Drain(const base::Deadline& deadline) override;
   absl::StatusOr<int> RemoveOrphans(const std::vector<std::string>& live_ids,
                                     const base::Deadline& deadline) override;

@@ -259,7 +259,7 @@ absl::Status PodRules::DeletePorts(const char* set,
   return absl::OkStatus();
 }
 
-absl::Status PodRules::RetainPods(
+absl::Status PodRules::DropPods(
     const absl::flat_hash_set<std::string>& ifnames) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
@@ -271,7 +271,7 @@ absl::Status PodRules::RetainPods(
     RETURN_IF_ERROR(status);
     std::vector<std::string> stale;
     for (const std::string& key : keys) {
-      if (!ifnames.contains(LinkIn(key))) stale.push_back(key);
+      if (ifnames.contains(LinkIn(key))) stale.push_back(key);
     }
     if (!stale.empty()) RETURN_IF_ERROR(DeletePorts(set, stale));
   }

@@ -45,8 +45,8 @@ class PodRules {
   // Idempotent, both; removing from tables that are gone is OK.
   absl::Status AddPod(const PodPort& port);
   absl::Status RemovePod(const PodPort& port);
-  // Forgets the ports of links that are not named.
-  absl::Status RetainPods(const absl::flat_hash_set<std::string>& ifnames);
+  // Forgets the ports of these links.
+  absl::Status DropPods(const absl::flat_hash_set<std::string>& ifnames);
   // Links that have a port entry, each once.
   absl::StatusOr<std::vector<std::string>> Pods();
   // False when a table is missing.

@@ -1,5 +1,6 @@
 #include "tests/fakes/core_node.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -73,9 +74,41 @@ CoreNode::~CoreNode() {
 }
 
 absl::StatusOr<agent::ReconcileReport> CoreNode::Reconcile() {
-  return agent::Reconciler(&runtime, &network, &images, store.get(),
-                           sandboxes.get(), containers.get(), &clock)
-      .Run();
+  agent::Reconciler reconciler(&runtime, &network, &images, store.get(),
+                               sandboxes.get(), containers.get(), &clock);
+  return AdoptAndSettleOnce(&reconciler);
+}
+
+agent::ReconcileReport SettleOnce(agent::Reconciler* reconciler) {
+  agent::ReconcileReport report;
+  std::vector<agent::ReconcileKey> keys = reconciler->Scan();
+  const auto add = [&keys](const agent::ReconcileKey& key) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      keys.push_back(key);
+    }
+  };
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const agent::ReconcileOutcome outcome =
+        reconciler->Settle(keys[i], &report);
+    for (const agent::ReconcileKey& next : outcome.next) {
+      if (next.kind != agent::ReconcileKey::Kind::kScan) {
+        add(next);
+        continue;
+      }
+      for (const agent::ReconcileKey& found : reconciler->Scan()) add(found);
+    }
+  }
+  report.unknown = reconciler->Unknown();
+  return report;
+}
+
+absl::StatusOr<agent::ReconcileReport> AdoptAndSettleOnce(
+    agent::Reconciler* reconciler) {
+  auto report = reconciler->Adopt();
+  if (!report.ok()) return report.status();
+  report->unknown.clear();
+  report->Add(SettleOnce(reconciler));
+  return report;
 }
 
 FakeKernel CoreNode::kernel() const {

@@ -44,7 +44,8 @@ class CoreNode {
                     agent::IdSpan userns_pool = {});
   ~CoreNode();
 
-  // What an agent does before it serves.
+  // What an agent does before it serves, and then the first try of all that
+  // its reconcile loop finds. The reports of both.
   absl::StatusOr<agent::ReconcileReport> Reconcile();
 
   FakeKernel kernel() const;  // of runtime and network together
@@ -70,6 +71,13 @@ class CoreNode {
   std::unique_ptr<agent::ContainerManager> containers;
   std::unique_ptr<agent::PodSandboxManager> sandboxes;
 };
+
+// One try of everything that there is to do, on the caller's thread; `unknown`
+// is what is left.
+agent::ReconcileReport SettleOnce(agent::Reconciler* reconciler);
+// Adopt(), then the same.
+absl::StatusOr<agent::ReconcileReport> AdoptAndSettleOnce(
+    agent::Reconciler* reconciler);
 
 // Requests that a node accepts.
 agent::cri::RunPodSandboxRequest PodRequest(const std::string& name);

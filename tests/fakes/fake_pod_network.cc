@@ -100,7 +100,8 @@ absl::StatusOr<netplugin::PodCheck> FakePodNetwork::Check(
   netplugin::PodCheck check;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!leases_.insert(state.sandbox_id).second || !IsOurs(state)) ++misuses_;
+    leases_.insert(state.sandbox_id);
+    if (!IsOurs(state)) ++misuses_;
     if (links_.count(state.sandbox_id) == 0) {
       check.verdict = netplugin::PodCheck::Verdict::kLost;
       check.problem = "its link is gone";
@@ -119,7 +120,8 @@ absl::StatusOr<int> FakePodNetwork::RemoveOrphans(
   const std::lock_guard<std::mutex> lock(mutex_);
   int removed = 0;
   for (auto it = links_.begin(); it != links_.end();) {
-    if (std::find(live_ids.begin(), live_ids.end(), *it) == live_ids.end()) {
+    if (std::find(live_ids.begin(), live_ids.end(), *it) == live_ids.end() &&
+        leases_.count(*it) == 0) {
       it = links_.erase(it);
       ++removed;
     } else {

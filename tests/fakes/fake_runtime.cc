@@ -327,6 +327,13 @@ absl::Status FakeRuntime::RemoveContainer(const runtime::ContainerSpec& spec,
                                           const base::Deadline&) {
   const Turn turn(this, spec.id);
   RETURN_IF_ERROR(faults_->Before("Runtime.RemoveContainer"));
+  absl::Notification* until = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto held = held_removals_.find(spec.id);
+    if (held != held_removals_.end()) until = held->second;
+  }
+  if (until != nullptr) until->WaitForNotification();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     RETURN_IF_ERROR(CheckLeaf(spec));

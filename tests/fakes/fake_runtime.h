@@ -1,6 +1,8 @@
 #ifndef WARREN_TESTS_FAKES_FAKE_RUNTIME_H_
 #define WARREN_TESTS_FAKES_FAKE_RUNTIME_H_
 
+#include <absl/synchronization/notification.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -51,6 +53,8 @@ class FakeRuntime : public runtime::Runtime {
   void Release(const std::string& id);  // an unkillable one dies now
   // The pod init of a pod ends, although nobody stops the pod.
   void EndPodInit(const std::string& sandbox_id);
+  // RemoveContainer of this one waits until then, whatever its deadline says.
+  void HoldRemoval(const std::string& id, absl::Notification* until);
   int overlaps() const;
   std::vector<std::pair<std::string, int>> signals() const;
   void WaitForExec(int sessions);  // until so many sessions run
@@ -132,6 +136,7 @@ class FakeRuntime : public runtime::Runtime {
   std::string cgroup_parent_ = "/fake";
   bool gate_closed_ = false;
   int at_gate_ = 0;
+  std::map<std::string, absl::Notification*> held_removals_;
   Manners manners_;
   std::map<std::string, Manners> manners_of_;
   std::vector<std::pair<std::string, int>> signals_;

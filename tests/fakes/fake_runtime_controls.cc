@@ -76,6 +76,12 @@ void FakeRuntime::Release(const std::string& id) {
   Exit(id, {128 + SIGKILL, SIGKILL, false, 0});
 }
 
+void FakeRuntime::HoldRemoval(const std::string& id,
+                              absl::Notification* until) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  held_removals_[id] = until;
+}
+
 int FakeRuntime::overlaps() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return overlaps_;

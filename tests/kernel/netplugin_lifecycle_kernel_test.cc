@@ -324,12 +324,16 @@ TEST_F(LifecycleTest, ManyThreadsAtOnce) {
   EXPECT_EQ(NodeState(), before);
 }
 
-// The reaper works without being asked.
+// What calls Tend as often as it says need not drain.
 TEST_F(LifecycleTest, TornDownLinksGoByThemselves) {
   auto network = MakeNetwork();
+  EXPECT_EQ(*network->Tend(kForever), absl::InfiniteDuration());
   const Pod pod = StartPod(*network, "sandbox-1");
   EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
-  EXPECT_TRUE(test::Eventually([&] { return CountPodLinks() == 0; }));
+  EXPECT_LT(*network->Tend(kForever), absl::Seconds(1));
+  EXPECT_TRUE(test::Eventually(
+      [&] { return *network->Tend(kForever) == absl::InfiniteDuration(); }));
+  EXPECT_EQ(CountPodLinks(), 0);
 }
 
 // See MakeVeth in netplugin/bridge/wiring.cc.

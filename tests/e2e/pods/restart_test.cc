@@ -198,6 +198,43 @@ TEST_F(RestartTest, REL_2_ItIsReadySoonWithManyPods) {
   EXPECT_EQ(client().ListContainers()->size(), 30u);
 }
 
+// A container without a record whose shim hangs: its removal waits ten seconds
+// for the shim. A start that removed before it served would take as long.
+TEST_F(RestartTest, REL_5_AnOrphanThatTakesLongHoldsUpNoStart) {
+  std::string pod_id;
+  const std::string id = RunAlone(IdleConfig("main"), &pod_id);
+  const std::string kept = RunAlone(IdleConfig("kept"));
+  const pid_t pid = HostPid(pod_id, id);
+  const pid_t shim = ParentOf(pid);
+  ASSERT_GT(shim, 1);
+  KillDaemon();
+  ASSERT_EQ(kill(shim, SIGSTOP), 0);
+  const std::string state = daemon().state_dir();
+  ASSERT_EQ(RunCommand({"rm", "-r", state + "/containers/" + id,
+                        state + "/sandboxes/" + pod_id})
+                .exit_code,
+            0);
+  StartDaemon();
+  EXPECT_LT(daemon().start_time(), Patience(absl::Seconds(2)));
+  const auto shim_lives = [&] { return kill(shim, 0) == 0; };
+  EXPECT_TRUE(shim_lives()) << "it was waited for before calls were served";
+  // Everything is served meanwhile, and the orphan is nobody's.
+  EXPECT_EQ(StatusOf(kept).state(), cri::CONTAINER_RUNNING);
+  EXPECT_EQ(client().ListContainers()->size(), 1u);
+  EXPECT_TRUE(client().RemovePodSandbox(pod_id).ok());
+  const std::string next = RunAlone(IdleConfig("next"));
+  EXPECT_EQ(ShellOutput(next, "echo served"), "served\n");
+  const auto left = [&] {
+    const std::string run = daemon().run_dir();
+    return RunCommand({"ls", run + "/containers/" + id}).exit_code == 0 ||
+           RunCommand({"ls", run + "/sandboxes/" + pod_id}).exit_code == 0;
+  };
+  EXPECT_TRUE(
+      Eventually([&] { return !shim_lives() && !left(); }, absl::Seconds(20)));
+  EXPECT_NE(kill(pid, 0), 0) << "its program runs on";
+  EXPECT_EQ(StatusOf(kept).state(), cri::CONTAINER_RUNNING);
+}
+
 TEST_F(RestartTest, REL_24_WithoutItsRunFolderPodsAreNotReady) {
   // What a reboot does to a node, as far as files and processes go.
   std::string pod_id;

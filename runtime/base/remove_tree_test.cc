@@ -23,9 +23,8 @@ namespace {
 class RemoveTreeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char path[] = "/tmp/warren-remove-test-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    path_ = path;
+    path_ = testing::FastDirectory() + "/warren-remove-test-XXXXXX";
+    ASSERT_NE(mkdtemp(path_.data()), nullptr);
     dir_ = *OpenAt(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY);
     ASSERT_EQ(mkdirat(dir_.get(), "tree", 0755), 0);
     tree_ = *OpenAt(dir_.get(), "tree", O_RDONLY | O_DIRECTORY);

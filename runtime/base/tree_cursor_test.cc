@@ -22,9 +22,8 @@ namespace {
 class TreeCursorTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char path[] = "/tmp/warren-cursor-test-XXXXXX";
-    ASSERT_NE(mkdtemp(path), nullptr);
-    path_ = path;
+    path_ = testing::FastDirectory() + "/warren-cursor-test-XXXXXX";
+    ASSERT_NE(mkdtemp(path_.data()), nullptr);
     top_ = Open(path_);
   }
   void TearDown() override { EXPECT_TRUE(RemoveTree(AT_FDCWD, path_).ok()); }

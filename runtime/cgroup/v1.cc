@@ -161,7 +161,7 @@ absl::Status CgroupV1::Create(const std::string& path,
                               const Resources& resources,
                               const std::optional<DeviceRules>& devices) {
   const absl::Status status = Build(path, resources, devices);
-  if (!status.ok()) Delete(path).IgnoreError();
+  if (!status.ok()) Delete(path, base::Deadline::Never()).IgnoreError();
   return status;
 }
 
@@ -317,7 +317,7 @@ absl::Status CgroupV1::Thaw(const std::string& path) const {
   ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> directory,
                    base::ToLook(h->tree.Open(PathIn(*h, path))));
   if (!directory.has_value()) return absl::OkStatus();
-  ThawTree(directory->get());
+  ThawTree(h->tree, PathIn(*h, path));
   const auto frozen = FrozenAbove(h->tree, PathIn(*h, path));
   if (!frozen.has_value()) return absl::OkStatus();
   return absl::FailedPreconditionError(
@@ -364,11 +364,12 @@ absl::Status CgroupV1::KillAll(const std::string& path,
   return absl::IsDeadlineExceeded(killed) && !thawed.ok() ? thawed : killed;
 }
 
-absl::Status CgroupV1::Delete(const std::string& path) {
+absl::Status CgroupV1::Delete(const std::string& path,
+                              const base::Deadline& deadline) {
   absl::Status result;
   for (const V1Hierarchy& h : hierarchies_) {
     base::Update(&result,
-                 base::Annotate(h.tree.Remove(PathIn(h, path)),
+                 base::Annotate(h.tree.Remove(PathIn(h, path), deadline),
                                 absl::StrCat("cgroup hierarchy ", h.name)));
   }
   return result;

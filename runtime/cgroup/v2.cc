@@ -75,7 +75,7 @@ absl::Status CgroupV2::Create(const std::string& path,
                               const Resources& resources,
                               const std::optional<DeviceRules>& devices) {
   const absl::Status status = Build(path, resources, devices);
-  if (!status.ok()) Delete(path).IgnoreError();
+  if (!status.ok()) Delete(path, base::Deadline::Never()).IgnoreError();
   return status;
 }
 
@@ -183,8 +183,9 @@ absl::Status CgroupV2::KillAll(const std::string& path,
   return absl::OkStatus();
 }
 
-absl::Status CgroupV2::Delete(const std::string& path) {
-  return tree_.Remove(path);
+absl::Status CgroupV2::Delete(const std::string& path,
+                              const base::Deadline& deadline) {
+  return tree_.Remove(path, deadline);
 }
 
 void CgroupV2::DeleteIfEmpty(const std::string& path) {

@@ -41,7 +41,8 @@ class CgroupV2 : public CgroupDriver {
       const std::string& path) override;
   absl::Status KillAll(const std::string& path,
                        absl::Duration timeout) override;
-  absl::Status Delete(const std::string& path) override;
+  absl::Status Delete(const std::string& path,
+                      const base::Deadline& deadline) override;
   void DeleteIfEmpty(const std::string& path) override;
 
  private:

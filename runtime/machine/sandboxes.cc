@@ -160,7 +160,9 @@ absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
     RETURN_IF_ERROR_IN(
         parts_.cgroups->Create(leaf, Resources(), StandardDeviceRules()),
         "make the pod init's cgroup");
-    undo.Push("remove cgroup", [&] { return parts_.cgroups->Delete(leaf); });
+    undo.Push("remove cgroup", [&] {
+      return parts_.cgroups->Delete(leaf, base::Deadline::Never());
+    });
   }
   ASSIGN_OR_RETURN(const base::ProcessId pod_init,
                    LaunchNamespaces(spec, leaf, directory.get()));
@@ -233,7 +235,7 @@ absl::Status Sandboxes::EndPodInit(const SandboxSpec& spec,
     base::Reap(pod_init.get()).IgnoreError();
   }
   RETURN_IF_ERROR(parts_.KillLeaf(leaf, deadline.Within(kPodInitPatience)));
-  return parts_.cgroups->Delete(leaf);
+  return parts_.cgroups->Delete(leaf, deadline);
 }
 
 absl::Status Sandboxes::Stop(const SandboxSpec& spec,

@@ -22,8 +22,8 @@
 // to walk them with.
 namespace warren::base::testing {
 
-// Where a directory for a big tree is made in no time: in memory, if that may be
-// had.
+// Where a directory for a big tree is made in no time: in memory, if that may
+// be had.
 inline std::string FastDirectory() {
   return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 }

@@ -29,8 +29,8 @@ constexpr unsigned kStride = 256;
 // Linux 6.6) shows half of what is left each time.
 constexpr int kMaxPasses = 64;
 
-// unlinkat, 0 or errno; what is gone is removed, and what is busy has a mount on
-// it.
+// unlinkat, 0 or errno; what is gone is removed, and what is busy has a mount
+// on it.
 int Unlink(int directory, const char* name, int flags) {
   if (unlinkat(directory, name, flags) == 0 || errno == ENOENT) return 0;
   return errno == EBUSY ? EXDEV : errno;

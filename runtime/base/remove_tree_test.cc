@@ -16,6 +16,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/giant_tree_testing.h"
 #include "runtime/base/status.h"
+#include "runtime/base/tree_cursor.h"
 
 namespace warren::base {
 namespace {
@@ -48,7 +49,9 @@ class RemoveTreeTest : public ::testing::Test {
 };
 
 TEST_F(RemoveTreeTest, REL_18_AnyDepthOnASmallStackWithAHandfulOfDescriptors) {
-  ASSERT_EQ(testing::MakeDeep(tree_.get(), 6000, "deep"), 0);
+  // More than a cursor remembers: it does not work without moving up.
+  constexpr int kDeep = static_cast<int>(TreeCursor::kMaxLevels) + 1000;
+  ASSERT_EQ(testing::MakeDeep(tree_.get(), kDeep, "deep"), 0);
   // A second one in its way, and a name of ours that was taken before.
   ASSERT_EQ(testing::MakeDeep(tree_.get(), 3000, "d"), 0);
   ASSERT_EQ(mkdirat(tree_.get(), ".warren-deep-0", 0755), 0);

@@ -59,35 +59,6 @@ absl::StatusOr<std::vector<std::string>> Names(UniqueFd fd) {
   return names;
 }
 
-// Removes what is in `dir`, staying on device `device`.
-absl::Status RemoveContents(int dir, dev_t device, int depth) {
-  constexpr int kMaxDepth = 4096;  // far above what PATH_MAX lets anyone make
-  if (depth > kMaxDepth) return ErrnoError(ELOOP, "remove tree");
-  ASSIGN_OR_RETURN(UniqueFd copy, OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
-  ASSIGN_OR_RETURN(const auto names, Names(std::move(copy)));
-  for (const std::string& name : names) {
-    if (unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) continue;
-    if (errno != EISDIR && errno != EPERM) {
-      return ErrnoError(errno, absl::StrCat("unlink ", name));
-    }
-    auto sub = OpenAt(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!sub.ok()) {
-      if (GetErrno(sub.status()) == ENOENT) continue;
-      return sub.status();
-    }
-    struct stat st;
-    if (fstat(sub->get(), &st) != 0) return ErrnoError(errno, "fstat");
-    if (st.st_dev != device) {
-      return ErrnoError(EXDEV, absl::StrCat("remove ", name));
-    }
-    RETURN_IF_ERROR(RemoveContents(sub->get(), device, depth + 1));
-    if (unlinkat(dir, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-      return ErrnoError(errno, absl::StrCat("rmdir ", name));
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<UniqueFd> OpenAt(int dirfd, const std::string& path, int flags,
@@ -223,26 +194,6 @@ absl::StatusOr<std::vector<std::string>> ListDir(int dirfd,
                                                  const std::string& path) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(dirfd, path, O_RDONLY | O_DIRECTORY));
   return Names(std::move(fd));
-}
-
-absl::Status RemoveTree(int dirfd, const std::string& name) {
-  if (unlinkat(dirfd, name.c_str(), 0) == 0 || errno == ENOENT) {
-    return absl::OkStatus();
-  }
-  if (errno != EISDIR && errno != EPERM) {
-    return ErrnoError(errno, absl::StrCat("unlink ", name));
-  }
-  auto dir = OpenAt(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!dir.ok()) {
-    return GetErrno(dir.status()) == ENOENT ? absl::OkStatus() : dir.status();
-  }
-  struct stat st;
-  if (fstat(dir->get(), &st) != 0) return ErrnoError(errno, "fstat");
-  RETURN_IF_ERROR_IN(RemoveContents(dir->get(), st.st_dev, 0), name);
-  if (unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-    return ErrnoError(errno, absl::StrCat("rmdir ", name));
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<UniqueFd> SealedMemfd(const char* name, absl::string_view data,

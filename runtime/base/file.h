@@ -71,7 +71,7 @@ absl::StatusOr<std::vector<std::string>> ListDir(int dirfd,
                                                  const std::string& path);
 
 // rm -rf of dirfd/name that follows no symlink and crosses no mount (EXDEV).
-// A missing name is OK.
+// A missing name is OK. See remove_tree.h, which has one with a deadline.
 absl::Status RemoveTree(int dirfd, const std::string& name);
 
 // memfd with `data`, sealed against write, grow, shrink and further seals,

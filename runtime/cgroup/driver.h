@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/devices/rules.h"
 #include "runtime/runtime.h"
@@ -110,9 +111,11 @@ class CgroupDriver {
   // on 6.18).
   virtual absl::Status KillAll(const CgroupLeaf& leaf,
                                absl::Duration timeout) = 0;
-  // Removes the leaf and cgroups made below it. It must be empty; a missing
-  // leaf is OK.
-  virtual absl::Status Delete(const CgroupLeaf& leaf) = 0;
+  // Removes the leaf and cgroups made below it, of which a container may have
+  // made any number. It must be empty; a missing leaf is OK. What went before
+  // `deadline` is gone for good.
+  virtual absl::Status Delete(const CgroupLeaf& leaf,
+                              const base::Deadline& deadline) = 0;
   // Removes a parent if nothing is in it; says nothing otherwise.
   virtual void DeleteIfEmpty(const std::string& parent) = 0;
 };

@@ -1,37 +1,15 @@
 #include "runtime/cgroup/freezer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <absl/status/statusor.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/string_view.h>
 
-#include <utility>
-#include <vector>
+#include <cstddef>
 
 #include "runtime/base/file.h"
-#include "runtime/base/unique_fd.h"
 
 namespace warren::runtime {
 namespace {
-
-absl::StatusOr<base::UniqueFd> OpenFrozen(int at, const std::string& name) {
-  return base::OpenAt(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-}
-
-// Thaws one cgroup; the names of those right below it.
-std::vector<std::string> ThawOne(int directory) {
-  base::WriteControlAt(directory, "freezer.state", "THAWED").IgnoreError();
-  std::vector<std::string> below;
-  const auto names = base::ListDir(directory, ".");
-  // What cannot be listed is looked at again with the next SIGKILL.
-  if (!names.ok()) return below;
-  for (const std::string& name : *names) {
-    struct stat st;
-    if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(st.st_mode)) {
-      below.push_back(name);
-    }
-  }
-  return below;
-}
 
 bool IsFrozenItself(const CgroupTree& tree, const std::string& path) {
   const auto directory = tree.Open(path);
@@ -44,29 +22,17 @@ bool IsFrozenItself(const CgroupTree& tree, const std::string& path) {
 
 }  // namespace
 
-void ThawTree(int directory) {
-  auto current = OpenFrozen(directory, ".");
-  // lint: allow absence: it is thawed again with the next SIGKILL
-  if (!current.ok()) return;
-  // Names that are still to be visited, for each level of the way down.
-  std::vector<std::vector<std::string>> levels = {ThawOne(current->get())};
-  while (!levels.empty()) {
-    if (levels.back().empty()) {
-      levels.pop_back();
-      if (levels.empty()) return;
-      current = OpenFrozen(current->get(), "..");
-      // lint: allow absence: as above
-      if (!current.ok()) return;
-      continue;
-    }
-    const std::string name = std::move(levels.back().back());
-    levels.back().pop_back();
-    auto below = OpenFrozen(current->get(), name);
-    // lint: allow absence: removed meanwhile, or as above
-    if (!below.ok()) continue;
-    current = std::move(below);
-    levels.push_back(ThawOne(current->get()));
-  }
+void ThawTree(const CgroupTree& tree, const std::string& path) {
+  // What could not be visited is thawed with the next SIGKILL.
+  tree.Walk(path,
+            [](int directory, absl::string_view name,
+               size_t /*depth*/) -> absl::StatusOr<bool> {
+              base::WriteControlAt(
+                  directory, absl::StrCat(name, "/freezer.state"), "THAWED")
+                  .IgnoreError();
+              return true;
+            })
+      .IgnoreError();
 }
 
 std::optional<std::string> FrozenAbove(const CgroupTree& tree,

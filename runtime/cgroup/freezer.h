@@ -11,11 +11,11 @@
 // above it are thawed. On v2 a frozen process dies as any other.
 namespace warren::runtime {
 
-// Thaws the cgroup `directory` and all below it, each of which may be frozen by
+// Thaws the cgroup `path` and all below it, each of which may be frozen by
 // itself. Nothing to do is OK, and so is a file that is not there. Does not
-// wait. One descriptor at a time, no recursion: what a container made in its
-// own cgroup may be of any depth.
-void ThawTree(int directory);
+// wait. As bounded as CgroupTree::Walk(): what a container made in its own
+// cgroup may be of any depth.
+void ThawTree(const CgroupTree& tree, const std::string& path);
 
 // The nearest cgroup above `path` that is frozen by itself and so holds `path`
 // frozen; nullopt when there is none. Such a cgroup is not ours to thaw.

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 
 // Directories of one mounted cgroup hierarchy, v1 or v2. Paths are absolute
@@ -37,16 +38,32 @@ class CgroupTree {
   absl::StatusOr<base::UniqueFd> Open(const std::string& path) const;
   bool Exists(const std::string& path) const;
 
-  // cgroup.procs of `path` and of all below it; empty when it is gone.
+  // Calls `visit` with each cgroup, `path` first ("." in itself, depth 0), then
+  // those below it from above; false: not those below this one. `path` may be
+  // gone. A container may have made any number at any depth: the walk has two
+  // descriptors, less than 1 MiB, and no recursion (base/tree_cursor.h). The
+  // first error ends it. kAborted: one vanished while the walk was in it, and
+  // others may have been missed; kDeadlineExceeded after a minute.
+  absl::Status Walk(const std::string& path,
+                    absl::FunctionRef<absl::StatusOr<bool>(
+                        int directory, absl::string_view name, size_t depth)>
+                        visit) const;
+  // cgroup.procs of `path` and of all below it; empty when it is gone. All or
+  // an error: what Walk() may have missed is looked for again.
   absl::StatusOr<std::vector<pid_t>> Processes(const std::string& path) const;
   // The path of the cgroup, `path` or one below it, whose cgroup.procs lists
-  // `pid`; nullopt when there is none.
+  // `pid`; nullopt when there is none, or none that a path of PATH_MAX leads
+  // to.
   absl::StatusOr<std::optional<std::string>> DirectoryOf(
       const std::string& path, pid_t pid) const;
   // rmdir of all below `path` and of itself; missing is OK. The kernel lets
   // go of a cgroup a moment after its last process was reaped: waits for
-  // that, at most two seconds.
-  absl::Status Remove(const std::string& path) const;
+  // that, at most two seconds since one went. 30,000 take some seconds;
+  // `deadline` ends it early, and the next call goes on from there. As bounded
+  // as Walk().
+  absl::Status Remove(
+      const std::string& path,
+      const base::Deadline& deadline = base::Deadline::Never()) const;
   // One rmdir; whatever comes of it.
   void RemoveIfEmpty(const std::string& path) const;
 
@@ -65,7 +82,8 @@ bool IsUnpopulated(int directory);
 
 // SIGKILL to each of `listed()` by pidfd: a number is signalled only if it is
 // still listed after its pidfd was opened, so that it cannot have become
-// somebody else's (REL-9). Then waits for all of them, at most `timeout`.
+// somebody else's (REL-9). Then waits for all of them, at most `timeout`. Has
+// 256 descriptors at a time.
 absl::Status KillListed(
     absl::FunctionRef<absl::StatusOr<std::vector<pid_t>>()> listed,
     absl::Duration timeout);

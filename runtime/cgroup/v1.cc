@@ -163,7 +163,7 @@ absl::Status CgroupV1::Create(const CgroupLeaf& leaf,
                               const Resources& resources,
                               const std::optional<DeviceRules>& devices) {
   const absl::Status status = Build(leaf, resources, devices);
-  if (!status.ok()) Delete(leaf).IgnoreError();
+  if (!status.ok()) Delete(leaf, base::Deadline::Never()).IgnoreError();
   return status;
 }
 
@@ -315,7 +315,7 @@ absl::Status CgroupV1::Thaw(const CgroupLeaf& leaf) const {
   ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> directory,
                    base::ToLook(h->tree.Open(PathIn(*h, leaf))));
   if (!directory.has_value()) return absl::OkStatus();
-  ThawTree(directory->get());
+  ThawTree(h->tree, PathIn(*h, leaf));
   const auto frozen = FrozenAbove(h->tree, PathIn(*h, leaf));
   if (!frozen.has_value()) return absl::OkStatus();
   return absl::FailedPreconditionError(
@@ -361,11 +361,12 @@ absl::Status CgroupV1::KillAll(const CgroupLeaf& leaf, absl::Duration timeout) {
   return absl::IsDeadlineExceeded(killed) && !thawed.ok() ? thawed : killed;
 }
 
-absl::Status CgroupV1::Delete(const CgroupLeaf& leaf) {
+absl::Status CgroupV1::Delete(const CgroupLeaf& leaf,
+                              const base::Deadline& deadline) {
   absl::Status result;
   for (const V1Hierarchy& h : hierarchies_) {
     base::Update(&result,
-                 base::Annotate(h.tree.Remove(PathIn(h, leaf)),
+                 base::Annotate(h.tree.Remove(PathIn(h, leaf), deadline),
                                 absl::StrCat("cgroup hierarchy ", h.name)));
   }
   return result;

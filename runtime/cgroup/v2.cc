@@ -75,7 +75,7 @@ absl::Status CgroupV2::Create(const CgroupLeaf& leaf,
                               const Resources& resources,
                               const std::optional<DeviceRules>& devices) {
   const absl::Status status = Build(leaf, resources, devices);
-  if (!status.ok()) Delete(leaf).IgnoreError();
+  if (!status.ok()) Delete(leaf, base::Deadline::Never()).IgnoreError();
   return status;
 }
 
@@ -181,8 +181,9 @@ absl::Status CgroupV2::KillAll(const CgroupLeaf& leaf, absl::Duration timeout) {
   return absl::OkStatus();
 }
 
-absl::Status CgroupV2::Delete(const CgroupLeaf& leaf) {
-  return tree_.Remove(leaf.path);
+absl::Status CgroupV2::Delete(const CgroupLeaf& leaf,
+                              const base::Deadline& deadline) {
+  return tree_.Remove(leaf.path, deadline);
 }
 
 void CgroupV2::DeleteIfEmpty(const std::string& parent) {

@@ -38,7 +38,8 @@ class CgroupV2 : public CgroupDriver {
   absl::StatusOr<base::UniqueFd> OpenProcsFile(const CgroupLeaf& leaf) override;
   absl::StatusOr<std::vector<pid_t>> Processes(const CgroupLeaf& leaf) override;
   absl::Status KillAll(const CgroupLeaf& leaf, absl::Duration timeout) override;
-  absl::Status Delete(const CgroupLeaf& leaf) override;
+  absl::Status Delete(const CgroupLeaf& leaf,
+                      const base::Deadline& deadline) override;
   void DeleteIfEmpty(const std::string& parent) override;
 
  private:

@@ -206,7 +206,7 @@ absl::Status Containers::AdoptWithoutShim(const LiveContainerPtr& container,
   if (!base::ProvesAbsence(errno)) {
     return base::ErrnoError(errno, "look for shim.sock");
   }
-  RETURN_IF_ERROR(parts_.cgroups->Delete(leaf));
+  RETURN_IF_ERROR(parts_.cgroups->Delete(leaf, base::Deadline::Never()));
   RETURN_IF_ERROR(MakeLeaf(container->spec, facts.devices));
   auto prepared = PrepareContainer(&parts_, container->spec, facts.devices,
                                    Preparation::kAgain);
@@ -319,9 +319,9 @@ absl::Status Containers::Remove(const ContainerSpec& spec,
                      "kill the container's processes");
   RETURN_IF_ERROR(EndShim(spec, live, deadline));
   base::ReapAdopted();
-  RETURN_IF_ERROR_IN(parts_.cgroups->Delete(leaf),
+  RETURN_IF_ERROR_IN(parts_.cgroups->Delete(leaf, deadline),
                      "remove the container's cgroup");
-  RETURN_IF_ERROR_IN(RemoveRootfs(parts_.RootfsDir(spec.id)),
+  RETURN_IF_ERROR_IN(RemoveRootfs(parts_.RootfsDir(spec.id), deadline),
                      "remove the rootfs");
   // Goes with the agent's record if that is still there.
   rmdir(parts_.StateDir(spec.id).c_str());

@@ -167,8 +167,9 @@ absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
     RETURN_IF_ERROR_IN(
         parts_.cgroups->Create(spec.cgroup, Resources(), StandardDeviceRules()),
         "make the pod init's cgroup");
-    undo.Push("remove cgroup",
-              [&] { return parts_.cgroups->Delete(spec.cgroup); });
+    undo.Push("remove cgroup", [&] {
+      return parts_.cgroups->Delete(spec.cgroup, base::Deadline::Never());
+    });
   }
   ASSIGN_OR_RETURN(const base::ProcessId pod_init,
                    LaunchNamespaces(spec, directory.get()));
@@ -242,7 +243,7 @@ absl::Status Sandboxes::EndPodInit(const std::string& id,
     base::Reap(pod_init.get()).IgnoreError();
   }
   RETURN_IF_ERROR(parts_.KillLeaf(leaf, deadline.Within(kPodInitPatience)));
-  return parts_.cgroups->Delete(leaf);
+  return parts_.cgroups->Delete(leaf, deadline);
 }
 
 absl::Status Sandboxes::Stop(const SandboxSpec& spec,

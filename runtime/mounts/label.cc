@@ -18,6 +18,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/base/tree_cursor.h"
 #include "runtime/base/unique_fd.h"
 
 namespace warren::runtime {
@@ -25,6 +26,8 @@ namespace {
 
 constexpr char kAttribute[] = "security.selinux";
 constexpr size_t kMaxLabel = 4096;
+// A pod that uses the volume can move a directory while a walk is in it.
+constexpr int kAttempts = 20;
 
 // Never labelled themselves; a directory below one may be a volume.
 constexpr const char* kNodeDirectories[] = {"/",
@@ -97,41 +100,32 @@ absl::StatusOr<bool> IsDirectory(int fd) {
   return S_ISDIR(st.st_mode);
 }
 
-class Labeller {
- public:
-  Labeller(const std::string& label, int max_depth)
-      : label_(label), max_depth_(max_depth) {}
+// Labels an entry; true when it is a directory.
+absl::StatusOr<bool> LabelEntry(int directory, const std::string& name,
+                                const std::string& label) {
+  const auto entry = OpenEntry(directory, name);
+  const int error = base::GetErrno(entry.status());
+  // Gone, or another mount.
+  if (error == ENOENT || error == EXDEV) return false;
+  RETURN_IF_ERROR(entry.status());
+  RETURN_IF_ERROR(LabelError(SetLabel(entry->get(), label)));
+  return IsDirectory(entry->get());
+}
 
-  absl::Status LabelContents(int directory, int depth) const {
-    if (depth > max_depth_) return absl::OkStatus();
-    auto names = base::ListDir(directory, ".");
-    if (!names.ok()) {
-      return base::GetErrno(names.status()) == ENOENT ? absl::OkStatus()
-                                                      : names.status();
-    }
-    for (const std::string& name : *names) {
-      RETURN_IF_ERROR_IN(LabelEntry(directory, name, depth), name);
-    }
-    return absl::OkStatus();
-  }
-
- private:
-  absl::Status LabelEntry(int directory, const std::string& name,
-                          int depth) const {
-    const auto entry = OpenEntry(directory, name);
-    const int error = base::GetErrno(entry.status());
-    // Gone, or another mount.
-    if (error == ENOENT || error == EXDEV) return absl::OkStatus();
-    RETURN_IF_ERROR(entry.status());
-    RETURN_IF_ERROR(LabelError(SetLabel(entry->get(), label_)));
-    ASSIGN_OR_RETURN(const bool is_directory, IsDirectory(entry->get()));
-    return is_directory ? LabelContents(entry->get(), depth + 1)
-                        : absl::OkStatus();
-  }
-
-  const std::string& label_;
-  const int max_depth_;
-};
+absl::Status LabelContents(int place, const std::string& label,
+                           size_t max_depth) {
+  ASSIGN_OR_RETURN(base::UniqueFd top,
+                   base::OpenAt(place, ".", O_RDONLY | O_DIRECTORY));
+  return base::WalkTree(
+      std::move(top), base::TreeCursor::Place::kFiles, base::Deadline::Never(),
+      [&](const base::TreeCursor& cursor,
+          const base::TreeCursor::Entry& entry) -> absl::StatusOr<bool> {
+        ASSIGN_OR_RETURN_IN(const bool is_directory,
+                            LabelEntry(cursor.directory(), entry.name, label),
+                            entry.name);
+        return is_directory && cursor.depth() + 1 < max_depth;
+      });
+}
 
 bool SameFile(int fd, const char* path) {
   struct stat here, there;
@@ -177,7 +171,11 @@ absl::Status LabelTree(int place, const std::string& label, int max_depth) {
   RETURN_IF_ERROR(LabelError(error));
   ASSIGN_OR_RETURN(const bool is_directory, IsDirectory(place));
   if (!is_directory) return absl::OkStatus();
-  return Labeller(label, max_depth).LabelContents(place, 1);
+  for (int attempt = 1;; ++attempt) {
+    const absl::Status labelled =
+        LabelContents(place, label, static_cast<size_t>(max_depth));
+    if (!absl::IsAborted(labelled) || attempt == kAttempts) return labelled;
+  }
 }
 
 absl::Status CheckMayLabel(int place,

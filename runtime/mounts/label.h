@@ -25,8 +25,7 @@ std::string FileLabelAt(absl::string_view process_label,
 // OK without an effect where the file system has no labels (ENOTSUP).
 absl::Status LabelFile(int fd, const std::string& label);
 
-// Bounds the descriptors and the stack that one tree costs: a tree that is made
-// name by name can be deeper than any path is long.
+// A tree that is made name by name can be deeper than any path is long.
 inline constexpr int kMaxLabelDepth = 256;
 
 // Labels the file at `place` (O_PATH), or the directory and everything below it
@@ -37,7 +36,8 @@ inline constexpr int kMaxLabelDepth = 256;
 // the container cannot use it, so that one who shares a volume cannot make it
 // fail for others. kFailedPrecondition: a read-only file system. On failure
 // what was labelled so far stays. Takes as long as the tree is large; cannot be
-// cancelled.
+// cancelled. Bounded as base/tree_cursor.h says; kAborted when directories of
+// it are moved all the time.
 absl::Status LabelTree(int place, const std::string& label,
                        int max_depth = kMaxLabelDepth);
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/remove_tree.h"
 #include "runtime/base/status.h"
 #include "runtime/rootfs/overlay.h"
 
@@ -84,8 +85,9 @@ absl::StatusOr<base::UniqueFd> MakeRootfsDirectory(const std::string& dir,
   return directory;
 }
 
-absl::Status RemoveRootfs(const std::string& dir) {
-  return base::RemoveTree(AT_FDCWD, dir);
+absl::Status RemoveRootfs(const std::string& dir,
+                          const base::Deadline& deadline) {
+  return base::RemoveTree(AT_FDCWD, dir, deadline);
 }
 
 }  // namespace warren::runtime

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/runtime.h"
 
@@ -58,8 +59,11 @@ absl::StatusOr<base::UniqueFd> MakeRootfsDirectory(const std::string& dir,
                                                    const std::string& name);
 
 // Removes `dir` with all that the container wrote, which takes as long as that
-// is large. Missing is OK.
-absl::Status RemoveRootfs(const std::string& dir);
+// is large, but no more memory (base/remove_tree.h). Missing is OK. After
+// `deadline` the next call goes on with what is left.
+absl::Status RemoveRootfs(
+    const std::string& dir,
+    const base::Deadline& deadline = base::Deadline::Never());
 
 }  // namespace warren::runtime
 

@@ -15,9 +15,12 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/base/tree_cursor.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/identity/id_map.h"
 
 namespace warren::runtime {
@@ -61,52 +64,78 @@ class Copier {
  public:
   explicit Copier(TreeCopyOptions* options) : o_(*options) {}
 
-  // Contents, then the directory itself.
-  absl::Status CopyDirectory(int from, int to, int depth) {
-    if (depth > o_.max_depth) return TooMuch("deep a tree");
-    struct stat st;
-    if (fstat(from, &st) != 0) return base::ErrnoError(errno, "stat");
-    ASSIGN_OR_RETURN(const auto names, base::ListDir(from, "."));
-    for (const std::string& name : names) {
-      RETURN_IF_ERROR_IN(CopyEntry(from, to, name, depth), name);
+  // Contents, then the directory itself: two cursors side by side.
+  absl::Status CopyContents(base::UniqueFd from, base::UniqueFd to) {
+    using Cursor = base::TreeCursor;
+    ASSIGN_OR_RETURN(Cursor in,
+                     Cursor::Make(std::move(from), Cursor::Kind::kLook));
+    // Nothing is read from it, so there is no place in it to come back to.
+    ASSIGN_OR_RETURN(Cursor out,
+                     Cursor::Make(std::move(to), Cursor::Kind::kRemove));
+    for (;;) {
+      ASSIGN_OR_RETURN(const Cursor::Entry* const entry, in.Next());
+      if (entry == nullptr) {
+        RETURN_IF_ERROR(CopyDirectoryFacts(in.directory(), out.directory()));
+        if (in.depth() == 0) return absl::OkStatus();
+        RETURN_IF_ERROR(in.Leave());
+        RETURN_IF_ERROR(out.Leave());
+        continue;
+      }
+      const std::string name = entry->name;
+      ASSIGN_OR_RETURN_IN(const bool enter,
+                          CopyEntry(in.directory(), out.directory(), name),
+                          name);
+      if (!enter) continue;
+      if (in.depth() >= o_.max_depth) return TooMuch("deep a tree");
+      RETURN_IF_ERROR_IN(in.Enter(name.c_str()), name);
+      RETURN_IF_ERROR_IN(out.Enter(name.c_str()), name);
     }
-    return CopyFacts(from, to, st);
   }
 
  private:
-  absl::Status CopyEntry(int from, int to, const std::string& name, int depth) {
+  // True: a directory, which was made, but has nothing in it yet.
+  absl::StatusOr<bool> CopyEntry(int from, int to, const std::string& name) {
     if (o_.max_entries == 0) return TooMuch("many files");
     --o_.max_entries;
     struct stat st;
     if (fstatat(from, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
       return base::ErrnoError(errno, "stat");
     }
+    absl::Status copied;
     switch (st.st_mode & S_IFMT) {
       case S_IFDIR:
-        return CopySubdirectory(from, to, name, depth);
-      case S_IFREG:
-        return CopyFile(from, to, name);
-      case S_IFLNK:
-        return CopyLink(from, to, name, st);
-      case S_IFIFO:
-        if (mknodat(to, name.c_str(), S_IFIFO | 0600, 0) != 0) {
-          return base::ErrnoError(errno, "mknod");
+        if (mkdirat(to, name.c_str(), 0700) != 0) {
+          return base::ErrnoError(errno, "mkdir");
         }
-        return SetNamed(to, name, st);
+        return true;
+      case S_IFREG:
+        copied = CopyFile(from, to, name);
+        break;
+      case S_IFLNK:
+        copied = CopyLink(from, to, name, st);
+        break;
+      case S_IFIFO:
+        copied = CopyFifo(to, name, st);
+        break;
       default:
-        return absl::OkStatus();
+        break;
     }
+    RETURN_IF_ERROR(copied);
+    return false;
   }
 
-  absl::Status CopySubdirectory(int from, int to, const std::string& name,
-                                int depth) {
-    if (mkdirat(to, name.c_str(), 0700) != 0) {
-      return base::ErrnoError(errno, "mkdir");
+  absl::Status CopyDirectoryFacts(int from, int to) {
+    struct stat st;
+    if (fstat(from, &st) != 0) return base::ErrnoError(errno, "stat");
+    return CopyFacts(from, to, st);
+  }
+
+  absl::Status CopyFifo(int to, const std::string& name,
+                        const struct stat& st) {
+    if (mknodat(to, name.c_str(), S_IFIFO | 0600, 0) != 0) {
+      return base::ErrnoError(errno, "mknod");
     }
-    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-    ASSIGN_OR_RETURN(const base::UniqueFd in, base::OpenAt(from, name, kFlags));
-    ASSIGN_OR_RETURN(const base::UniqueFd out, base::OpenAt(to, name, kFlags));
-    return CopyDirectory(in.get(), out.get(), depth + 1);
+    return SetNamed(to, name, st);
   }
 
   absl::Status CopyFile(int from, int to, const std::string& name) {
@@ -182,7 +211,10 @@ class Copier {
 }  // namespace
 
 absl::Status CopyTree(int from, int to, TreeCopyOptions* options) {
-  return Copier(options).CopyDirectory(from, to, 0);
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY;
+  ASSIGN_OR_RETURN(base::UniqueFd in, base::OpenAt(from, ".", kFlags));
+  ASSIGN_OR_RETURN(base::UniqueFd out, base::OpenAt(to, ".", kFlags));
+  return Copier(options).CopyContents(std::move(in), std::move(out));
 }
 
 }  // namespace warren::runtime

@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -10,7 +11,8 @@
 
 // Copies what an image has at a volume's place into the volume (FS-8). The
 // source is the work of a stranger: it is walked by descriptors, no link is
-// followed, nothing but regular files is opened, and everything is bounded.
+// followed, nothing but regular files is opened, and everything is bounded, the
+// memory for it as base/tree_cursor.h says.
 namespace warren::runtime {
 
 struct TreeCopyOptions {
@@ -18,7 +20,7 @@ struct TreeCopyOptions {
   // them: kResourceExhausted.
   uint64_t max_bytes = uint64_t{8} << 30;
   uint64_t max_entries = 1'000'000;
-  int max_depth = 256;  // directories; each level has two descriptors open
+  size_t max_depth = 256;  // directories
   // For a rootfs that shows the image's own owners (shift_owners): the copies
   // belong to the ids that these map them to. Empty: to the ids that the rootfs
   // shows. An id that is not mapped stays as it is.

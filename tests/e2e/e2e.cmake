@@ -24,7 +24,8 @@ warren_e2e_test(pods ${E}/pods/pod_lifecycle_test.cc ${E}/pods/pod_requests_test
   ${E}/pods/pod_list_test.cc)
 warren_e2e_test(containers ${E}/containers/container_lifecycle_test.cc
   ${E}/containers/container_requests_test.cc ${E}/containers/container_list_test.cc
-  ${E}/containers/container_process_test.cc ${E}/containers/stop_test.cc)
+  ${E}/containers/container_process_test.cc ${E}/containers/giant_tree_test.cc
+  ${E}/containers/stop_test.cc)
 warren_e2e_test(mounts ${E}/mounts/mount_propagation_test.cc
   ${E}/mounts/mount_attributes_test.cc ${E}/mounts/mount_targets_test.cc
   ${E}/mounts/image_volume_test.cc)

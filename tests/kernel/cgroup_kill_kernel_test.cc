@@ -176,9 +176,7 @@ TEST_F(CgroupKill, REL_11_V1ThawsAnyDepthWithOneDescriptor) {
   }
   ASSERT_TRUE(
       base::WriteControlAt(AT_FDCWD, deep + "/freezer.state", "FROZEN").ok());
-  const auto top = base::OpenAt(AT_FDCWD, root_ + leaf(), O_RDONLY);
-  ASSERT_TRUE(top.ok());
-  ThawTree(top->get());
+  ThawTree(Tree(), leaf());
   EXPECT_EQ(base::ReadFileAt(AT_FDCWD, deep + "/freezer.state").value_or(""),
             "THAWED\n");
   for (; !made.empty(); made.pop_back()) rmdir(made.back().c_str());

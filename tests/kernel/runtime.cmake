@@ -29,6 +29,7 @@ target_sources(runtime_container_kernel_test PRIVATE
   ${RUNTIME_DIR}/runtime_resources_kernel_test.cc)
 target_sources(runtime_exec_kernel_test PRIVATE
   ${RUNTIME_DIR}/cgroup_kill_kernel_test.cc
+  ${RUNTIME_DIR}/giant_cgroup_kernel_test.cc
   ${RUNTIME_DIR}/runtime_deadline_kernel_test.cc
   ${RUNTIME_DIR}/runtime_kill_kernel_test.cc
   ${RUNTIME_DIR}/runtime_orphan_kernel_test.cc)

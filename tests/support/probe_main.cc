@@ -4,6 +4,9 @@
 //   ipc-make K  a shm segment, a semaphore set and a queue with key K
 //   ipc-has K   "yes" or "no": is there a shm segment with key K?
 //   eat M       touches M MiB of memory, then prints "full" and waits
+//   nest D N    N directories, each in the one before, below the directory D
+//   wide D N    N directories side by side in D
+//   names D N   N files with names of 255 bytes in D
 //   blocked     calls that the default seccomp profile blocks, and their errno
 //   call N A…   one system call by number, and its errno
 #include <sys/ipc.h>
@@ -11,6 +14,7 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -58,6 +62,36 @@ int Eat(size_t mebibytes) {
   return pause();
 }
 
+// No path leads to what these make: by mkdir and chdir.
+int Nest(const char* directory, long count) {
+  if (chdir(directory) != 0) return 1;
+  for (long i = 0; i < count; ++i) {
+    if (mkdir("nested", 0755) != 0 || chdir("nested") != 0) {
+      std::perror("nest");
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int Fill(const char* directory, long count, bool with_directories) {
+  if (chdir(directory) != 0) return 1;
+  char name[256];
+  for (long i = 0; i < count; ++i) {
+    std::memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    const int n = std::snprintf(name, 32, "%ld", i);
+    if (!with_directories) name[n] = '-';
+    const int error =
+        with_directories ? mkdir(name, 0755) : mknod(name, S_IFREG | 0644, 0);
+    if (error != 0) {
+      std::perror("fill");
+      return 1;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -67,6 +101,15 @@ int main(int argc, char** argv) {
   if (std::strcmp(verb, "ipc-make") == 0) return IpcMake(number);
   if (std::strcmp(verb, "ipc-has") == 0) return IpcHas(number);
   if (std::strcmp(verb, "eat") == 0) return Eat(number);
+  if (argc > 3 && std::strcmp(verb, "nest") == 0) {
+    return Nest(argv[2], std::atol(argv[3]));
+  }
+  if (argc > 3 && std::strcmp(verb, "wide") == 0) {
+    return Fill(argv[2], std::atol(argv[3]), true);
+  }
+  if (argc > 3 && std::strcmp(verb, "names") == 0) {
+    return Fill(argv[2], std::atol(argv[3]), false);
+  }
   if (std::strcmp(verb, "blocked") == 0) return warren::test::TryBlockedCalls();
   if (std::strcmp(verb, "call") == 0) {
     return warren::test::TryCall(argc - 2, argv + 2);

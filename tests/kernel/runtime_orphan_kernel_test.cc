@@ -44,10 +44,15 @@ class RuntimeOrphan : public RuntimeTest {
   // Directories of that name in any hierarchy.
   static int Leaves(const std::string& id) {
     int found = 0;
-    for (auto it =
-             std::filesystem::recursive_directory_iterator("/sys/fs/cgroup");
-         it != std::filesystem::recursive_directory_iterator(); ++it) {
-      if (it->path().filename() == id) ++found;
+    std::error_code error;  // others come and go
+    for (const auto& hierarchy :
+         std::filesystem::directory_iterator("/sys/fs/cgroup")) {
+      for (const std::string& parent :
+           {CgroupParent(), CgroupParent() + "-kubepods",
+            CgroupParent() + "-other", std::string()}) {
+        found += std::filesystem::exists(
+            absl::StrCat(hierarchy.path().string(), parent, "/", id), error);
+      }
     }
     return found;
   }

@@ -11,6 +11,7 @@
 
 #include "tests/support/cri_test.h"
 #include "tests/support/ledger_probes.h"
+#include "tests/support/node_namespace.h"
 
 namespace warren::test {
 namespace {
@@ -102,9 +103,19 @@ TEST_F(GiantTreeTest, REL_18_C30_NestedAndManyCgroupsAreRemoved) {
   ASSERT_NO_FATAL_FAILURE(MakeContainer(true));
   const std::string count = SizeOf("WARREN_GIANT_CGROUPS", "1000");
   const bool v2 = HostFileExists("/sys/fs/cgroup/cgroup.procs");
-  const std::string top = absl::StrCat("/sys/fs/cgroup", v2 ? "" : "/freezer");
+  // Its leaf, wherever that is in what a privileged container sees.
+  const std::string hierarchy =
+      v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/freezer";
+  std::string leaf =
+      ShellOutput(id_, absl::StrCat("sed -n 's/^[0-9]*:", v2 ? "" : "freezer",
+                                    "://p' /proc/1/cgroup | tr -d '\\n'"));
+  if (leaf == "/") leaf.clear();
+  const std::string top = hierarchy + leaf;
   ASSERT_NO_FATAL_FAILURE(Make("nest", top, count));
   ASSERT_NO_FATAL_FAILURE(Make("wide", top, count));
+  EXPECT_TRUE(HostFileExists(
+      absl::StrCat(hierarchy, CgroupParent(), "/", id_, "/nested")))
+      << "not in the container's leaf";
   RemoveIt();
 }
 

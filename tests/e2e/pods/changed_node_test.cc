@@ -71,12 +71,8 @@ class ChangedNodeTest : public CriTest {
     EXPECT_NE(kill(pid_, 0), 0);
   }
   static bool AnyLeaf(const std::string& id) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(
-             "/sys/fs/cgroup",
-             std::filesystem::directory_options::skip_permission_denied)) {
-      if (entry.path().filename() == id) return true;
-    }
-    return false;
+    return !RunCommand({"find", "/sys/fs/cgroup", "-name", id, "-type", "d"})
+                .out.empty();
   }
 
   cri::PodSandboxConfig pod_;

@@ -24,8 +24,8 @@ struct NodeFacts {
   std::vector<std::string> quarantined;
   // Objects that the agent could not see through so far; it goes on trying.
   std::vector<std::string> unknown = {};
-  // Other files of ours that are damaged: "<file>: <what is wrong, what was
-  // lost>".
+  // Other files of ours or of the node that are there and cannot be read:
+  // "<file>: <what is wrong, what is lost with it>".
   std::vector<std::string> unreadable = {};
 };
 

@@ -28,12 +28,12 @@ struct HostFacts {
   // Content of /etc/hosts; localhost alone if there is none or it cannot be
   // read.
   std::string hosts;
-  // Which of the two is there and cannot be read: "<file>: <what is wrong, what
-  // pods lack>". A missing file is none of them.
-  std::vector<std::string> unreadable = {};
   int64_t monotonic_now_ns = 0;
   SecurityModules modules = {};
   NodePolicy policy = {};
+  // Which of the two files is there and cannot be read: "<file>: <what is
+  // wrong, what pods lack>". A missing file is none of them.
+  std::vector<std::string> unreadable = {};
 };
 
 // Fills resolv_conf, hosts and unreadable from the files in `etc`.

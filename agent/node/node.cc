@@ -79,8 +79,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
                                                   ProblemSink problems) {
   std::unique_ptr<Node> node(new Node(options, std::move(parts)));
   const base::Clock* clock = &base::SystemClock();
-  node->start_notes_ = node->parts_.problems;
-  node->unreadable_ = node->parts_.problems;
+  node->start_notes_ = node->parts_.images->Problems();
   for (const std::string& lacking :
        node->parts_.runtime->GetFeatures().degraded) {
     node->start_notes_.push_back(lacking);
@@ -181,6 +180,9 @@ absl::Status Node::ImportIfMissing(const std::string& path,
 
 std::vector<std::string> Node::Unreadable() const {
   std::vector<std::string> files = unreadable_;
+  for (std::string& problem : parts_.images->Problems()) {
+    files.push_back(std::move(problem));
+  }
   HostFacts host;
   ReadHostFiles("/etc", &host);
   files.insert(files.end(), host.unreadable.begin(), host.unreadable.end());

@@ -34,6 +34,9 @@ void Reconciler::Try(const std::string& what, const absl::Status& status) {
 absl::StatusOr<ReconcileReport> Reconciler::Run() {
   patience_ = base::Deadline::After(kPatience);
   ASSIGN_OR_RETURN(report_.quarantined, store_->Load());
+  // Which layers an unreadable record names is unknown, too.
+  held_back_ = !store_->Unknown().empty();
+  images_->HoldBack(held_back_);
   Restore();
   ReconcileInput input;
   input.boot_id = store_->boot_id();
@@ -51,8 +54,7 @@ absl::StatusOr<ReconcileReport> Reconciler::Run() {
   ApplyContainers(plan);
   ApplySandboxes(plan);
   RemoveOrphans(plan);
-  // Which layers an unreadable record names is unknown, too.
-  if (store_->Unknown().empty()) {
+  if (!held_back_) {
     Try("collect unused image data", images_->CollectGarbage());
   }
   ReportUnknown();

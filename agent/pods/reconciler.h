@@ -114,6 +114,7 @@ class Reconciler {
   ReconcileReport report_;
   base::Deadline patience_ = base::Deadline::Never();  // of this pass
   std::map<std::string, Unknown> unknown_;
+  bool held_back_ = false;  // images_: a record cannot be read
 };
 
 }  // namespace warren::agent

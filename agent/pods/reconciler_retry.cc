@@ -12,6 +12,12 @@ namespace warren::agent {
 ReconcileReport Reconciler::Retry() {
   patience_ = base::Deadline::After(kPatience);
   RetryRecords();
+  if (held_back_ && store_->Unknown().empty()) {
+    // Every record was read and has its layers held.
+    held_back_ = false;
+    images_->HoldBack(false);
+    Try("collect unused image data", images_->CollectGarbage());
+  }
   for (const auto& entry : std::exchange(unknown_, {})) {
     const std::string& id = entry.first;
     const Unknown& unknown = entry.second;

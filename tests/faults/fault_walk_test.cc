@@ -367,10 +367,11 @@ TEST_F(FaultWalkTest, REL_2_NoFaultDestroysOrLeaks) {
     ++walked;
   }
   for (const auto& [key, point] : points_) {
-    const bool fired = fired_points_.count(key) != 0;
-    if (!complete || fired || exceptions_.Has("unreached", point)) continue;
+    const bool met = (complete ? fired_points_ : reached_).count(key) != 0;
+    if (met || exceptions_.Has("unreached", point)) continue;
     std::printf("unreached: %s\n", point.name.c_str());
-    ++found_["unreached"];
+    // Which points a life reaches depends on the timing of its threads, too.
+    if (complete) ++found_["unreached"];
   }
   std::printf("faults: %zu of %zu cases, %zu of %zu points reached\n", walked,
               cases.size(), reached_.size(), points_.size());

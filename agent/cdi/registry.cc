@@ -13,6 +13,8 @@
 #include "agent/cdi/document.h"
 #include "agent/cri/validate.h"
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -32,20 +34,22 @@ bool Same(const struct stat& a, const struct stat& b) {
 }
 
 absl::StatusOr<CdiSpec> ReadSpec(const std::string& path, struct stat* st) {
-  // O_NONBLOCK: the open of a FIFO must not wait for its writer.
   ASSIGN_OR_RETURN(const base::UniqueFd file,
-                   base::OpenAt(AT_FDCWD, path, O_RDONLY | O_NONBLOCK));
+                   base::OpenRegularFileAt(AT_FDCWD, path));
   if (fstat(file.get(), st) != 0) return base::ErrnoError(errno, "stat");
-  if (!S_ISREG(st->st_mode)) {
-    return absl::InvalidArgumentError("is no regular file");
-  }
   ASSIGN_OR_RETURN(const std::string text,
-                   base::ReadFd(file.get(), kMaxFileBytes));
+                   base::ReadRegularFd(file.get(), kMaxFileBytes));
   ASSIGN_OR_RETURN(
       const image::Json document,
       ParseCdiDocument(text, absl::EndsWith(path, ".json") ? CdiFormat::kJson
                                                            : CdiFormat::kYaml));
   return ParseCdiSpec(document);
+}
+
+// A file in place of a directory gives ENOTDIR, too.
+bool IsThere(const std::string& path) {
+  struct stat st = {};
+  return lstat(path.c_str(), &st) == 0;
 }
 
 // Fields and sources as messages call them, now that the device has a name.
@@ -72,7 +76,14 @@ CdiRegistry::Files CdiRegistry::ReadDirectory(const std::string& directory,
                                               const Files& known) {
   Files files;
   auto names = base::ListDir(AT_FDCWD, directory);
-  if (!names.ok()) return files;
+  if (!names.ok()) {
+    // Its devices are unknown, and messages say so.
+    if (!base::ProvesAbsence(base::GetErrno(names.status())) ||
+        IsThere(directory)) {
+      files[directory].spec = names.status();
+    }
+    return files;
+  }
   std::sort(names->begin(), names->end());
   for (const std::string& name : *names) {
     if (!absl::EndsWith(name, ".json") && !absl::EndsWith(name, ".yaml")) {
@@ -104,19 +115,25 @@ void CdiRegistry::Refresh() {
   for (size_t i = 0; i < directories_.size(); ++i) {
     files_[i] = ReadDirectory(directories_[i], files_[i]);
   }
+  NoteUnreadable();
 }
 
 std::string CdiRegistry::Unreadable() const {
+  const base::MutexLock lock(&problem_mutex_);
+  return unreadable_;
+}
+
+void CdiRegistry::NoteUnreadable() {
   std::string text;
   for (const Files& files : files_) {
     for (const auto& [path, file] : files) {
       if (file.spec.ok() || text.size() > kMaxShown) continue;
-      absl::StrAppend(&text,
-                      text.empty() ? "; these could not be read: " : ", ", path,
-                      " (", file.spec.status().message(), ")");
+      absl::StrAppend(&text, text.empty() ? "" : ", ", path, " (",
+                      file.spec.status().message(), ")");
     }
   }
-  return text;
+  const base::MutexLock lock(&problem_mutex_);
+  unreadable_ = std::move(text);
 }
 
 absl::StatusOr<CdiRegistry::Found> CdiRegistry::Find(
@@ -136,9 +153,11 @@ absl::StatusOr<CdiRegistry::Found> CdiRegistry::Find(
     }
     if (found.spec != nullptr) return found;
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat(name.field, ": no CDI device ", Shown(name.text()), " in ",
-                   absl::StrJoin(directories_, ", "), Unreadable()));
+  const std::string unreadable = Unreadable();
+  return absl::FailedPreconditionError(absl::StrCat(
+      name.field, ": no CDI device ", Shown(name.text()), " in ",
+      absl::StrJoin(directories_, ", "),
+      unreadable.empty() ? "" : "; these could not be read: ", unreadable));
 }
 
 absl::StatusOr<CdiEdits> CdiRegistry::Resolve(

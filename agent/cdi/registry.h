@@ -12,6 +12,7 @@
 
 #include "agent/cdi/name.h"
 #include "agent/cdi/spec.h"
+#include "runtime/base/mutex.h"
 
 namespace warren::agent {
 
@@ -36,6 +37,10 @@ class CdiRegistry {
   // is not there.
   absl::StatusOr<CdiEdits> Resolve(const std::vector<CdiName>& names);
 
+  // The files that the last Resolve could not read, each with the reason;
+  // empty: none. Does not wait for a Resolve.
+  std::string Unreadable() const;
+
  private:
   struct File {
     struct stat stat = {};
@@ -53,11 +58,13 @@ class CdiRegistry {
   static Files ReadDirectory(const std::string& directory, const Files& known);
   absl::StatusOr<Found> Find(const CdiName& name) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::string Unreadable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteUnreadable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::vector<std::string> directories_;
   absl::Mutex mutex_;
   std::vector<Files> files_ ABSL_GUARDED_BY(mutex_);  // one for each directory
+  mutable base::Mutex problem_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
+  std::string unreadable_ ABSL_GUARDED_BY(problem_mutex_);
 };
 
 }  // namespace warren::agent

@@ -116,7 +116,11 @@ TEST_F(CdiRegistryTest, ABrokenFileBreaksItsOwnDevicesOnly) {
   ASSERT_EQ(mkdir((high_ + "/directory.yaml").c_str(), 0700), 0);
   ASSERT_EQ(mkfifo((high_ + "/fifo.yaml").c_str(), 0600), 0);
   WriteText(high_ + "/huge.json", std::string((1 << 20) + 1, ' '));
+  EXPECT_EQ(registry_->Unreadable(), "") << "nothing was read so far";
   EXPECT_THAT(Env({"good"}), ElementsAre("SPEC=x", "FROM=x"));
+  EXPECT_THAT(registry_->Unreadable(),
+              AllOf(HasSubstr(low_ + "/broken.json ("),
+                    HasSubstr(high_ + "/fifo.yaml (")));
   EXPECT_THAT(Error("other"),
               AllOf(HasSubstr("broken.json"), HasSubstr("directory.yaml"),
                     HasSubstr("fifo.yaml"), HasSubstr("huge.json"),

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "agent/host/security_modules.h"
 #include "runtime/base/clock.h"
@@ -22,12 +23,21 @@ struct NodePolicy {
 // of their requests the node can do.
 struct HostFacts {
   std::string hostname;
-  std::string resolv_conf;  // content of /etc/resolv.conf, "" if none
-  std::string hosts;        // content of /etc/hosts, or localhost alone
+  // Content of /etc/resolv.conf; "" if there is none or it cannot be read.
+  std::string resolv_conf;
+  // Content of /etc/hosts; localhost alone if there is none or it cannot be
+  // read.
+  std::string hosts;
   int64_t monotonic_now_ns = 0;
   SecurityModules modules = {};
   NodePolicy policy = {};
+  // Which of the two files is there and cannot be read: "<file>: <what is
+  // wrong, what pods lack>". A missing file is none of them.
+  std::vector<std::string> unreadable = {};
 };
+
+// Fills resolv_conf, hosts and unreadable from the files in `etc`.
+void ReadHostFiles(const std::string& etc, HostFacts* facts);
 
 // Read anew for each pod, but for the policy, which is passed on. Thread-safe.
 HostFacts ReadHostFacts(const base::Clock& clock, const NodePolicy& policy);

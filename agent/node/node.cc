@@ -14,6 +14,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
@@ -78,8 +79,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
                                                   NoteSink notes) {
   std::unique_ptr<Node> node(new Node(options, std::move(parts)));
   const base::Clock* clock = &base::SystemClock();
-  node->start_notes_ = node->parts_.problems;
-  node->unreadable_ = node->parts_.problems;
+  node->start_notes_ = node->parts_.images->Problems();
   for (const std::string& lacking :
        node->parts_.runtime->GetFeatures().degraded) {
     node->start_notes_.push_back(lacking);
@@ -147,10 +147,13 @@ void Node::ImportDefaultImage() {
   const std::string& path = parts_.default_image;
   if (path.empty()) return;
   const absl::Status imported = ImportIfMissing(path, kDefaultImage);
-  if (!imported.ok()) {
-    start_notes_.push_back(
-        absl::StrCat("no default image: ", imported.message()));
-  }
+  if (imported.ok()) return;
+  start_notes_.push_back(
+      absl::StrCat("no default image: ", imported.message()));
+  // An installation without the archive is nothing out of order.
+  if (base::ProvesAbsence(base::GetErrno(imported))) return;
+  unreadable_.push_back(absl::StrCat(imported.message(), "; the image ",
+                                     kDefaultImage, " is not there"));
 }
 
 absl::Status Node::ImportIfMissing(const std::string& path,
@@ -159,8 +162,8 @@ absl::Status Node::ImportIfMissing(const std::string& path,
   if (present.ok() || !absl::IsNotFound(present.status())) {
     return present.status();
   }
-  ASSIGN_OR_RETURN_IN(const base::UniqueFd file,
-                      base::OpenAt(AT_FDCWD, path, O_RDONLY), path);
+  ASSIGN_OR_RETURN(const base::UniqueFd file,
+                   base::OpenRegularFileAt(AT_FDCWD, path));
   ASSIGN_OR_RETURN_IN(const std::unique_ptr<image::ImportSession> session,
                       parts_.images->BeginImport(reference, /*pinned=*/true),
                       path);
@@ -176,6 +179,20 @@ absl::Status Node::ImportIfMissing(const std::string& path,
   return base::Annotate(session->Commit().status(), path);
 }
 
+std::vector<std::string> Node::Unreadable() const {
+  std::vector<std::string> files = unreadable_;
+  for (std::string& problem : parts_.images->Problems()) {
+    files.push_back(std::move(problem));
+  }
+  HostFacts host;
+  ReadHostFiles("/etc", &host);
+  files.insert(files.end(), host.unreadable.begin(), host.unreadable.end());
+  if (std::string cdi = containers_->UnreadableCdiFiles(); !cdi.empty()) {
+    files.push_back(absl::StrCat(cdi, "; CDI devices of these are unknown"));
+  }
+  return files;
+}
+
 cri::StatusResponse Node::Status(bool verbose) const {
   return BuildStatus(options_,
                      {.features = parts_.runtime->GetFeatures(),
@@ -183,7 +200,7 @@ cri::StatusResponse Node::Status(bool verbose) const {
                       .quarantined = quarantined_,
                       .unknown = loop_->unknown(),
                       .unsettled = loop_->problems(),
-                      .unreadable = unreadable_},
+                      .unreadable = Unreadable()},
                      verbose);
 }
 

@@ -66,7 +66,8 @@ class Node {
   absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Inspect(
       const std::string& pod_sandbox_id);
 
-  // Imports an archive under `reference` unless the store has that image.
+  // Imports an archive under `reference` unless the store has that image. The
+  // archive must be a regular file; the error names it.
   absl::Status ImportIfMissing(const std::string& path,
                                const std::string& reference);
 
@@ -76,11 +77,13 @@ class Node {
   absl::Status StartNetwork();
   absl::Status Adopt();
   void ImportDefaultImage();
+  // The files of NodeFacts as they are now. Reads two small ones of /etc.
+  std::vector<std::string> Unreadable() const;
 
   const Options options_;
   std::vector<std::string> start_notes_;
   std::vector<std::string> quarantined_;
-  std::vector<std::string> unreadable_;  // see NodeFacts
+  std::vector<std::string> unreadable_;  // see NodeFacts: found at the start
   // Destroyed in reverse order: a part stands above those that use it.
   NodeParts parts_;
   std::unique_ptr<Store> store_;

@@ -47,11 +47,9 @@ absl::StatusOr<NodeParts> MakeNodeParts(const Options& options) {
   image::LocalImageStore::Options images;
   images.root = options.state_dir + "/images";
   images.unpack_program = programs + "/warren-unpack";
-  ASSIGN_OR_RETURN_IN(std::unique_ptr<image::LocalImageStore> store,
+  ASSIGN_OR_RETURN_IN(parts.images,
                       image::LocalImageStore::Open(std::move(images)),
                       "open the image store");
-  parts.problems = store->problems();
-  parts.images = std::move(store);
 
   runtime::LinuxRuntimeOptions runtime;
   runtime.state_dir = options.state_dir;

@@ -22,8 +22,6 @@ struct NodeParts {
   std::unique_ptr<netplugin::PodNetwork> network;  // not initialised
   // Archive that Node imports under the default reference; "" = none.
   std::string default_image;
-  // What a part found damaged while it opened, one sentence each.
-  std::vector<std::string> problems;
 };
 
 // The real ones. Programs and the default image are found beside this program:

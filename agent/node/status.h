@@ -26,8 +26,8 @@ struct NodeFacts {
   std::vector<std::string> unknown = {};
   // What the agent tries to finish or remove and could not so far.
   std::vector<std::string> unsettled = {};
-  // Other files of ours that are damaged: "<file>: <what is wrong, what was
-  // lost>".
+  // Other files of ours or of the node that are there and cannot be read:
+  // "<file>: <what is wrong, what is lost with it>".
   std::vector<std::string> unreadable = {};
 };
 

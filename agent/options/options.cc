@@ -10,7 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <utility>
 
-#include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -145,7 +145,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc,
   }
   if (!flags.config.empty()) {
     ASSIGN_OR_RETURN_IN(const std::string text,
-                        base::ReadFileAt(AT_FDCWD, flags.config), flags.config);
+                        base::ReadRegularFileAt(AT_FDCWD, flags.config),
+                        flags.config);
     RETURN_IF_ERROR(ApplyConfig(text, flags.config, &result.options));
   }
   for (const auto& [name, value] : flags.given) {

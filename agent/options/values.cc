@@ -3,6 +3,7 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <net/if.h>
 #include <sys/socket.h>
@@ -17,6 +18,8 @@
 
 #include "agent/options/options.h"
 #include "netplugin/ipam/pod_ranges.h"
+#include "runtime/base/look.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -98,6 +101,10 @@ absl::StatusOr<std::optional<gid_t>> Group(const OptionValue& value) {
     if (number == std::numeric_limits<gid_t>::max()) return Bad("no such gid");
     return std::optional<gid_t>(number);
   }
+  // getgrnam(3) would wait for ever for the writer of a FIFO.
+  const absl::Status file =
+      base::OpenRegularFileAt(AT_FDCWD, "/etc/group").status();
+  if (!file.ok() && !base::ProvesAbsence(file)) return Bad(file.message());
   struct group entry = {};
   struct group* found = nullptr;
   std::vector<char> buffer(64 * 1024);

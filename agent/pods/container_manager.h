@@ -95,6 +95,10 @@ class ContainerManager {
   // container's turn: a shim that hangs holds up no stop.
   absl::Status ReopenLog(const std::string& id, const CallContext& call);
 
+  // The CDI files that the last request for a device could not read, each with
+  // the reason; empty: none. Does not block.
+  std::string UnreadableCdiFiles() const { return cdi_.Unreadable(); }
+
   // For PodSandboxManager, which marks the sandbox NOTREADY first, so that
   // nothing starts any more. KillAll: SIGKILL to all containers of the sandbox,
   // then waits for every exit. RemoveAll: removes them all.

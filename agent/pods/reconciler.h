@@ -114,11 +114,6 @@ class Reconciler {
 
  private:
   // ---- reconciler.cc: the start, and what it has in common with a step ----
-  void Restore(ReconcileReport* report);
-  void RestoreSandbox(const PodSandboxPtr& sandbox, const HostFacts& host,
-                      ReconcileReport* report);
-  void RestoreContainer(const ContainerPtr& container, ReconcileReport* report);
-  void RestoreImages(const ContainerPtr& container, ReconcileReport* report);
   void AdoptAll(const ReconcilePlan& plan, ReconcileReport* report);
   void AdoptContainer(const ContainerPtr& container,
                       const base::Deadline& patience, ReconcileReport* report);
@@ -132,6 +127,15 @@ class Reconciler {
   // Takes the address of a pod that goes, or of which nobody knows.
   void HoldAddress(const PodSandboxPtr& sandbox);
   void RemoveOrphanLinks(ReconcileReport* report);
+
+  // ---- reconciler_restore.cc: what an object has beside its record ----
+  void Restore(ReconcileReport* report);
+  void RestoreSandbox(const PodSandboxPtr& sandbox, const HostFacts& host,
+                      ReconcileReport* report);
+  void RestoreContainer(const ContainerPtr& container, ReconcileReport* report);
+  void RestoreImages(const ContainerPtr& container, ReconcileReport* report);
+  // Whether somebody may need layers that nobody holds.
+  void HoldBackImages();
 
   // ---- reconciler_steps.cc: what there is to do, and what has no record ----
   ReconcileInput World() const;

@@ -106,7 +106,10 @@ void Reconciler::Step(const ContainerPtr& container,
     const base::MutexLock lock(&mutex_);
     unheld = unheld_.count(container->id()) != 0;
   }
-  if (unheld) RestoreImages(container, report);
+  if (unheld) {
+    RestoreImages(container, report);
+    HoldBackImages();
+  }
   const ReconcileAction action = PlanFor(container);
   SetAsked(container->id(), action);
   switch (action) {

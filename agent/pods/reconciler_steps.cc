@@ -159,7 +159,10 @@ ReconcileOutcome Reconciler::RetryRecords(ReconcileReport* report) {
   // Those of containers that waited for their pod's are among what a scan
   // finds.
   outcome.next.push_back({ReconcileKey::Kind::kScan});
-  if (found.sandboxes.empty() && found.containers.empty()) return outcome;
+  if (found.sandboxes.empty() && found.containers.empty()) {
+    HoldBackImages();
+    return outcome;
+  }
   const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
   for (Store::ReservedSandbox& pod : found.sandboxes) {
     SetUnseen(pod.object->id(),
@@ -176,6 +179,7 @@ ReconcileOutcome Reconciler::RetryRecords(ReconcileReport* report) {
     RestoreContainer(container.object, report);
     store_->Publish(container.object);
   }
+  HoldBackImages();
   return outcome;
 }
 
@@ -188,6 +192,7 @@ ReconcileOutcome Reconciler::SettleLinks(ReconcileReport* report) {
 }
 
 ReconcileOutcome Reconciler::SettleImages(ReconcileReport* report) {
+  HoldBackImages();
   {
     const base::MutexLock lock(&mutex_);
     // Which layers an unreadable record or an orphan uses is unknown.

@@ -138,6 +138,7 @@ TEST_F(ReconcilerTest, REL_16_WhatAnUnreadableRecordOwnsIsLeftAlone) {
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_FALSE(report->unknown.empty()) << kind;
     EXPECT_FALSE(reconciler.Unknown().empty());
+    EXPECT_TRUE(absl::IsUnavailable(next->images.CollectGarbage())) << kind;
     for (const char* step : {"Runtime.KillContainer", "Runtime.RemoveContainer",
                              "Runtime.StopSandbox", "Runtime.RemoveSandbox"}) {
       EXPECT_EQ(next->faults.Count(step), 0) << kind << ": " << step;
@@ -149,6 +150,7 @@ TEST_F(ReconcilerTest, REL_16_WhatAnUnreadableRecordOwnsIsLeftAlone) {
     std::filesystem::remove(root + "/quarantine");
     std::filesystem::rename(root + "/kept", record);
     while (!reconciler.Unknown().empty()) test::SettleOnce(&reconciler);
+    EXPECT_TRUE(next->images.CollectGarbage().ok()) << kind;
     EXPECT_EQ(next->ContainerStatus(id).state(), cri::CONTAINER_RUNNING);
     EXPECT_EQ(next->sandboxes->Status(pod, false)->status().state(),
               cri::SANDBOX_READY);

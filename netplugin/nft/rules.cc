@@ -293,11 +293,11 @@ absl::StatusOr<std::vector<std::string>> PodRules::Pods() {
   return std::vector<std::string>(names.begin(), names.end());
 }
 
-absl::StatusOr<bool> PodRules::Present() {
-  absl::MutexLock lock(&mutex_);
-  RETURN_IF_ERROR(Open());
+absl::StatusOr<bool> PodRules::Present() const {
+  ASSIGN_OR_RETURN(NetlinkSocket socket,
+                   NetlinkSocket::Open(NETLINK_NETFILTER));
   for (const uint16_t family : {NFPROTO_INET, NFPROTO_BRIDGE}) {
-    const absl::Status status = FindTable(*socket_, family, table_);
+    const absl::Status status = FindTable(socket, family, table_);
     if (IsMissing(status)) return false;
     RETURN_IF_ERROR(status);
   }

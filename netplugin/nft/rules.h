@@ -49,8 +49,9 @@ class PodRules {
   absl::Status DropPods(const absl::flat_hash_set<std::string>& ifnames);
   // Links that have a port entry, each once.
   absl::StatusOr<std::vector<std::string>> Pods();
-  // False when a table is missing.
-  absl::StatusOr<bool> Present();
+  // False when a table is missing. Waits for no other call: it asks through a
+  // socket of its own, in the namespace of the calling thread.
+  absl::StatusOr<bool> Present() const;
   // Deletes both tables; missing ones are OK.
   absl::Status Remove();
 

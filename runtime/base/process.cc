@@ -105,7 +105,10 @@ void Abandon(pid_t pid) {
          errno == EINTR) {
   }
   ForgetOwnChild([&] {
-    waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOHANG);
+    while (waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOHANG) !=
+               0 &&
+           errno == EINTR) {
+    }
     return pid;
   });
 }
@@ -186,16 +189,18 @@ absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
 
 absl::StatusOr<int> Reap(int pidfd) {
   siginfo_t info = {};
+  // A signal in between must not leave a zombie.
   const auto wait = [&](int flags) {
-    return waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd),
-                  &info, WEXITED | flags) == 0
-               ? 0
-               : errno;
+    int error = 0;
+    do {
+      error = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd),
+                     &info, WEXITED | flags) == 0
+                  ? 0
+                  : errno;
+    } while (error == EINTR);
+    return error;
   };
-  int error = 0;
-  do {
-    error = wait(WNOWAIT);
-  } while (error == EINTR);
+  int error = wait(WNOWAIT);
   if (error == 0) {
     ForgetOwnChild([&] {
       error = wait(WNOHANG);

@@ -21,12 +21,23 @@ absl::Status NotRegular(mode_t mode) {
       absl::StrCat("this is ", kind, ", not a regular file"));
 }
 
+absl::Status CheckRegular(int fd) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) return ErrnoError(errno, "fstat");
+  return S_ISREG(st.st_mode) ? absl::OkStatus() : NotRegular(st.st_mode);
+}
+
+absl::StatusOr<UniqueFd> Open(int dirfd, const std::string& path) {
+  // O_NOCTTY: a terminal in its place must not become ours.
+  auto fd = OpenAt(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (IsDamage(fd.status())) return absl::DataLossError(fd.status().message());
+  return fd;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadRegularFd(int fd, size_t limit) {
-  struct stat st;
-  if (fstat(fd, &st) != 0) return ErrnoError(errno, "fstat");
-  if (!S_ISREG(st.st_mode)) return NotRegular(st.st_mode);
+  RETURN_IF_ERROR(CheckRegular(fd));
   auto data = ReadFd(fd, limit);
   if (!data.ok() && GetErrno(data.status()) == 0) {
     return absl::DataLossError(data.status().message());  // longer than `limit`
@@ -37,14 +48,15 @@ absl::StatusOr<std::string> ReadRegularFd(int fd, size_t limit) {
 absl::StatusOr<std::string> ReadRegularFileAt(int dirfd,
                                               const std::string& path,
                                               size_t limit) {
-  // O_NOCTTY: a terminal in its place must not become ours.
-  const auto fd = OpenAt(dirfd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!fd.ok()) {
-    return IsDamage(fd.status()) ? absl::DataLossError(fd.status().message())
-                                 : fd.status();
-  }
-  ASSIGN_OR_RETURN_IN(std::string data, ReadRegularFd(fd->get(), limit), path);
+  ASSIGN_OR_RETURN(const UniqueFd fd, Open(dirfd, path));
+  ASSIGN_OR_RETURN_IN(std::string data, ReadRegularFd(fd.get(), limit), path);
   return data;
+}
+
+absl::StatusOr<UniqueFd> OpenRegularFileAt(int dirfd, const std::string& path) {
+  ASSIGN_OR_RETURN(UniqueFd fd, Open(dirfd, path));
+  RETURN_IF_ERROR_IN(CheckRegular(fd.get()), path);
+  return fd;
 }
 
 bool IsDamage(const absl::Status& status) {

@@ -7,9 +7,13 @@
 #include <cstddef>
 #include <string>
 
-// Reads of files that are kept on a disk: Warren's own ones and those that a
-// node's administrator writes. Whatever stands in place of the file, a read
-// neither waits for another process nor takes more than `limit` bytes.
+#include "runtime/base/unique_fd.h"
+
+// Reads of files that are kept on a disk: Warren's own ones, those that a
+// node's administrator writes and those of images. A file of a disk is read in
+// no other way (tests/lint/calls.py, rule "read"). Whatever stands in place of
+// the file, a read neither waits for another process nor takes more than
+// `limit` bytes.
 //
 // An error tells damage from a look that failed:
 //   kDataLoss      there is something, and it is not such a file: a FIFO, a
@@ -26,6 +30,9 @@ namespace warren::base {
 absl::StatusOr<std::string> ReadRegularFileAt(int dirfd,
                                               const std::string& path,
                                               size_t limit = 1 << 20);
+
+// The same file, opened for one who reads it piece by piece.
+absl::StatusOr<UniqueFd> OpenRegularFileAt(int dirfd, const std::string& path);
 
 // The content from the place of `fd` on. The caller opened it with O_NONBLOCK,
 // because the open of a FIFO waits else.

@@ -35,6 +35,9 @@ TEST_F(RegularFileTest, ReadsAWholeFileUpToItsLimit) {
   EXPECT_EQ(*ReadRegularFileAt(AT_FDCWD, root_ + "/file", 5), "12345");
   const auto longer = ReadRegularFileAt(AT_FDCWD, root_ + "/file", 4);
   EXPECT_TRUE(IsDamage(longer.status())) << longer.status();
+  const auto opened = OpenRegularFileAt(AT_FDCWD, root_ + "/file");
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ(*ReadRegularFd(opened->get(), 5), "12345");
 }
 
 TEST_F(RegularFileTest, WhatIsNoFileIsDamageAndNobodyWaits) {
@@ -55,6 +58,8 @@ TEST_F(RegularFileTest, WhatIsNoFileIsDamageAndNobodyWaits) {
     const auto text = ReadRegularFileAt(AT_FDCWD, path);
     EXPECT_TRUE(absl::IsDataLoss(text.status())) << path << text.status();
     EXPECT_TRUE(IsDamage(text.status())) << path;
+    const auto fd = OpenRegularFileAt(AT_FDCWD, path);
+    EXPECT_TRUE(absl::IsDataLoss(fd.status())) << path << fd.status();
   }
 }
 

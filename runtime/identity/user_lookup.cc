@@ -4,7 +4,6 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::runtime {
@@ -193,22 +193,13 @@ absl::StatusOr<std::string> ReadDatabase(int rootfs_fd,
     const int error = base::GetErrno(fd.status());
     // A link to nowhere as well: the image's program makes it later.
     if (error == ENOENT || error == ENOTDIR) return std::string();
-    if (error == ELOOP || error == ENXIO || error == ENODEV) {
-      return Bad(absl::StrCat("image's /", path),
-                 "not a regular file of the image");
-    }
-    return fd.status();
-  }
-  struct stat st;
-  if (fstat(fd->get(), &st) != 0) return base::ErrnoError(errno, path);
-  if (!S_ISREG(st.st_mode)) {
+    if (!base::IsDamage(fd.status())) return fd.status();
     return Bad(absl::StrCat("image's /", path),
                "not a regular file of the image");
   }
-  auto text = base::ReadFd(fd->get(), kFileLimit);
-  if (!text.ok() &&
-      text.status().code() == absl::StatusCode::kResourceExhausted) {
-    return Bad(absl::StrCat("image's /", path), "larger than 1 MiB");
+  auto text = base::ReadRegularFd(fd->get(), kFileLimit);
+  if (base::IsDamage(text.status())) {
+    return Bad(absl::StrCat("image's /", path), text.status().message());
   }
   return text;
 }

@@ -245,7 +245,8 @@ TEST_F(UserFiles, FS_8_NothingButRegularFilesInside) {
 
 TEST_F(UserFiles, FS_8_SizeIsBounded) {
   Write(passwd(), std::string((1 << 20) + 1, '\n'));
-  EXPECT_THAT(LookUp("").status().message(), HasSubstr("larger than 1 MiB"));
+  EXPECT_THAT(LookUp("").status().message(),
+              HasSubstr("larger than 1048576 bytes"));
 }
 
 TEST_F(UserFiles, FS_8_LinksAreFollowedInsideOnly) {
@@ -276,7 +277,8 @@ TEST_F(UserFiles, FS_8_LinksAreFollowedInsideOnly) {
   Write(root() + "/nix/store/x/passwd", std::string((1 << 20) + 1, '\n'));
   ASSERT_EQ(unlink(passwd().c_str()), 0);
   ASSERT_EQ(symlink("/nix/store/x/passwd", passwd().c_str()), 0);
-  EXPECT_THAT(LookUp("").status().message(), HasSubstr("larger than 1 MiB"));
+  EXPECT_THAT(LookUp("").status().message(),
+              HasSubstr("larger than 1048576 bytes"));
   for (const char* odd : {"/nix/store", "/nix/fifo"}) {
     ASSERT_EQ(unlink(passwd().c_str()), 0);
     mkfifo((root() + "/nix/fifo").c_str(), 0644);

@@ -75,7 +75,8 @@ class ImageStore {
   // A full id (with or without "sha256:"), a unique prefix of the id's hex
   // digits, name[:tag] or name@digest; names are normalised first
   // (docker.io/library/…:latest). kNotFound when there is none,
-  // kInvalidArgument for bad syntax or an ambiguous prefix.
+  // kInvalidArgument for bad syntax or an ambiguous prefix, kUnavailable when
+  // the list of images cannot be read.
   virtual absl::StatusOr<std::shared_ptr<const Image>> Find(
       absl::string_view reference) = 0;
 
@@ -102,7 +103,18 @@ class ImageStore {
 
   // Removes blobs, layers and temporary files that no image and no hold
   // needs. Called once after every record was re-held, then as needed.
+  // kUnavailable: what is needed is not known whole, so nothing was removed.
   virtual absl::Status CollectGarbage() = 0;
+
+  // While held back, nothing that images or containers may need is deleted,
+  // whoever asks: a record cannot be read, and nobody knows which layers it
+  // names. Remove takes an image off the list, and its data stays until a
+  // CollectGarbage. Ends only after what the record names was re-held.
+  virtual void HoldBack(bool held_back) = 0;
+
+  // Files of the store that are damaged or cannot be read now, what is lost
+  // with them, and why nothing is deleted; one sentence each.
+  virtual std::vector<std::string> Problems() = 0;
 };
 
 }  // namespace warren::image

@@ -155,7 +155,7 @@ absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {
                      LayerCompression(layers[i].media_type));
     ASSIGN_OR_RETURN(const base::UniqueFd blob,
                      base::OpenAt(directory_.get(), layers[i].digest.hex(),
-                                  O_RDONLY | O_NOFOLLOW));
+                                  O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     ASSIGN_OR_RETURN_IN(
         auto lease,
         store_->layers().Ensure(candidate->config.diff_ids[i], layers[i].digest,

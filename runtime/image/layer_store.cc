@@ -187,13 +187,16 @@ LayerSize LayerStore::SizeOf(const Digest& diff_id) const {
   return it->second.size.value_or(LayerSize());
 }
 
-bool LayerStore::IsOpaque(const Digest& diff_id) const {
-  const auto directory = base::OpenAt(root_, LayerPath(diff_id),
-                                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+absl::StatusOr<bool> LayerStore::IsOpaque(const Digest& diff_id) const {
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
+                   base::OpenAt(root_, LayerPath(diff_id),
+                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   char value = 0;
-  return directory.ok() &&
-         fgetxattr(directory->get(), kOpaqueXattr, &value, 1) == 1 &&
-         value == 'y';
+  const ssize_t size = fgetxattr(directory.get(), kOpaqueXattr, &value, 1);
+  if (size >= 0) return size == 1 && value == 'y';
+  // No such attribute, none on this file system, or a longer value.
+  if (errno == ENODATA || errno == EOPNOTSUPP || errno == ERANGE) return false;
+  return base::ErrnoError(errno, "look whether a layer is opaque");
 }
 
 LayerSize LayerStore::Usage() {

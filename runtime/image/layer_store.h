@@ -81,8 +81,9 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   void HoldBack(bool held_back);
 
   LayerSize SizeOf(const Digest& diff_id) const;
-  // True when the top directory hides everything below the layer.
-  bool IsOpaque(const Digest& diff_id) const;
+  // True when the top directory hides everything below the layer. An error
+  // carries errno: nobody knows.
+  absl::StatusOr<bool> IsOpaque(const Digest& diff_id) const;
 
   // Sum of all known layers.
   LayerSize Usage();

@@ -1,6 +1,7 @@
 // How the image store comes from its list, and what may be deleted of it.
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
 #include <stdio.h>
 
 #include <cerrno>
@@ -16,6 +17,7 @@ namespace {
 
 // Copies of a list that was damaged: this name, or with ".<n>" behind it.
 constexpr char kAside[] = "refs.json.corrupt";
+constexpr int kMaxAside = 4;
 constexpr size_t kMaxRefsBytes = 256 << 20;
 
 // The load of an image says nothing about what is on disk.
@@ -29,6 +31,12 @@ bool LookFailed(const absl::Status& status) {
 
 absl::Status LocalImageStore::Load() {
   const absl::MutexLock lock(&change_mutex_);
+  RETURN_IF_ERROR(LoadList());
+  CheckWhole().IgnoreError();  // Problems() says it
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ImageRecord>> LocalImageStore::ReadList() {
   auto text = base::ReadRegularFileAt(root_.get(), kRefsFile, kMaxRefsBytes);
   absl::StatusOr<std::vector<ImageRecord>> records = std::vector<ImageRecord>();
   if (text.ok()) {
@@ -36,51 +44,88 @@ absl::Status LocalImageStore::Load() {
   } else {
     records = text.status();
   }
-  if (absl::IsDataLoss(records.status())) {
-    RETURN_IF_ERROR(PutAside(records.status().message()));
-    records = std::vector<ImageRecord>();
-  } else if (base::GetErrno(records.status()) == ENOENT) {
-    records = std::vector<ImageRecord>();
+  if (base::GetErrno(records.status()) == ENOENT) {
+    return std::vector<ImageRecord>();
   }
-  RETURN_IF_ERROR(records.status());
+  if (!absl::IsDataLoss(records.status())) return records;
+  RETURN_IF_ERROR(PutAside(records.status().message()));
+  return std::vector<ImageRecord>();
+}
+
+absl::Status LocalImageStore::LoadList() {
+  const auto records = ReadList();
+  list_known_ = records.ok();
+  if (absl::IsFailedPrecondition(records.status())) return records.status();
+  if (!records.ok()) {
+    list_error_ = std::string(records.status().message());
+    return absl::OkStatus();
+  }
   ImageTable table;
   for (const ImageRecord& record : *records) {
     auto entry = LoadImage(record);
-    if (!entry.ok()) {
-      problems_.push_back(absl::StrCat("image ", record.id.ToString(), ": ",
-                                       entry.status().message()));
-      if (LookFailed(entry.status())) unloaded_.push_back(record);
-      continue;
+    if (entry.ok()) {
+      table = table.With(std::make_shared<ImageEntry>(*std::move(entry)));
+    } else if (LookFailed(entry.status())) {
+      unloaded_.push_back(record);  // CheckWhole looks again
+    } else {
+      NoteLoss(absl::StrCat("image ", record.id.ToString(), ": ",
+                            entry.status().message(), "; it is lost"));
     }
-    table = table.With(std::make_shared<ImageEntry>(*std::move(entry)));
   }
   SetTable(std::move(table));
-  if (const absl::Status whole = CheckWhole(); !whole.ok()) {
-    problems_.emplace_back(whole.message());
-  }
   return absl::OkStatus();
+}
+
+absl::Status LocalImageStore::NeedList() {
+  if (!list_known_) RETURN_IF_ERROR(LoadList());
+  if (list_known_) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("the list of images, ", options_.root, "/", kRefsFile,
+                   ", cannot be read: ", list_error_));
 }
 
 absl::Status LocalImageStore::PutAside(absl::string_view reason) {
   for (int n = 0;; ++n) {
     const std::string aside =
         n == 0 ? std::string(kAside) : absl::StrCat(kAside, ".", n);
+    // The first copies know most. The last place takes the newest.
+    const bool last = n == kMaxAside - 1;
+    if (last) RETURN_IF_ERROR(base::RemoveTree(root_.get(), aside));
     if (renameat2(root_.get(), kRefsFile, root_.get(), aside.c_str(),
                   RENAME_NOREPLACE) == 0) {
-      problems_.push_back(absl::StrCat(
+      NoteLoss(absl::StrCat(
           options_.root, "/", kRefsFile, ": ", reason,
           "; all images are lost with it until they are imported again; it is "
           "kept as ",
           aside));
       return absl::OkStatus();
     }
-    if (errno != EEXIST) {
+    if (errno != EEXIST || last) {
       return base::ErrnoError(errno, "put the list of images aside");
     }
   }
 }
 
-absl::Status LocalImageStore::CheckWhole() {
+void LocalImageStore::NoteLoss(std::string sentence) {
+  const absl::MutexLock lock(&problem_mutex_);
+  lost_.push_back(std::move(sentence));
+}
+
+std::vector<std::string> LocalImageStore::Problems() {
+  const absl::MutexLock lock(&problem_mutex_);
+  std::vector<std::string> problems = lost_;
+  problems.insert(problems.end(), kept_because_.begin(), kept_because_.end());
+  return problems;
+}
+
+void LocalImageStore::HoldBack(bool held_back) {
+  const absl::MutexLock lock(&change_mutex_);
+  held_back_ = held_back;
+  CheckWhole().IgnoreError();  // tells layers_
+}
+
+std::vector<std::string> LocalImageStore::LookAgain() {
+  std::vector<std::string> reasons;
   std::vector<ImageRecord> unloaded;
   for (const ImageRecord& record : unloaded_) {
     auto entry = LoadImage(record);
@@ -88,28 +133,47 @@ absl::Status LocalImageStore::CheckWhole() {
       SetTable(table()->With(std::make_shared<ImageEntry>(*std::move(entry))));
     } else if (LookFailed(entry.status())) {
       unloaded.push_back(record);
+      reasons.push_back(
+          absl::StrCat("image ", record.id.ToString(),
+                       " could not be looked at: ", entry.status().message()));
     }
   }
   unloaded_ = std::move(unloaded);
-  absl::Status whole;
-  for (const ImageRecord& record : unloaded_) {
-    base::Update(&whole, absl::UnavailableError(absl::StrCat(
-                             "no image data is deleted: image ",
-                             record.id.ToString(), " could not be looked at")));
+  return reasons;
+}
+
+absl::Status LocalImageStore::CheckWhole() {
+  std::vector<std::string> reasons;
+  if (const absl::Status list = NeedList(); !list.ok()) {
+    reasons.emplace_back(list.message());
   }
+  for (std::string& reason : LookAgain()) reasons.push_back(std::move(reason));
   const auto files = base::ListDir(root_.get(), ".");
-  if (!files.ok()) {
-    base::Update(&whole, absl::UnavailableError(files.status().message()));
-  }
+  if (!files.ok()) reasons.emplace_back(files.status().message());
+  std::vector<std::string> copies;
   for (const std::string& file :
        files.ok() ? *files : std::vector<std::string>()) {
-    if (!absl::StartsWith(file, kAside)) continue;
-    base::Update(&whole,
-                 absl::UnavailableError(absl::StrCat(
-                     "no image data is deleted: ", options_.root, "/", file,
-                     " may name it; remove that file to have it deleted")));
+    if (absl::StartsWith(file, kAside)) {
+      copies.push_back(absl::StrCat(options_.root, "/", file));
+    }
   }
+  if (!copies.empty()) {
+    reasons.push_back(absl::StrCat(
+        absl::StrJoin(copies, " or "),
+        " may name it; remove that to have unneeded data deleted"));
+  }
+  if (held_back_) {
+    reasons.emplace_back("a record that may name it cannot be read");
+  }
+  for (std::string& reason : reasons) {
+    reason = absl::StrCat("no image data is deleted: ", reason);
+  }
+  const absl::Status whole = reasons.empty()
+                                 ? absl::OkStatus()
+                                 : absl::UnavailableError(reasons.front());
   layers_->HoldBack(!whole.ok());
+  const absl::MutexLock lock(&problem_mutex_);
+  kept_because_ = std::move(reasons);
   return whole;
 }
 
@@ -151,13 +215,14 @@ absl::StatusOr<ImageEntry> LocalImageStore::LoadImage(
                   std::move(layers));
 }
 
-ImageEntry LocalImageStore::Assemble(
+absl::StatusOr<ImageEntry> LocalImageStore::Assemble(
     const ImageRecord& record, const std::vector<KnownManifest>& manifests,
     const ConfigDocument& config, std::string config_json,
     std::vector<std::shared_ptr<LayerLease>> layers) {
   std::vector<bool> opaque;
   for (const Digest& diff_id : config.diff_ids) {
-    opaque.push_back(layers_->IsOpaque(diff_id));
+    ASSIGN_OR_RETURN(const bool hides, layers_->IsOpaque(diff_id));
+    opaque.push_back(hides);
   }
   return MakeEntry(record, manifests, config, std::move(config_json),
                    std::move(layers), opaque,

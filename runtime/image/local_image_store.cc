@@ -132,19 +132,32 @@ absl::Status LocalImageStore::WriteRefs(const ImageTable& table) {
                                /*durable=*/true);
 }
 
+absl::StatusOr<ImageTable::Entry> LocalImageStore::FindEntry(
+    absl::string_view reference) {
+  if (!list_known_) {
+    const absl::MutexLock lock(&change_mutex_);
+    RETURN_IF_ERROR(NeedList());
+  }
+  return table()->Find(reference);
+}
+
 absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Find(
     absl::string_view reference) {
-  ASSIGN_OR_RETURN(const ImageTable::Entry entry, table()->Find(reference));
+  ASSIGN_OR_RETURN(const ImageTable::Entry entry, FindEntry(reference));
   return entry->image;
 }
 
 std::vector<std::shared_ptr<const Image>> LocalImageStore::List() {
+  if (!list_known_) {
+    const absl::MutexLock lock(&change_mutex_);
+    NeedList().IgnoreError();  // Problems() says it
+  }
   return table()->List();
 }
 
 absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Hold(
     absl::string_view reference) {
-  ASSIGN_OR_RETURN(const ImageTable::Entry entry, table()->Find(reference));
+  ASSIGN_OR_RETURN(const ImageTable::Entry entry, FindEntry(reference));
   return std::make_shared<Held>(entry->image, entry->layers);
 }
 
@@ -187,6 +200,7 @@ absl::StatusOr<std::shared_ptr<ImageHold>> LocalImageStore::Rehold(
 
 absl::Status LocalImageStore::Remove(absl::string_view reference) {
   const absl::MutexLock lock(&change_mutex_);
+  RETURN_IF_ERROR(NeedList());
   auto entry = table()->Find(reference);
   if (absl::IsNotFound(entry.status())) return absl::OkStatus();
   RETURN_IF_ERROR(entry.status());
@@ -215,6 +229,10 @@ absl::Status LocalImageStore::Remove(absl::string_view reference) {
 absl::StatusOr<std::unique_ptr<ImportSession>> LocalImageStore::BeginImport(
     const std::string& reference, bool pinned) {
   ASSIGN_OR_RETURN(Reference parsed, ParseReference(reference));
+  {
+    const absl::MutexLock lock(&change_mutex_);
+    RETURN_IF_ERROR(NeedList());
+  }
   return LayoutImport::Begin(this, root_.get(), tmp_, options_.limits,
                              std::move(parsed), pinned);
 }
@@ -222,6 +240,7 @@ absl::StatusOr<std::unique_ptr<ImportSession>> LocalImageStore::BeginImport(
 absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
     const ImportCandidate& candidate, int session_directory) {
   const absl::MutexLock lock(&change_mutex_);
+  RETURN_IF_ERROR(NeedList());  // or the new list would forget the old one
   const std::shared_ptr<const ImageTable> old = table();
   const ImageTable::Entry existing = old->FindId(candidate.config_digest);
   const ImageRecord record = Merge(candidate, existing, *layers_);
@@ -232,9 +251,10 @@ absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
     ASSIGN_OR_RETURN(manifests, LoadManifests(others));
     manifests.push_back(candidate.manifest);
   }
-  const auto entry = std::make_shared<ImageEntry>(
-      Assemble(record, manifests, candidate.config, candidate.config_json,
-               candidate.layers));
+  ASSIGN_OR_RETURN(ImageEntry assembled,
+                   Assemble(record, manifests, candidate.config,
+                            candidate.config_json, candidate.layers));
+  const auto entry = std::make_shared<ImageEntry>(std::move(assembled));
   ImageTable next = old->With(entry);
 
   std::vector<Digest> own = {candidate.config_digest,

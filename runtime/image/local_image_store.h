@@ -6,6 +6,7 @@
 #include <absl/status/statusor.h>
 #include <absl/synchronization/mutex.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,17 +50,16 @@ class LocalImageStore : public ImageStore {
   };
 
   // Loads what was published. An image whose documents or layers are damaged
-  // is left out, and a list that is damaged is put aside as refs.json.corrupt*:
-  // problems() says so, the store works on. An image of which a look failed
-  // (EIO, EMFILE …) is not found until a look succeeds; Usage and
-  // CollectGarbage look again. As long as such an image or such a copy exists,
-  // no blob and no layer is deleted. kFailedPrecondition: a newer version wrote
-  // the list, or the directory does not belong to this user.
+  // is left out, and a list that is damaged is put aside as refs.json.corrupt*,
+  // of which there are at most four: Problems() says so, the store works on. An
+  // image of which a look failed (EIO, EMFILE …) is not found until a look
+  // succeeds; Usage and CollectGarbage look again. A list that cannot be read
+  // is read again by every call that needs it, and none of them succeeds before
+  // that. As long as such an image, list or copy exists, no blob and no layer
+  // is deleted. kFailedPrecondition: a newer version wrote the list, or the
+  // directory does not belong to this user.
   static absl::StatusOr<std::unique_ptr<LocalImageStore>> Open(Options options);
   ~LocalImageStore() override;
-
-  // What Open found damaged, one sentence each.
-  const std::vector<std::string>& problems() const { return problems_; }
 
   absl::StatusOr<std::shared_ptr<const Image>> Find(
       absl::string_view reference) override;
@@ -74,6 +74,9 @@ class LocalImageStore : public ImageStore {
       const std::string& reference, bool pinned) override;
   absl::StatusOr<FsUsage> Usage() override;
   absl::Status CollectGarbage() override;
+  void HoldBack(bool held_back) override;
+  // Does not wait for a change under way.
+  std::vector<std::string> Problems() override;
 
   // For ImportSession: moves the blobs out of `session_directory`, syncs, and
   // makes the image visible.
@@ -85,18 +88,33 @@ class LocalImageStore : public ImageStore {
   explicit LocalImageStore(Options options);
   absl::Status Prepare();
   absl::Status Load();
+  // The list, {} without one. A damaged one is put aside.
+  absl::StatusOr<std::vector<ImageRecord>> ReadList()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  // Reads the list and loads its images. OK also when it could not be read:
+  // list_known_ tells.
+  absl::Status LoadList() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  // Reads the list again if it could not be read. kUnavailable: it cannot.
+  absl::Status NeedList() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  // What the table says; kUnavailable in place of kNotFound without the list.
+  absl::StatusOr<ImageTable::Entry> FindEntry(absl::string_view reference);
   absl::StatusOr<ImageEntry> LoadImage(const ImageRecord& record);
   absl::StatusOr<std::vector<KnownManifest>> LoadManifests(
       const ImageRecord& record);
-  ImageEntry Assemble(const ImageRecord& record,
-                      const std::vector<KnownManifest>& manifests,
-                      const ConfigDocument& config, std::string config_json,
-                      std::vector<std::shared_ptr<LayerLease>> layers);
-  // Sets the list aside; `reason` goes into problems().
+  absl::StatusOr<ImageEntry> Assemble(
+      const ImageRecord& record, const std::vector<KnownManifest>& manifests,
+      const ConfigDocument& config, std::string config_json,
+      std::vector<std::shared_ptr<LayerLease>> layers);
+  void NoteLoss(std::string sentence);
+  // Sets the list aside; `reason` goes into Problems().
   absl::Status PutAside(absl::string_view reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
-  // Looks once more at images that could not be looked at, then decides anew
-  // whether anything may be deleted. OK: it may.
+  // Looks once more at images that could not be looked at; why some still
+  // cannot.
+  std::vector<std::string> LookAgain()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  // Looks once more at what could not be looked at, then decides anew whether
+  // anything may be deleted. OK: it may.
   absl::Status CheckWhole() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   absl::Status WriteRefs(const ImageTable& table)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
@@ -109,13 +127,20 @@ class LocalImageStore : public ImageStore {
   std::string tmp_;  // "tmp/<random>" of this run
   std::unique_ptr<BlobStore> blobs_;
   std::shared_ptr<LayerStore> layers_;
-  std::vector<std::string> problems_;
+  // Changes with change_mutex_ held.
+  std::atomic<bool> list_known_{false};
 
   absl::Mutex change_mutex_;  // held while the table and blobs/ change
+  std::string list_error_ ABSL_GUARDED_BY(change_mutex_);
+  bool held_back_ ABSL_GUARDED_BY(change_mutex_) = false;
   // On the list, but not in the table, because a look at them failed.
   std::vector<ImageRecord> unloaded_ ABSL_GUARDED_BY(change_mutex_);
   // Layers of containers that have lost others; until the next start.
   std::vector<std::shared_ptr<LayerLease>> kept_ ABSL_GUARDED_BY(change_mutex_);
+  absl::Mutex problem_mutex_ ABSL_ACQUIRED_AFTER(change_mutex_);
+  std::vector<std::string> lost_ ABSL_GUARDED_BY(problem_mutex_);
+  // Why nothing is deleted, as of the last look.
+  std::vector<std::string> kept_because_ ABSL_GUARDED_BY(problem_mutex_);
   mutable absl::Mutex table_mutex_ ABSL_ACQUIRED_AFTER(change_mutex_);
   std::shared_ptr<const ImageTable> table_ ABSL_GUARDED_BY(table_mutex_);
 };

@@ -113,6 +113,7 @@ absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
     return DiedError(wait_status);
   }
   ASSIGN_OR_RETURN(const std::string bytes,
+                   // lint: allow read: a pipe of ours, whose writer has ended
                    base::ReadFd(result.read.get(), sizeof(UnpackResult)));
   return Read(bytes);
 }

@@ -185,7 +185,7 @@ std::string FailedStep(const absl::Status& status) {
 
 absl::StatusOr<ShimLauncher> ShimLauncher::Open(const std::string& path) {
   ASSIGN_OR_RETURN_IN(const std::string program,
-                      base::ReadFileAt(AT_FDCWD, path, kMaxProgramBytes),
+                      base::ReadRegularFileAt(AT_FDCWD, path, kMaxProgramBytes),
                       "shim program");
   ASSIGN_OR_RETURN(UniqueFd sealed,
                    base::SealedMemfd("warren-shim", program, true));

@@ -14,6 +14,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/status.h"
+#include "runtime/launch/late_reaper.h"
 #include "runtime/launch/log_dir.h"
 #include "runtime/launch/request.h"
 #include "runtime/machine/container_prepare.h"
@@ -147,11 +148,18 @@ absl::StatusOr<StartFacts> StartLiveContainer(Parts* parts,
   const absl::Status watched =
       exits->Watch(container, facts, std::move(launched.shim.pidfd));
   if (!watched.ok()) {
-    base::DisownChild(facts.shim.pid);  // reaped once it has seen the end
     parts
         ->KillLeaf(container->spec.cgroup,
                    base::Deadline::After(absl::Seconds(2)))
         .IgnoreError();
+    // The shim ends once it has seen the end. Its number is nobody else's, as
+    // it is unreaped.
+    auto shim = base::OpenPidfd(facts.shim.pid);
+    if (shim.ok()) {
+      ReapLate(*std::move(shim));
+    } else {
+      base::DisownChild(facts.shim.pid);  // reaped with the next end of another
+    }
     return watched;
   }
   return facts;

@@ -75,9 +75,11 @@ absl::StatusOr<Target> TargetOf(const LiveContainerPtr& container) {
 absl::Status GivePipeTo(const User& user, const SandboxSpec& sandbox,
                         const base::UniqueFd& fd) {
   struct stat st;
-  if (!fd.valid() || fstat(fd.get(), &st) != 0 || !S_ISFIFO(st.st_mode)) {
-    return absl::OkStatus();
+  if (!fd.valid()) return absl::OkStatus();
+  if (fstat(fd.get(), &st) != 0) {
+    return base::ErrnoError(errno, "look at the program's pipe");
   }
+  if (!S_ISFIFO(st.st_mode)) return absl::OkStatus();
   const auto uid = ToHostId(sandbox.uid_mappings, user.uid);
   const auto gid = ToHostId(sandbox.gid_mappings, user.gid);
   if (!uid.has_value() || !gid.has_value()) return absl::OkStatus();

@@ -36,10 +36,10 @@ void Inspection::ViewNamespaces(const SandboxSpec& spec,
   for (const NamespaceInfo& info : NamespaceTable()) {
     const NamespaceMode mode = ModeOf(info.kind, spec, parts_.time_namespaces);
     if (mode == NamespaceMode::kContainer) continue;
-    auto fd =
-        mode == NamespaceMode::kHost
-            ? base::OpenAt(AT_FDCWD, absl::StrCat(kOwn, info.name), O_RDONLY)
-            : parts_.mount_namespaces->OpenPin(spec.id, info.kind);
+    auto fd = mode == NamespaceMode::kHost
+                  ? base::OpenAt(AT_FDCWD, absl::StrCat(kOwn, info.name),
+                                 O_RDONLY | O_NONBLOCK)
+                  : parts_.mount_namespaces->OpenPin(spec.id, info.kind);
     // A stopped pod has none any more; an old kernel never had some.
     // lint: allow absence: a view shows what can be seen
     if (!fd.ok()) continue;

@@ -163,8 +163,9 @@ absl::StatusOr<std::unique_ptr<MountNamespaces>> MountNamespaces::Open(
 
 absl::Status MountNamespaces::OpenPins(const std::string& run_dir) {
   pin_path_ = absl::StrCat(run_dir, "/", kPinFile);
-  ASSIGN_OR_RETURN(std::optional<base::UniqueFd> found,
-                   base::ToLook(base::OpenAt(AT_FDCWD, pin_path_, O_RDONLY)));
+  ASSIGN_OR_RETURN(
+      std::optional<base::UniqueFd> found,
+      base::ToLook(base::OpenAt(AT_FDCWD, pin_path_, O_RDONLY | O_NONBLOCK)));
   bool pinned = false;
   if (found.has_value()) {
     ASSIGN_OR_RETURN(pinned, IsNamespaceFile(found->get()));
@@ -300,7 +301,7 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::OpenPin(
   ASSIGN_OR_RETURN_IN(
       std::optional<base::UniqueFd> fd,
       base::ToLook(base::OpenAt(pins_root_.get(), absl::StrCat(id, "/", name),
-                                O_RDONLY | O_NOFOLLOW)),
+                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK)),
       absl::StrCat("open the pod's ", name, " namespace"));
   bool pinned = false;
   if (fd.has_value()) {

@@ -1,11 +1,11 @@
 #include "runtime/seccomp/profile_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 
 #include "runtime/base/file.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 #include "runtime/seccomp/profile_json.h"
 
@@ -25,20 +25,14 @@ absl::StatusOr<std::string> ReadProfileFile(const std::string& path) {
     if (error == ELOOP) {
       return absl::InvalidArgumentError("is a symbolic link");
     }
-    // Sockets, and devices without a driver.
-    if (error == ENXIO || error == ENODEV) {
+    if (base::IsDamage(file.status())) {
       return absl::InvalidArgumentError("is not a regular file");
     }
     return file.status();
   }
-  struct stat st;
-  if (fstat(file->get(), &st) != 0) return base::ErrnoError(errno, "fstat");
-  if (!S_ISREG(st.st_mode)) {
-    return absl::InvalidArgumentError("is not a regular file");
-  }
-  auto text = base::ReadFd(file->get(), kMaxProfileBytes);
-  if (absl::IsResourceExhausted(text.status())) {
-    return absl::InvalidArgumentError("is too large");
+  auto text = base::ReadRegularFd(file->get(), kMaxProfileBytes);
+  if (base::IsDamage(text.status())) {
+    return absl::InvalidArgumentError(text.status().message());
   }
   return text;
 }

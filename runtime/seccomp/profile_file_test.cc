@@ -36,11 +36,11 @@ TEST(ReadProfileFile, RegularFilesOnly) {
   const struct {
     std::string path;
     const char* complaint;
-  } kTable[] = {{dir + "/large", "is too large"},
+  } kTable[] = {{dir + "/large", "file is larger than 1048576 bytes"},
                 {dir + "/link", "is a symbolic link"},
-                {dir + "/fifo", "is not a regular file"},
-                {"/dev/zero", "is not a regular file"},
-                {dir, "is not a regular file"},
+                {dir + "/fifo", "this is a FIFO, not a regular file"},
+                {"/dev/zero", "this is a device, not a regular file"},
+                {dir, "this is a directory, not a regular file"},
                 {"", "is no absolute path"},
                 {"good", "is no absolute path"}};
   for (const auto& [path, complaint] : kTable) {

@@ -115,6 +115,7 @@ absl::StatusOr<image::FsUsage> FakeImageStore::Usage() {
 absl::Status FakeImageStore::CollectGarbage() {
   RETURN_IF_ERROR(faults_->Before("Images.CollectGarbage"));
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (held_back_) return absl::UnavailableError("held back");
   std::set<std::string> needed(held_layers_.begin(), held_layers_.end());
   for (const auto& [id, image] : images_) {
     needed.insert(image->layer_dirs.begin(), image->layer_dirs.end());
@@ -123,6 +124,11 @@ absl::Status FakeImageStore::CollectGarbage() {
     if (needed.count(layer) == 0) collected_.insert(layer);
   }
   return absl::OkStatus();
+}
+
+void FakeImageStore::HoldBack(bool held_back) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  held_back_ = held_back;
 }
 
 image::Image TestImage() {

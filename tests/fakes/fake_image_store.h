@@ -40,6 +40,8 @@ class FakeImageStore : public image::ImageStore {
       const std::string& reference, bool pinned) override;
   absl::StatusOr<image::FsUsage> Usage() override;
   absl::Status CollectGarbage() override;
+  void HoldBack(bool held_back) override;
+  std::vector<std::string> Problems() override { return {}; }
 
  private:
   class Hold_;
@@ -53,6 +55,7 @@ class FakeImageStore : public image::ImageStore {
   std::multiset<std::string> held_layers_;
   std::set<std::string> known_layers_, collected_;
   int holds_ = 0;
+  bool held_back_ = false;
 };
 
 // A static image with one layer: id "sha256:aa…", tag

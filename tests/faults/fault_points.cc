@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -60,6 +62,10 @@ std::map<uint64_t, Point> AllPoints() {
       std::getline(words >> std::ws, function);
       const auto found = calls.find(call);
       if (found == calls.end()) continue;
+      // Tails of a library's functions that happen to end like ours.
+      if (function != "main" && function.find("warren::") == function.npos) {
+        continue;
+      }
       const std::string name =
           (shim ? "shim " : "agent ") + call + " " + function;
       points[Key(shim, found->second.index, offset)] = {
@@ -67,6 +73,34 @@ std::map<uint64_t, Point> AllPoints() {
     }
   }
   return points;
+}
+
+Exceptions::Exceptions() {
+  std::ifstream file(WARREN_FAULTS_EXCEPTIONS);
+  valid_ = file.good();
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line.front() == '#') continue;
+    std::istringstream words(line);
+    Line next;
+    std::string reason;
+    words >> next.kind >> next.program >> next.call >> next.function >> reason;
+    valid_ = valid_ && !reason.empty();
+    lines_.push_back(std::move(next));
+  }
+}
+
+bool Exceptions::Has(const std::string& kind, const Point& point) const {
+  std::istringstream words(point.name);
+  std::string program, call, function;
+  words >> program >> call;
+  std::getline(words >> std::ws, function);
+  const auto fits = [](const std::string& glob, const std::string& text) {
+    return fnmatch(glob.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
+  };
+  return std::any_of(lines_.begin(), lines_.end(), [&](const Line& line) {
+    return line.kind == kind && fits(line.program, program) &&
+           fits(line.call, call) && fits(line.function, function);
+  });
 }
 
 OrdersFile::OrdersFile() {

@@ -20,6 +20,23 @@ struct Point {
 // link. Empty when a list cannot be read.
 std::map<uint64_t, Point> AllPoints();
 
+// exceptions.txt: which points need not be reached, or not be seen, and why.
+class Exceptions {
+ public:
+  Exceptions();
+  // False when the file cannot be read or a line of it has no reason.
+  bool valid() const { return valid_; }
+  // `kind` is the first word of a line.
+  bool Has(const std::string& kind, const Point& point) const;
+
+ private:
+  struct Line {
+    std::string kind, program, call, function;  // the last three are globs
+  };
+  bool valid_ = false;
+  std::vector<Line> lines_;
+};
+
 // A new file of orders, mapped. Programs that start later obey it; those that
 // run on obey the file that they found. Single-threaded.
 class OrdersFile {

@@ -7,55 +7,31 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <functional>
 #include <random>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/faults/fault_case.h"
 #include "tests/faults/fault_points.h"
 #include "tests/support/cri_test.h"
+#include "tests/support/host_file.h"
 #include "tests/support/oci_image.h"
 
 namespace warren::test {
 namespace {
 
+using faults::Case;
+using faults::ErrorName;
+using faults::kNames;
 using faults::kStall;
+using faults::Operation;
+using enum faults::Operation;
 
 constexpr int kBystanders = 5;
 // What CI walks of the points; the suite walks all of them.
-constexpr absl::Duration kBudget = absl::Seconds(120);
-
-enum Operation {
-  kRunPod,
-  kCreate,
-  kStart,
-  kExec,
-  kStop,
-  kRemove,
-  kImport,
-  kAgentStart,
-  kOperations
-};
-constexpr const char* kNames[] = {
-    "RunPodSandbox", "CreateContainer",  "StartContainer", "ExecSync",
-    "StopContainer", "RemovePodSandbox", "ImportImage",    "start of the agent",
-};
-
-struct Case {
-  Operation operation;
-  uint64_t key;
-  uint32_t nth;
-  int error;
-  std::string what;
-};
-
-std::string ErrorName(int error) {
-  return error == kStall ? "stall" : strerrorname_np(error);
-}
+constexpr absl::Duration kBudget = absl::Seconds(40);
 
 // Field 22 of /proc/<pid>/stat: when it began; empty when it is gone.
 std::string BeginOf(pid_t pid) {
@@ -72,6 +48,7 @@ class FaultWalkTest : public CriTest {
  protected:
   void SetUp() override {
     ASSERT_TRUE(orders_.valid());
+    ASSERT_TRUE(exceptions_.valid());
     daemon().wrapper = {"/bin/sh", "-c",
                         "exec " WARREN_FAULTY "/bin/warrend \"$@\""};
     CriTest::SetUp();
@@ -103,14 +80,17 @@ class FaultWalkTest : public CriTest {
   // Everything before the operation, without faults.
   void Prepare(Operation operation) {
     pod_ = Pod("walk-" + std::to_string(++serial_));
+    // As much as one pod can use of what the product does.
+    NamespaceOptions(&pod_)->set_pid(cri::POD);
+    (*pod_.mutable_linux()->mutable_sysctls())["net.ipv4.ip_default_ttl"] =
+        "65";
     pod_id_.clear();
     id_.clear();
     if (operation == kImport) return;
     if (operation == kAgentStart) return KillDaemon();
     if (operation > kRunPod) pod_id_ = RunPod(pod_);
     if (operation > kCreate) {
-      const auto id =
-          client().CreateContainer(pod_id_, IdleConfig("main"), pod_);
+      const auto id = client().CreateContainer(pod_id_, Main(), pod_);
       ASSERT_TRUE(id.ok()) << id.status();
       id_ = *id;
     }
@@ -120,6 +100,20 @@ class FaultWalkTest : public CriTest {
     }
   }
 
+  cri::ContainerConfig Main() {
+    cri::ContainerConfig config = IdleConfig("main");
+    NamespaceOptions(&config)->set_pid(cri::POD);
+    auto* security = config.mutable_linux()->mutable_security_context();
+    security->mutable_seccomp()->set_profile_type(
+        cri::SecurityProfile::RuntimeDefault);
+    cri::Device* device = config.add_devices();
+    device->set_host_path("/dev/zero");
+    device->set_container_path("/dev/nothing");
+    device->set_permissions("r");
+    AddMount(&config, daemon().log_dir(), "/logs", /*readonly=*/true);
+    return config;
+  }
+
   absl::Status Do(Operation operation) {
     switch (operation) {
       case kRunPod: {
@@ -127,8 +121,7 @@ class FaultWalkTest : public CriTest {
         return id.status();
       }
       case kCreate: {
-        const auto id =
-            client().CreateContainer(pod_id_, IdleConfig("main"), pod_);
+        const auto id = client().CreateContainer(pod_id_, Main(), pod_);
         return id.status();
       }
       case kStart:
@@ -158,7 +151,7 @@ class FaultWalkTest : public CriTest {
   absl::Status Again(Operation operation) {
     if (operation != kStart) return Do(operation);
     client().RemoveContainer(id_).IgnoreError();
-    const auto id = client().CreateContainer(pod_id_, IdleConfig("main"), pod_);
+    const auto id = client().CreateContainer(pod_id_, Main(), pod_);
     if (!id.ok()) return id.status();
     id_ = *id;
     return Do(operation);
@@ -211,8 +204,8 @@ class FaultWalkTest : public CriTest {
       ++fired_;
       fired_points_.insert(c.key);
       const bool again = counts.count(c.key) != 0 && counts.at(c.key) > c.nth;
-      if (first.ok() && !again && c.error != kStall &&
-          daemon().LogSize() == log) {
+      if (first.ok() && !again && c.error != kStall && !Told(c, log) &&
+          !exceptions_.Has("unseen", points_.at(c.key))) {
         Report(c, "unseen", "neither an error nor a retry nor a line");
       }
     }
@@ -227,6 +220,23 @@ class FaultWalkTest : public CriTest {
       if (!last.ok()) Report(c, "broken after", last.ToString());
     }
     CleanUp(c);
+  }
+
+  // Whether the log since `from` has another number of lines than a life
+  // without faults, or a condition of Status is not good.
+  bool Told(const Case& c, size_t from) {
+    if (Lines(from) != lines_[c.operation]) return true;
+    const auto status =
+        client().Call<cri::StatusResponse>(cri::StatusRequest());
+    if (!status.ok()) return true;
+    const auto& conditions = status->status().conditions();
+    return std::any_of(conditions.begin(), conditions.end(),
+                       [](const auto& one) { return !one.status(); });
+  }
+  long Lines(size_t from) {
+    const std::string log =
+        ReadHostFile(daemon().directory() + "/warrend.log").substr(from);
+    return std::count(log.begin(), log.end(), '\n');
   }
 
   void Revive(const Case& c) {
@@ -289,8 +299,10 @@ class FaultWalkTest : public CriTest {
     for (int i = 0; i < kOperations; ++i) {
       const auto operation = static_cast<Operation>(i);
       Prepare(operation);
+      const size_t log = daemon().LogSize();
       orders_.Arm();
       const absl::Status status = Do(operation);
+      lines_[i] = Lines(log);
       EXPECT_TRUE(status.ok()) << kNames[i] << ": " << status;
       const auto counts = orders_.Counts();
       orders_.Disarm();
@@ -298,8 +310,7 @@ class FaultWalkTest : public CriTest {
       for (const auto& [key, count] : counts) {
         const auto point = points_.find(key);
         if (point == points_.end()) {
-          ++found_["site without a name"];
-          continue;
+          continue;  // of a library (fault_points.cc)
         }
         reached_.insert(key);
         for (const int error : point->second.errors) {
@@ -322,6 +333,8 @@ class FaultWalkTest : public CriTest {
   };
   faults::OrdersFile orders_;
   std::map<uint64_t, faults::Point> points_;
+  const faults::Exceptions exceptions_;
+  long lines_[kOperations] = {};
   std::set<uint64_t> reached_, fired_points_;
   std::map<std::string, int> found_;
   std::vector<Bystander> bystanders_;
@@ -354,9 +367,11 @@ TEST_F(FaultWalkTest, REL_2_NoFaultDestroysOrLeaks) {
     ++walked;
   }
   for (const auto& [key, point] : points_) {
-    if (reached_.count(key) == 0) {
-      std::printf("unreached: %s\n", point.name.c_str());
-    }
+    const bool met = (complete ? fired_points_ : reached_).count(key) != 0;
+    if (met || exceptions_.Has("unreached", point)) continue;
+    std::printf("unreached: %s\n", point.name.c_str());
+    // Which points a life reaches depends on the timing of its threads, too.
+    if (complete) ++found_["unreached"];
   }
   std::printf("faults: %zu of %zu cases, %zu of %zu points reached\n", walked,
               cases.size(), reached_.size(), points_.size());
@@ -369,7 +384,7 @@ TEST_F(FaultWalkTest, REL_2_NoFaultDestroysOrLeaks) {
       reached_.size(), kOperations, fired_, found_["destroyed"],
       found_["leaked"]);
   for (const char* kind : {"destroyed", "leaked", "broken after", "no answer",
-                           "agent died", "site without a name"}) {
+                           "agent died", "unseen", "unreached"}) {
     EXPECT_EQ(found_[kind], 0) << kind;
   }
 }

@@ -151,6 +151,45 @@ def cloexec_findings(path, text, code):
     return findings
 
 
+# Number 14 of nothing is destroyed on doubt: what stands in place of a file of
+# a disk may be a FIFO, and its open waits for ever. These units read what the
+# kernel makes (procfs, sysfs, cgroupfs) or what they made themselves; the first
+# is where the bounded read lives.
+READERS = re.compile(
+    r"^runtime/base/(regular_)?file\.(cc|h)$|^runtime/cgroup/|"
+    r"^runtime/inspect/proc_reader\.cc$|^agent/host/security_modules\.cc$|"
+    r"^runtime/(init|shim)/")
+_OPEN = call(r"(?:base::)?(?:OpenAt|OpenInRoot|OpenBeneath|open|openat)")
+_READ = call(r"(?:base::)?(?:ReadFileAt|ReadFd)")
+_READ_CALL = re.compile(f"{_OPEN}|{_READ}")
+# Opened for other than a read of content, without waiting, or of the kernel.
+_HARMLESS = re.compile(r"O_(NONBLOCK|DIRECTORY|PATH|CREAT|WRONLY)\b|"
+                       r'"/(proc|sys)/|"/dev/null"')
+
+
+def read_findings(path, text):
+    if re.search(TESTS + r"|^agent/ctl/", path) or READERS.search(path) or \
+            not re.match("(agent|runtime|netplugin)/", path):
+        return []
+    code = tree.code_only(text, keep_strings=True)
+    findings = []
+    for match in _READ_CALL.finditer(code):
+        inside = arguments(code, match.end() - 1)
+        name = re.search(r"(\w+)\s*\($", match.group()).group(1)
+        if declares(code, match.start()) or _HARMLESS.search(inside):
+            continue
+        if name not in ("ReadFileAt", "ReadFd") and \
+                not re.search(r"O_RD(ONLY|WR)\b", inside):
+            continue
+        line = tree.line_of(code, match.end())
+        if not tree.allowed(text, line, "read"):
+            findings.append(tree.Finding(
+                path, line, f"[read] {name}(): a FIFO in its place would be "
+                "waited for, a large file taken whole: use "
+                "runtime/base/regular_file.h"))
+    return findings
+
+
 def check_file(path, text):
     if not path.endswith(tree.CPP):
         return []
@@ -169,6 +208,7 @@ def check_file(path, text):
                     f"{ban.why}"))
     if not re.search(TESTS, path):
         findings += cloexec_findings(path, text, code)
+        findings += read_findings(path, text)
     return findings
 
 

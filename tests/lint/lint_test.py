@@ -129,7 +129,7 @@ class Calls(unittest.TestCase):
         self.bad("accept(fd, nullptr, nullptr);")
         self.bad("accept4(fd, nullptr, nullptr, 0);")
         self.bad("pipe(fds);")
-        self.good("open(path, O_RDONLY | O_CLOEXEC);")
+        self.good("open(path, O_WRONLY | O_CLOEXEC);")
         self.good("accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);")
         self.good("flags = A | OPEN_TREE_CLOEXEC; open_tree(d, p, flags);")
         self.good("store.open(path);")
@@ -154,6 +154,24 @@ class Calls(unittest.TestCase):
                      "// lint: allow absence: the store knows all\n"
                      "if (!x.ok()) return;"):
             self.good(code)
+
+    def test_rel_16_files_of_a_disk_are_read_as_such(self):
+        for code in ("base::ReadFileAt(AT_FDCWD, path);",
+                     "ReadFd(file.get(), 10);",
+                     "base::OpenAt(dir, name,\n O_RDONLY);",
+                     "base::OpenInRoot(dir, name, O_RDWR | O_NOFOLLOW);",
+                     "open(path, O_RDONLY | O_CLOEXEC);"):
+            self.bad(code, "runtime/image/a.cc")
+            self.good(code, "runtime/cgroup/a.cc")
+            self.good(code, "runtime/image/a_test.cc")
+        for code in ("base::ReadFileAt(AT_FDCWD, \"/proc/self/status\");",
+                     "base::OpenAt(dir, name, O_RDONLY | O_DIRECTORY);",
+                     "base::OpenAt(dir, name, O_RDONLY | O_NONBLOCK);",
+                     "base::OpenAt(dir, name, O_PATH);",
+                     "base::ReadRegularFd(fd, 10);",
+                     "// lint: allow read: a pipe of ours\n"
+                     "base::ReadFd(pipe.get(), 4);"):
+            self.good(code, "runtime/image/a.cc")
 
     def test_rel_23_locks_are_those_that_are_checked(self):
         for code in ("std::condition_variable c;", "std::shared_mutex m;",

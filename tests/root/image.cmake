@@ -9,7 +9,7 @@ add_dependencies(warren_image_fixture warren-unpack)
 
 warren_test(NAME image_root_test LABEL root THREADS TIMEOUT 1200
   SOURCES root/image_import_test.cc root/image_lies_test.cc
-    root/image_life_test.cc
+    root/image_life_test.cc root/image_doubt_test.cc
   LIBS warren_image_fixture)
 warren_test(NAME image_layer_test LABEL root THREADS TIMEOUT 1200
   SOURCES root/image_layer_test.cc root/image_whiteout_test.cc

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <random>
 #include <thread>
@@ -120,7 +121,7 @@ TEST_F(ImageLife, RestartKeepsImages) {
   ASSERT_TRUE(before.ok());
   ASSERT_TRUE(Import(source, "other/app:2").ok());
   Reopen();
-  EXPECT_TRUE(store().problems().empty());
+  EXPECT_TRUE(store().Problems().empty());
   const auto after = store().Find("app:1");
   ASSERT_TRUE(after.ok()) << after.status();
   EXPECT_EQ((*after)->id, (*before)->id);
@@ -223,13 +224,21 @@ TEST_F(ImageLife, REL_16_DamagedListIsPutAside) {
     }
     // That it is damaged, and that nothing is deleted while a copy is there
     // that may name it.
-    EXPECT_EQ((*opened)->problems().size(), 2u) << i;
+    EXPECT_EQ((*opened)->Problems().size(), 2u) << i;
     EXPECT_TRUE((*opened)->List().empty());
     EXPECT_FALSE((*opened)->CollectGarbage().ok()) << i;
   }
   WriteFile("/refs.json", *text);
   Reopen();
   EXPECT_EQ(store().List().size(), 1u);
+  // However often it was damaged.
+  const auto files = base::ListDir(AT_FDCWD, root());
+  ASSERT_TRUE(files.ok());
+  EXPECT_EQ(std::count_if(files->begin(), files->end(),
+                          [](const std::string& file) {
+                            return file.rfind("refs.json.corrupt", 0) == 0;
+                          }),
+            4);
 }
 
 TEST_F(ImageLife, REL_16_DamagedImageIsLeftOut) {
@@ -238,7 +247,7 @@ TEST_F(ImageLife, REL_16_DamagedImageIsLeftOut) {
   ASSERT_TRUE(bad.ok());
   WriteFile("/blobs/sha256/" + (*bad)->id.substr(7), "{}");
   Reopen();
-  EXPECT_EQ(store().problems().size(), 1u);
+  EXPECT_EQ(store().Problems().size(), 1u);
   EXPECT_TRUE(store().Find("good:1").ok());
   EXPECT_TRUE(absl::IsNotFound(store().Find("bad:1").status()));
   // It can be brought back.
@@ -339,7 +348,7 @@ TEST_F(ImageLife, REL_15_FullDisk) {
   EXPECT_TRUE(store().List().empty());
   EXPECT_EQ(Count("/layers"), 0u);
   Reopen();
-  EXPECT_TRUE(store().problems().empty());
+  EXPECT_TRUE(store().Problems().empty());
   EXPECT_EQ(umount2(root().c_str(), MNT_DETACH), 0);
 }
 

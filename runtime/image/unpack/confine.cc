@@ -62,6 +62,7 @@ absl::StatusOr<base::UniqueFd> DetachedMount(int target) {
 // The map of the namespace we are in, each id to itself: "inside outside
 // count" lines of /proc/self/?id_map become "inside inside count".
 absl::StatusOr<std::string> IdentityMap(const char* path) {
+  // lint: allow read: of procfs
   ASSIGN_OR_RETURN(const std::string own, base::ReadFileAt(AT_FDCWD, path));
   std::string map;
   const char* rest = own.c_str();

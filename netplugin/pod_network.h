@@ -211,9 +211,9 @@ class PodNetwork {
 
   // Links of ours in the node whose sandbox is not in `live_ids` and holds no
   // reservation (so that an Attach under way is safe) are removed. Returns how
-  // many. Called after the Check of every recorded pod: ranges that no pod lives
-  // in are taken away. What pods in `live_ids` have whose state could not be
-  // checked is held for them.
+  // many. Called after the Check of every recorded pod: ranges that no pod
+  // lives in are taken away. What pods in `live_ids` have whose state could not
+  // be checked is held for them.
   virtual absl::StatusOr<int> RemoveOrphans(
       const std::vector<std::string>& live_ids,
       const base::Deadline& deadline) = 0;

@@ -130,10 +130,11 @@ absl::Status LinkReaper::Sweep(absl::Duration grace,
   for (const Parked& one : gone) {
     const absl::Status given_back = gone_(one.lease);
     base::Update(&status, given_back);
-    if (!given_back.ok()) continue;
-    // Only now: what is not parked may be prepared again at once.
-    const base::MutexLock lock(&mutex_);
-    parked_.erase(one.lease.sandbox_id);
+    if (given_back.ok()) {
+      // Only now: what is not parked may be prepared again at once.
+      const base::MutexLock lock(&mutex_);
+      parked_.erase(one.lease.sandbox_id);
+    }
   }
   {
     const base::MutexLock lock(&mutex_);

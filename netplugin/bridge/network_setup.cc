@@ -29,7 +29,8 @@ absl::Status BridgeNetwork::InitLocked() {
   RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(configured, options_.bridge));
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
   ASSIGN_OR_RETURN(const std::vector<PodPort> ports, rules_.Ports());
-  RETURN_IF_ERROR(CheckNoPodIsInTheWay(socket, configured, ports));
+  RETURN_IF_ERROR(
+      CheckNoPodIsInTheWay(socket, options_.bridge, configured, ports));
   ASSIGN_OR_RETURN(const std::vector<IpPrefix> inherited,
                    RangesOfBridge(socket, options_.bridge));
   int mtu = options_.mtu;

@@ -31,22 +31,39 @@ absl::StatusOr<std::vector<IpPrefix>> RangesOfBridge(
 }
 
 absl::Status CheckNoPodIsInTheWay(NetlinkSocket& socket,
+                                  const std::string& bridge,
                                   const std::vector<IpPrefix>& ranges,
                                   const std::vector<PodPort>& ports) {
-  for (const IpPrefix& range : ranges) {
-    const std::vector<IpAddress> reserved = ReservedOf(range);
-    for (const PodPort& port : ports) {
+  ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
+  absl::flat_hash_map<std::string, const Link*> by_name;
+  absl::flat_hash_map<int, std::string> names;
+  for (const Link& link : links) {
+    by_name[link.name] = &link;
+    names[link.index] = link.name;
+  }
+  for (const PodPort& port : ports) {
+    const auto link = by_name.find(port.host_ifname);
+    if (link == by_name.end()) continue;  // a rule that a crash left
+    const std::string pod = absl::StrCat(
+        "sandbox \"", SandboxOfAlias(link->second->alias).value_or("?"),
+        "\", link ", link->second->name);
+    const int master = link->second->master;
+    if (master != 0 && names[master] != bridge) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("a running pod is on the bridge ", names[master],
+                       ", not on ", bridge, " (", pod,
+                       "); put back the bridge of before, or stop all "
+                       "pods first"));
+    }
+    for (const IpPrefix& range : ranges) {
+      const std::vector<IpAddress> reserved = ReservedOf(range);
       const auto taken =
           std::find_first_of(port.addresses.begin(), port.addresses.end(),
                              reserved.begin(), reserved.end());
       if (taken == port.addresses.end()) continue;
-      ASSIGN_OR_RETURN(const std::optional<Link> link,
-                       FindLink(socket, port.host_ifname));
-      if (!link) continue;  // a rule that a crash left
       return absl::FailedPreconditionError(absl::StrCat(
           "pod range ", range.ToString(), " needs ", taken->ToString(),
-          " for itself, but a running pod has that address (sandbox \"",
-          SandboxOfAlias(link->alias).value_or("?"), "\", link ", link->name,
+          " for itself, but a running pod has that address (", pod,
           "); put back the pod range of before and stop that pod first, or "
           "choose another range"));
     }

@@ -23,10 +23,13 @@ namespace warren::netplugin {
 absl::StatusOr<std::vector<IpPrefix>> RangesOfBridge(NetlinkSocket& socket,
                                                      const std::string& bridge);
 
-// kFailedPrecondition, naming the link and what to do, when one of `ports`,
-// whose link exists, sends from an address that one of `ranges` needs for
-// itself: the bridge would take a running pod's address.
+// kFailedPrecondition, naming the sandbox and what to do, when one of `ports`,
+// whose link exists,
+//  - sends from an address that one of `ranges` needs for itself: the bridge
+//    would take a running pod's address, or
+//  - is on another bridge than `bridge`, which has the gateway of its pod.
 absl::Status CheckNoPodIsInTheWay(NetlinkSocket& socket,
+                                  const std::string& bridge,
                                   const std::vector<IpPrefix>& ranges,
                                   const std::vector<PodPort>& ports);
 

@@ -275,9 +275,10 @@ void Ipam::Guard(const std::string& sandbox_id,
 void Ipam::GuardIn(Range& range, const std::string& sandbox_id,
                    Guarded& guarded) {
   for (const IpAddress& address : guarded.addresses) {
-    if (!range.pool.TakeExactly(address, sandbox_id).ok()) continue;
-    ++range.users;
-    guarded.held.push_back({address, range.pool.range().length});
+    if (range.pool.TakeExactly(address, sandbox_id).ok()) {
+      ++range.users;
+      guarded.held.push_back({address, range.pool.range().length});
+    }
   }
 }
 

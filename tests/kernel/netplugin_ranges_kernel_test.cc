@@ -226,6 +226,26 @@ TEST_F(RangesTest, ARangeThatNeedsTheAddressOfAPodIsRefused) {
   EXPECT_TRUE(refused->Init().ok());
 }
 
+TEST_F(RangesTest, AnotherBridgeIsRefusedWhilePodsRun) {
+  Pod pod;
+  {
+    auto network = MakeNetwork({"10.88.0.0/16"});
+    pod = StartPod(*network, "sandbox-1");
+  }
+  const auto before = NodeState();
+  BridgeNetworkOptions options;
+  options.ranges = {Prefix("10.89.0.0/16")};
+  options.bridge = "other0";
+  auto refused = BridgeNetwork::Create(options).value();
+  const absl::Status init = refused->Init();
+  EXPECT_TRUE(absl::IsFailedPrecondition(init)) << init;
+  EXPECT_THAT(std::string(init.message()),
+              HasSubstr("on the bridge warren0, not on other0 (sandbox "
+                        "\"sandbox-1\""));
+  EXPECT_EQ(NodeState(), before);
+  ExpectConnected(pod);
+}
+
 // Its record cannot be read, but its port rule can.
 TEST_F(RangesTest, NET_4_APodThatNobodyKnowsKeepsItsAddressAndItsGateway) {
   const auto fresh = StateOf({"10.88.0.0/24"});

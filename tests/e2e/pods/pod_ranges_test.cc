@@ -3,8 +3,10 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -175,6 +177,40 @@ TEST_F(PodRangesTest, ARangeThatNeedsTheAddressOfAPodIsRefused) {
   StartDaemon();
   EXPECT_EQ(IpOf(pod_id), ip);
   EXPECT_EQ(ShellOutput(server, "echo alive"), "alive\n");
+}
+
+// The file that keeps what UpdateRuntimeConfig said is not what it should be.
+TEST_F(PodRangesTest, REL_16_PodsOfALostFileGoOn) {
+  const std::string file = daemon().state_dir() + "/pod_ranges";
+  const std::vector<std::function<bool()>> kinds = {
+      [&] { return mkfifo(file.c_str(), 0600) == 0; },
+      [&] { return WriteHostFile(file, std::string("\0\xff!", 3)); },
+      [&] { return WriteHostFile(file, std::string(100000, '1')); },
+      [&] { return mkdir(file.c_str(), 0700) == 0; }};
+  ASSERT_TRUE(Update("10.95.0.0/16").ok());
+  std::string pod_id;
+  const std::string server = RunServer("old", &pod_id);
+  ASSERT_THAT(IpOf(pod_id), StartsWith("10.95."));
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    KillDaemon();
+    ASSERT_EQ(unlink(file.c_str()), 0);
+    ASSERT_TRUE(kinds[i]()) << i;
+    StartDaemon();
+    ExpectConnected(pod_id, server, "old");
+    EXPECT_THAT(IpOf(RunPod(Pod(absl::StrCat("new", i)))),
+                StartsWith("10.88."));
+    const auto status =
+        client().Call<cri::StatusResponse>(cri::StatusRequest());
+    ASSERT_TRUE(status.ok()) << status.status();
+    EXPECT_THAT(status->ShortDebugString(), HasSubstr(file)) << i;
+    if (i + 1 == kinds.size()) break;
+    // A kubelet says it again.
+    EXPECT_TRUE(Update("10.95.0.0/16").ok());
+    EXPECT_EQ(ReadHostFile(file), "10.95.0.0/16\n");
+  }
+  EXPECT_FALSE(Update("10.96.0.0/16").ok()) << "there is a directory";
+  EXPECT_THAT(IpOf(RunPod(Pod("after"))), StartsWith("10.88."));
+  ASSERT_EQ(rmdir(file.c_str()), 0);
 }
 
 // Whoever was last: its range is in the file, in the kernel and in use.

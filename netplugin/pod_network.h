@@ -93,7 +93,7 @@ struct PodCheck {
     // have done that (CAP_NET_ADMIN).
     kAltered,
     // It cannot be this pod's network any more: the link is gone, or an
-    // address belongs to another pod or to no range. Detach it.
+    // address belongs to another pod. Detach it.
     kLost,
   };
   Verdict verdict = Verdict::kIntact;
@@ -153,13 +153,18 @@ class PodNetwork {
   virtual ~PodNetwork() = default;
 
   // Makes what all pods share, or repairs it. Called at start and whenever the
-  // ranges change; idempotent.
+  // ranges change; idempotent. Until RemoveOrphans nothing is taken away that
+  // pods of the last agent may live on, other ranges included.
+  // kFailedPrecondition, saying what to do and with nothing changed, when the
+  // ranges need the address of a running pod.
   virtual absl::Status Init() = 0;
 
   // Where pods get their addresses from, e.g. of UpdateRuntimeConfig: the same
   // value again is OK, kInvalidArgument for an unusable range,
-  // kFailedPrecondition while pods hold addresses of the old ones or when the
-  // host already routes it. Waits for links of detached pods to go.
+  // kFailedPrecondition when the host already routes it or it needs the address
+  // of a pod for itself, e.g. as gateway. Pods of the old ranges keep what they
+  // have until they are detached; what only they needed goes then. Waits for
+  // links of detached pods to go.
   virtual absl::Status SetPodRanges(const std::vector<IpPrefix>& ranges,
                                     const base::Deadline& deadline) = 0;
 
@@ -215,7 +220,9 @@ class PodNetwork {
 
   // Links of ours in the node whose sandbox is not in `live_ids` and holds no
   // reservation (so that an Attach under way is safe) are removed. Returns how
-  // many. Called after the Check of every recorded pod.
+  // many. Called after the Check of every recorded pod: ranges that no pod
+  // lives in are taken away. What pods in `live_ids` have whose state could not
+  // be checked is held for them.
   virtual absl::StatusOr<int> RemoveOrphans(
       const std::vector<std::string>& live_ids,
       const base::Deadline& deadline) = 0;

@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <deque>
 #include <memory>
@@ -250,6 +252,26 @@ TEST_F(ServicesTest, PodRangesOutliveTheDaemon) {
   Stop();
   Start();
   EXPECT_THAT(network_->ranges_, ElementsAre("10.9.0.0/16", "fd00:9::/64"));
+}
+
+TEST_F(ServicesTest, PodRangesThatCannotBeKeptAreNotInForce) {
+  const auto update = [&](const std::string& cidr) {
+    cri::UpdateRuntimeConfigRequest request;
+    cri::UpdateRuntimeConfigResponse reply;
+    request.mutable_runtime_config()->mutable_network_config()->set_pod_cidr(
+        cidr);
+    return Call(pods_, &Runtime::UpdateRuntimeConfig, request, &reply).ok();
+  };
+  ASSERT_TRUE(update("10.9.0.0/16"));
+  // No file goes in the place of a directory.
+  const std::string file = directory_.path() + "/pod_ranges";
+  ASSERT_EQ(unlink(file.c_str()), 0);
+  ASSERT_EQ(mkdir(file.c_str(), 0700), 0);
+  EXPECT_FALSE(update("10.10.0.0/16"));
+  EXPECT_THAT(network_->ranges_, ElementsAre("10.9.0.0/16"));
+  ASSERT_EQ(rmdir(file.c_str()), 0);
+  EXPECT_TRUE(update("10.10.0.0/16"));
+  EXPECT_THAT(network_->ranges_, ElementsAre("10.10.0.0/16"));
 }
 
 class ImportTest : public ServicesTest {

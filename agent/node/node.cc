@@ -28,22 +28,33 @@ constexpr size_t kReadBytes = 256 * 1024;
 constexpr absl::Duration kLastDrain = absl::Seconds(2);
 constexpr absl::Duration kRangesPatience = absl::Seconds(30);
 
-// The ranges that UpdateRuntimeConfig left, {} if it never did.
-absl::StatusOr<std::vector<netplugin::IpPrefix>> ReadSavedRanges(
-    const std::string& state_dir) {
+// What UpdateRuntimeConfig left; both empty if it never did.
+struct SavedRanges {
+  std::string text;
+  std::vector<netplugin::IpPrefix> ranges;
+};
+
+absl::StatusOr<SavedRanges> ReadSavedRanges(const std::string& state_dir) {
   const absl::StatusOr<std::string> text = base::ReadRegularFileAt(
       AT_FDCWD, absl::StrCat(state_dir, "/", kRangesFile), 4096);
-  if (base::GetErrno(text.status()) == ENOENT) {
-    return std::vector<netplugin::IpPrefix>();
-  }
+  if (base::GetErrno(text.status()) == ENOENT) return SavedRanges();
   RETURN_IF_ERROR(text.status());
-  return ParsePodCidr(std::string(absl::StripAsciiWhitespace(*text)));
+  SavedRanges saved = {std::string(absl::StripAsciiWhitespace(*text)), {}};
+  ASSIGN_OR_RETURN(saved.ranges, ParsePodCidr(saved.text));
+  return saved;
 }
 
+// Empty `ranges` = as if there never were any.
 absl::Status SaveRanges(const std::string& state_dir,
                         const std::string& ranges) {
   ASSIGN_OR_RETURN(const base::UniqueFd directory,
                    base::OpenAt(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY));
+  if (ranges.empty()) {
+    if (unlinkat(directory.get(), kRangesFile, 0) == 0 || errno == ENOENT) {
+      return absl::OkStatus();
+    }
+    return base::ErrnoError(errno, absl::StrCat("remove ", kRangesFile));
+  }
   return base::WriteFileAtomic(directory.get(), kRangesFile, ranges + "\n",
                                0600,
                                /*durable=*/true);
@@ -110,16 +121,22 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
 }
 
 absl::Status Node::StartNetwork() {
-  const auto ranges = ReadSavedRanges(options_.state_dir);
-  if (!ranges.ok()) {
+  const base::MutexLock lock(&ranges_mutex_);
+  ranges_ = options_.pod_ranges;
+  const absl::StatusOr<SavedRanges> saved = ReadSavedRanges(options_.state_dir);
+  if (!saved.ok()) {
     // The configured ranges serve. A kubelet sends its own again.
     unreadable_.push_back(absl::StrCat(
-        options_.state_dir, "/", kRangesFile, ": ", ranges.status().message(),
+        options_.state_dir, "/", kRangesFile, ": ", saved.status().message(),
         "; the pod ranges that UpdateRuntimeConfig left are not in force"));
     start_notes_.push_back(unreadable_.back());
-  } else if (!ranges->empty()) {
-    RETURN_IF_ERROR(parts_.network->SetPodRanges(
-        *ranges, base::Deadline::After(kRangesPatience)));
+  } else {
+    ranges_text_ = saved->text;
+    if (!saved->ranges.empty()) {
+      ranges_ = saved->ranges;
+      RETURN_IF_ERROR(parts_.network->SetPodRanges(
+          ranges_, base::Deadline::After(kRangesPatience)));
+    }
   }
   return parts_.network->Init();
 }
@@ -208,13 +225,33 @@ absl::Status Node::UpdatePodRanges(const std::string& pod_cidr) {
   if (pod_cidr.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<netplugin::IpPrefix> ranges,
                    ParsePodCidr(pod_cidr));
+  // One at a time, so that file and network are of the same call.
+  const base::MutexLock lock(&ranges_mutex_);
+  absl::Status status = ApplyPodRanges(ranges);
+  if (status.ok()) {
+    status = base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
+                            "keep the pod ranges");
+    // The file may be there although it may not last.
+    if (!status.ok() && ranges_text_) {
+      SaveRanges(options_.state_dir, *ranges_text_).IgnoreError();
+    }
+  }
+  if (!status.ok()) {
+    // An answer that says no leaves what was, as far as that can be done.
+    ApplyPodRanges(ranges_).IgnoreError();
+    return status;
+  }
+  ranges_ = ranges;
+  ranges_text_ = pod_cidr;
+  return absl::OkStatus();
+}
+
+absl::Status Node::ApplyPodRanges(
+    const std::vector<netplugin::IpPrefix>& ranges) {
   RETURN_IF_ERROR_IN(parts_.network->SetPodRanges(
                          ranges, base::Deadline::After(kRangesPatience)),
                      "set pod ranges");
-  RETURN_IF_ERROR_IN(parts_.network->Init(), "set up the pod network");
-  Reconcile();
-  return base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
-                        "keep the pod ranges");
+  return base::Annotate(parts_.network->Init(), "set up the pod network");
 }
 
 absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Node::Inspect(

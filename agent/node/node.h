@@ -1,12 +1,14 @@
 #ifndef WARREN_AGENT_NODE_NODE_H_
 #define WARREN_AGENT_NODE_NODE_H_
 
+#include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,8 @@
 #include "agent/pods/reconcile_loop.h"
 #include "agent/pods/reconciler.h"
 #include "agent/store/store.h"
+#include "netplugin/ip.h"
+#include "runtime/base/mutex.h"
 #include "warren/node/v1/node.pb.h"
 
 namespace warren::agent {
@@ -58,7 +62,9 @@ class Node {
   cri::StatusResponse Status(bool verbose) const;
   // UpdateRuntimeConfig RPC. `pod_cidr` as CRI has it; empty = nothing to do.
   // Kept in <state_dir>/pod_ranges, which wins over the configuration at the
-  // next start: a kubelet says it once, not after each restart of ours.
+  // next start: a kubelet says it once, not after each restart of ours. Pods of
+  // the ranges of before go on. One call at a time; an error leaves the file
+  // and the network as they were, if that can be done.
   absl::Status UpdatePodRanges(const std::string& pod_cidr);
   // Has the reconcile loop look at everything now. Does not block.
   void Reconcile() { loop_->Now(); }
@@ -76,6 +82,8 @@ class Node {
 
   absl::Status StartNetwork();
   absl::Status Adopt();
+  absl::Status ApplyPodRanges(const std::vector<netplugin::IpPrefix>& ranges)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(ranges_mutex_);
   void ImportDefaultImage();
   // The files of NodeFacts as they are now. Reads two small ones of /etc.
   std::vector<std::string> Unreadable() const;
@@ -92,6 +100,11 @@ class Node {
   std::unique_ptr<ImageManager> image_manager_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<ReconcileLoop> loop_;
+
+  base::Mutex ranges_mutex_;
+  std::vector<netplugin::IpPrefix> ranges_ ABSL_GUARDED_BY(ranges_mutex_);
+  // What the file holds, "" = there is none; nullopt = not known.
+  std::optional<std::string> ranges_text_ ABSL_GUARDED_BY(ranges_mutex_);
 };
 
 }  // namespace warren::agent

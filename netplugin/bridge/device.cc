@@ -47,21 +47,51 @@ absl::StatusOr<Link> CreateOurBridge(NetlinkSocket& socket,
   return *link;
 }
 
+// The addresses of the bridge: of two that differ in length only the shorter.
+std::vector<IpPrefix> Gateways(const std::vector<IpPrefix>& ranges) {
+  std::vector<IpPrefix> gateways;
+  for (const IpPrefix& range : ranges) {
+    const IpPrefix gateway = GatewayOf(range);
+    const auto same = std::find_if(
+        gateways.begin(), gateways.end(),
+        [&](const IpPrefix& g) { return g.address == gateway.address; });
+    if (same == gateways.end()) {
+      gateways.push_back(gateway);
+    } else {
+      same->length = std::min(same->length, gateway.length);
+    }
+  }
+  return gateways;
+}
+
 absl::Status SyncAddresses(NetlinkSocket& socket, int bridge,
                            const std::vector<IpPrefix>& ranges) {
-  std::vector<IpPrefix> missing;
-  missing.reserve(ranges.size());
-  for (const IpPrefix& range : ranges) missing.push_back(GatewayOf(range));
+  std::vector<IpPrefix> missing = Gateways(ranges);
   ASSIGN_OR_RETURN(const auto present, ListAddresses(socket));
-  std::vector<Request> changes;
+  std::vector<IpPrefix> surplus;
   for (const LinkAddress& address : present) {
     if (address.link != bridge) continue;
     if (std::erase(missing, address.prefix) == 0) {
-      changes.push_back(DeleteAddress(bridge, address.prefix));
+      surplus.push_back(address.prefix);
     }
   }
+  std::vector<Request> changes;
+  // A link has an IPv6 address once, whatever its length. For IPv4 the new one
+  // comes first, so that there is always one.
+  std::erase_if(surplus, [&](const IpPrefix& old) {
+    const bool in_the_way =
+        old.address.family() == AF_INET6 &&
+        std::any_of(missing.begin(), missing.end(), [&](const IpPrefix& next) {
+          return next.address == old.address;
+        });
+    if (in_the_way) changes.push_back(DeleteAddress(bridge, old));
+    return in_the_way;
+  });
   for (const IpPrefix& gateway : missing) {
     changes.push_back(AddAddress(bridge, gateway));
+  }
+  for (const IpPrefix& old : surplus) {
+    changes.push_back(DeleteAddress(bridge, old));
   }
   return socket.Execute(std::move(changes));
 }

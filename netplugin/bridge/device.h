@@ -25,8 +25,9 @@ absl::StatusOr<int> UplinkMtu(NetlinkSocket& socket);
 
 // Makes the bridge or brings the one we made back to what it should be: MTU,
 // settings, exactly the gateway addresses of `ranges`, up, all veths of ours
-// that have no bridge as ports. kFailedPrecondition when a link of that name
-// exists that is not ours.
+// that have no bridge as ports. Where the gateways of two ranges are the same
+// address, it gets the length of the wider one, whose route serves both.
+// kFailedPrecondition when a link of that name exists that is not ours.
 absl::StatusOr<Link> EnsureBridge(NetlinkSocket& socket,
                                   const std::string& name, int mtu,
                                   const std::vector<IpPrefix>& ranges);

@@ -104,13 +104,15 @@ absl::Status LinkReaper::Sweep(absl::Duration grace,
     sweeping_ = true;
   }
   std::vector<Parked> gone;
-  const absl::Status status = DeleteOld(grace, deadline, parked, &gone);
+  absl::Status status = DeleteOld(grace, deadline, parked, &gone);
   for (const Parked& one : gone) {
-    {
+    const absl::Status given_back = gone_(one.lease);
+    base::Update(&status, given_back);
+    if (given_back.ok()) {
+      // Only now: what is not parked may be prepared again at once.
       const base::MutexLock lock(&mutex_);
       parked_.erase(one.lease.sandbox_id);
     }
-    gone_(one.lease);
   }
   {
     const base::MutexLock lock(&mutex_);

@@ -39,10 +39,11 @@ absl::Status DeleteLinks(
 // network namespace of the node. Thread-safe.
 class LinkReaper {
  public:
-  using Gone = std::function<void(const Lease&)>;
+  using Gone = std::function<absl::Status(const Lease&)>;
 
-  // `gone` is called once per parked link, on the thread of the reaper or of
-  // Drain, without a lock held.
+  // `gone` is called for each parked link once it is gone, on the thread of the
+  // reaper or of Drain, without a lock held. After an error the link stays
+  // parked, and `gone` is called again by the next round.
   LinkReaper(absl::Duration grace, Gone gone);
   // Deletes what is parked; waits ten seconds at most.
   ~LinkReaper();

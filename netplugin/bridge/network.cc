@@ -2,19 +2,17 @@
 
 #include <absl/container/flat_hash_set.h>
 #include <absl/strings/str_cat.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <optional>
 #include <utility>
 
-#include "netplugin/bridge/device.h"
+#include "netplugin/bridge/health.h"
 #include "netplugin/bridge/plan.h"
 #include "netplugin/bridge/pod_check.h"
+#include "netplugin/bridge/ranges.h"
 #include "netplugin/bridge/state.h"
 #include "netplugin/bridge/wiring.h"
-#include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/inspect.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/netlink.h"
@@ -63,108 +61,26 @@ BridgeNetwork::BridgeNetwork(BridgeNetworkOptions options)
       rules_(options_.table),
       ipam_(options_.clock, options_.cool_down),
       reaper_(options_.link_grace, [this](const Lease& lease) {
-        absl::MutexLock lock(&mutex_);
-        ipam_.Release(lease);
+        {
+          absl::MutexLock lock(&mutex_);
+          ipam_.Release(lease);
+        }
+        return SyncRanges();
       }) {
   absl::MutexLock lock(&mutex_);
   ipam_.SetRanges(options_.ranges).IgnoreError();  // no lease yet: cannot fail
 }
 
-absl::Status BridgeNetwork::Init() {
-  absl::MutexLock setup(&setup_mutex_);
-  return base::Annotate(InitLocked(), "setting up the pod network");
-}
-
-absl::Status BridgeNetwork::InitLocked() {
-  std::vector<IpPrefix> ranges;
-  std::vector<Lease> leases;
-  {
-    absl::MutexLock lock(&mutex_);
-    ranges = ipam_.ranges();
-    leases = ipam_.Leases();
-  }
-  RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(ranges, options_.bridge));
-  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
-  int mtu = options_.mtu;
-  if (mtu == 0) {
-    ASSIGN_OR_RETURN(mtu, UplinkMtu(socket));
-    mtu = std::clamp(mtu, kMinMtu, kMaxMtu);
-  }
-  // The port filter first: no pod is ever reachable without it.
-  RETURN_IF_ERROR(rules_.Ensure(ranges));
-  for (const Lease& lease : leases) {
-    if (reaper_.IsParked(lease.sandbox_id)) continue;
-    RETURN_IF_ERROR(rules_.AddPod(PortOf(lease)));
-  }
-  ASSIGN_OR_RETURN(const Link bridge,
-                   EnsureBridge(socket, options_.bridge, mtu, ranges));
-  ASSIGN_OR_RETURN(saved_, EnsureForwarding(socket, bridge, ranges, saved_));
-  absl::MutexLock lock(&mutex_);
-  base_ = {bridge.index, mtu};
-  return absl::OkStatus();
-}
-
-absl::Status BridgeNetwork::SetPodRanges(const std::vector<IpPrefix>& ranges,
-                                         const base::Deadline& deadline) {
-  RETURN_IF_ERROR(ValidateRanges(ranges));
-  absl::MutexLock setup(&setup_mutex_);
-  std::vector<IpPrefix> before;
-  bool made = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    before = ipam_.ranges();
-    made = base_.bridge != 0;
-  }
-  if (before == ranges) return absl::OkStatus();
-  RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(ranges, options_.bridge));
-  RETURN_IF_ERROR(reaper_.Drain(deadline));
-  {
-    absl::MutexLock lock(&mutex_);
-    RETURN_IF_ERROR(ipam_.SetRanges(ranges));
-  }
-  if (!made) return absl::OkStatus();
-  const absl::Status status = InitLocked();
-  if (status.ok()) return status;
-  absl::MutexLock lock(&mutex_);
-  // Fails only if a pod started in between; CheckHealth() then tells.
-  ipam_.SetRanges(before).IgnoreError();
-  return base::Annotate(status, "changing the pod ranges");
-}
-
 Health BridgeNetwork::CheckHealth() {
-  const auto sick = [](const char* reason, absl::string_view message) {
-    return Health{false, reason, std::string(message)};
-  };
   std::vector<IpPrefix> ranges;
   {
     absl::MutexLock lock(&mutex_);
     if (base_.bridge == 0) {
-      return sick("NetworkNotInitialized", "the pod network is not set up");
+      return {false, "NetworkNotInitialized", "the pod network is not set up"};
     }
-    ranges = ipam_.ranges();
+    ranges = ipam_.RangesInForce();
   }
-  auto socket = NetlinkSocket::Open(NETLINK_ROUTE);
-  if (!socket.ok()) return sick("NetlinkFailed", socket.status().message());
-  const auto bridge = FindLink(*socket, options_.bridge);
-  if (!bridge.ok()) return sick("NetlinkFailed", bridge.status().message());
-  if (!bridge->has_value() || !(*bridge)->up) {
-    return sick("BridgeMissing",
-                absl::StrCat("bridge ", options_.bridge, " is ",
-                             bridge->has_value() ? "down" : "missing"));
-  }
-  const auto present = rules_.Present();
-  if (!present.ok()) return sick("RulesFailed", present.status().message());
-  if (!*present) return sick("RulesMissing", "nftables tables are missing");
-  for (const IpPrefix& range : ranges) {
-    const std::string path = range.address.family() == AF_INET
-                                 ? "net/ipv4/ip_forward"
-                                 : "net/ipv6/conf/all/forwarding";
-    const auto value = ReadSysctl(path);
-    if (!value.ok() || *value != "1") {
-      return sick("ForwardingOff", absl::StrCat("sysctl ", path, " is not 1"));
-    }
-  }
-  return {true, "NetworkReady", ""};
+  return LookAtNode(options_.bridge, ranges, rules_);
 }
 
 absl::StatusOr<Lease> BridgeNetwork::Reserve(const PodRequest& request,
@@ -213,13 +129,15 @@ absl::StatusOr<PodCheck> BridgeNetwork::Check(const NetworkState& state,
   {
     absl::MutexLock lock(&mutex_);
     const absl::Status held = ipam_.Adopt(lease);
-    if (!held.ok()) {
+    if (absl::IsAlreadyExists(held)) {
       return PodCheck{PodCheck::Verdict::kLost, std::string(held.message()),
                       state};
     }
+    RETURN_IF_ERROR_IN(held, where);
     base = base_;
   }
   // From here on the address is safe, whatever cannot be found out.
+  RETURN_IF_ERROR_IN(SyncRanges(), where);
   RETURN_IF_ERROR_IN(own.status(), where);
   RETURN_IF_ERROR_IN(deadline.Check(), where);
   if (base.bridge == 0) {
@@ -279,21 +197,26 @@ absl::Status BridgeNetwork::Detach(const NetworkState& state,
     return base::Annotate(own.status(), where);
   }
   const Lease lease = LeaseOf(state, own);
-  const PodPort port = PortOf(lease);
-  RETURN_IF_ERROR_IN(rules_.RemovePod(port), where);
-  ASSIGN_OR_RETURN_IN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE),
-                      where);
-  ASSIGN_OR_RETURN_IN(const std::optional<Link> link,
-                      FindLink(socket, port.host_ifname), where);
-  if (!link || !IsVethOf(*link, LinkAlias(lease.sandbox_id))) {
-    Release(lease);
-    return absl::OkStatus();
+  {
+    absl::ReaderMutexLock setup(&setup_mutex_);
+    ASSIGN_OR_RETURN_IN(const bool gone, CutOff(lease), where);
+    if (gone) Release(lease);
   }
+  return base::Annotate(SyncRanges(), where);
+}
+
+absl::StatusOr<bool> BridgeNetwork::CutOff(const Lease& lease) {
+  const PodPort port = PortOf(lease);
+  RETURN_IF_ERROR(rules_.RemovePod(port));
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  ASSIGN_OR_RETURN(const std::optional<Link> link,
+                   FindLink(socket, port.host_ifname));
+  if (!link || !IsVethOf(*link, LinkAlias(lease.sandbox_id))) return true;
   // Fails only when the bridge or the link went away meanwhile, which cuts the
   // pod off as well.
   socket.Execute(DisableBridgePort(link->index)).IgnoreError();
   reaper_.Park(link->index, link->name, lease);
-  return absl::OkStatus();
+  return false;
 }
 
 absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
@@ -325,7 +248,34 @@ absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
     if (!live.contains(port)) stale.insert(port);
   }
   RETURN_IF_ERROR_IN(rules_.DropPods(stale), kWhere);
+  ASSIGN_OR_RETURN_IN(const bool all_held, HoldUnknown(live_ids, veths),
+                      kWhere);
+  if (all_held) {
+    absl::MutexLock lock(&mutex_);
+    ipam_.ExpectNoMore();
+  }
+  RETURN_IF_ERROR_IN(SyncRanges(), kWhere);
   return static_cast<int>(orphans.size());
+}
+
+absl::StatusOr<bool> BridgeNetwork::HoldUnknown(
+    const std::vector<std::string>& live_ids, const std::vector<Link>& veths) {
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, rules_.Ports());
+  const auto addresses = AddressesByLink(ports);
+  bool all_held = true;
+  absl::MutexLock lock(&mutex_);
+  for (const std::string& id : live_ids) {
+    if (ipam_.Find(id)) continue;
+    const std::string name = HostIfname(id);
+    if (const auto port = addresses.find(name); port != addresses.end()) {
+      ipam_.Guard(id, port->second);
+    } else if (std::any_of(veths.begin(), veths.end(), [&](const Link& link) {
+                 return link.name == name;
+               })) {
+      all_held = false;
+    }
+  }
+  return all_held;
 }
 
 absl::StatusOr<NetnsView> BridgeNetwork::Inspect(int netns_fd) {
@@ -339,30 +289,6 @@ absl::StatusOr<absl::Duration> BridgeNetwork::Tend(
 
 absl::Status BridgeNetwork::Drain(const base::Deadline& deadline) {
   return reaper_.Drain(deadline);
-}
-
-absl::Status BridgeNetwork::Clean() {
-  absl::MutexLock setup(&setup_mutex_);
-  absl::Status result = reaper_.Drain(base::Deadline::Never());
-  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
-  std::vector<int> links;
-  const auto veths = ListVeths(socket, options_.bridge);
-  base::Update(&result, veths.status());
-  if (veths.ok()) {
-    for (const Link& link : *veths) links.push_back(link.index);
-  }
-  base::Update(&result, DeleteLinks(socket, links));
-  const auto removed = RemoveBridge(socket, options_.bridge);
-  base::Update(&result, removed.status());
-  std::vector<Sysctl> restore = saved_;
-  if (removed.ok() && !removed->empty()) restore = *removed;
-  std::reverse(restore.begin(), restore.end());
-  base::Update(&result, WriteSysctls(restore));
-  base::Update(&result, rules_.Remove());
-  if (result.ok()) saved_.clear();
-  absl::MutexLock lock(&mutex_);
-  base_ = {};
-  return base::Annotate(result, "removing the pod network");
 }
 
 }  // namespace warren::netplugin

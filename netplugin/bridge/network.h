@@ -14,6 +14,8 @@
 #include "netplugin/bridge/options.h"
 #include "netplugin/ip.h"
 #include "netplugin/ipam/ipam.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/sysctl.h"
 #include "netplugin/nft/rules.h"
 #include "netplugin/pod_network.h"
@@ -36,6 +38,13 @@ namespace warren::netplugin {
 // LinkReaper: Tend, Drain, SetPodRanges, and Prepare when a range is full or
 // the same sandbox was detached just before. All others wait for the kernel and
 // for each other's short sections only. Thread-safe as PodNetwork says.
+//
+// Pods of ranges that are not configured any more go on: the bridge keeps the
+// gateway, the rules the masquerading of such a range, until its last lease is
+// released. At the start it is the bridge and the port rules that tell which
+// ranges and addresses there are, until RemoveOrphans; Init fails with
+// kFailedPrecondition, before anything is changed, when a configured range
+// needs the address of a running pod for itself.
 class BridgeNetwork : public PodNetwork {
  public:
   // Touches nothing yet. kInvalidArgument for bad options.
@@ -71,21 +80,41 @@ class BridgeNetwork : public PodNetwork {
     int mtu = 0;
   };
   absl::StatusOr<Base> BaseFor(const Lease& lease);
+  // The bridge, its addresses and forwarding, for the ranges in force.
+  absl::Status ApplyLocked(NetlinkSocket& socket, int mtu,
+                           const std::vector<IpPrefix>& ranges)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(setup_mutex_);
+  // Brings the kernel in step with the ranges in force; most of the time there
+  // is nothing to do. After an error the next caller tries again.
+  absl::Status SyncRanges() ABSL_LOCKS_EXCLUDED(setup_mutex_);
+  bool InStep() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Holds what pods of `live_ids` send from whose leases are not known. False
+  // when there is a link (of `veths`) nothing is known of.
+  absl::StatusOr<bool> HoldUnknown(const std::vector<std::string>& live_ids,
+                                   const std::vector<Link>& veths);
   absl::StatusOr<Lease> Reserve(const PodRequest& request,
                                 const base::Deadline& deadline);
+  // Lets nothing more pass; true when there is no link to wait for, else the
+  // reaper has it.
+  absl::StatusOr<bool> CutOff(const Lease& lease)
+      ABSL_SHARED_LOCKS_REQUIRED(setup_mutex_);
   // Gives a lease back, unless its link is still to go.
   void Release(const Lease& lease);
 
   const BridgeNetworkOptions options_;
   PodRules rules_;
 
-  // Held over Init, SetPodRanges and Clean; before mutex_.
+  // Held over all that changes what pods share; before mutex_, and never while
+  // waiting for the reaper, whose thread takes it. Shared by Detach, so that
+  // Init puts no port rule back.
   absl::Mutex setup_mutex_;
   std::vector<Sysctl> saved_ ABSL_GUARDED_BY(setup_mutex_);
 
   absl::Mutex mutex_;
   Ipam ipam_ ABSL_GUARDED_BY(mutex_);
   Base base_ ABSL_GUARDED_BY(mutex_);  // bridge 0 = Init has not been
+  // Ranges that the kernel has; empty = not known.
+  std::vector<IpPrefix> applied_ ABSL_GUARDED_BY(mutex_);
 
   // Last: its thread uses the rest.
   LinkReaper reaper_;

@@ -183,12 +183,13 @@ TEST_F(IpamTest, AdoptIsAllOrNothing) {
 TEST_F(IpamTest, AdoptRefusesAddressesThatAreNotForPods) {
   Ipam ipam = Make({"10.0.0.0/24", "fd00::/60"});
   for (const char* text :
-       {"10.0.0.0/24", "10.0.0.1/24", "10.0.0.255/24", "10.0.1.2/24",
-        "10.0.0.2/16", "192.168.0.2/24", "fd00::1/60", "fd00:0:0:1::2/60"}) {
+       {"10.0.0.0/24", "10.0.0.1/24", "10.0.0.255/24", "10.9.0.1/24",
+        "10.0.0.2/31", "127.0.0.2/24", "fd00::1/60", "fd00:0:0:1::2/60"}) {
     EXPECT_TRUE(absl::IsFailedPrecondition(ipam.Adopt({"a", {Prefix(text)}})))
         << text;
   }
   EXPECT_TRUE(ipam.Leases().empty());
+  EXPECT_EQ(ipam.RangesInForce(), ipam.ranges());
 }
 
 TEST_F(IpamTest, AdoptWakesARestingAddress) {
@@ -214,11 +215,14 @@ TEST_F(IpamTest, RangesStayWhileLeasesExist) {
   Ipam ipam = Make({"10.0.0.0/24"});
   const Lease lease = *ipam.Allocate("a");
   EXPECT_TRUE(ipam.SetRanges({Prefix("10.0.0.0/24")}).ok());
-  EXPECT_TRUE(
-      absl::IsFailedPrecondition(ipam.SetRanges({Prefix("10.1.0.0/24")})));
-  ipam.Release(lease);
   EXPECT_TRUE(ipam.SetRanges({Prefix("10.1.0.0/24")}).ok());
-  EXPECT_EQ(First(ipam.Allocate("a")), "10.1.0.2/24");
+  EXPECT_EQ(ipam.RangesInForce(),
+            (std::vector{Prefix("10.1.0.0/24"), Prefix("10.0.0.0/24")}));
+  EXPECT_EQ(First(ipam.Allocate("a")), "10.0.0.2/24");
+  EXPECT_EQ(First(ipam.Allocate("b")), "10.1.0.2/24");
+  ipam.Release(lease);
+  EXPECT_EQ(ipam.RangesInForce(), std::vector{Prefix("10.1.0.0/24")});
+  EXPECT_EQ(First(ipam.Allocate("a")), "10.1.0.3/24");
 }
 
 TEST_F(IpamTest, WholeRangeCanBeHeldAndGivenBack) {

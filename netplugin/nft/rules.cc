@@ -87,6 +87,22 @@ std::vector<NftElement> Interval(const IpPrefix& range) {
           {Key(range.End()), /*interval_end=*/true}};
 }
 
+// The kernel refuses intervals that overlap, so a range within another one is
+// left out. Two of the same length are the same or far from each other.
+void FillRanges(NftBatch& batch, const std::vector<IpPrefix>& ranges) {
+  batch.FlushSet(kRanges4);
+  batch.FlushSet(kRanges6);
+  for (const IpPrefix& range : ranges) {
+    const bool inner =
+        std::any_of(ranges.begin(), ranges.end(), [&](const IpPrefix& other) {
+          return other.length < range.length && other.Overlaps(range);
+        });
+    if (inner) continue;
+    batch.AddElements(range.address.family() == AF_INET ? kRanges4 : kRanges6,
+                      Interval(range));
+  }
+}
+
 void AddMasquerade(NftBatch& batch) {
   NftRule v4;
   v4.Meta(NFT_META_NFPROTO, NFT_REG_1).Equal(NFT_REG_1, "\x02");
@@ -205,14 +221,18 @@ absl::Status PodRules::Ensure(const std::vector<IpPrefix>& ranges) {
   nat.AddBaseChain("postrouting",
                    {"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC});
   nat.FlushChain("postrouting");
-  nat.FlushSet(kRanges4);
-  nat.FlushSet(kRanges6);
-  for (const IpPrefix& range : ranges) {
-    nat.AddElements(range.address.family() == AF_INET ? kRanges4 : kRanges6,
-                    Interval(range));
-  }
+  FillRanges(nat, ranges);
   AddMasquerade(nat);
   return nat.Commit(*socket_);
+}
+
+absl::Status PodRules::SetRanges(const std::vector<IpPrefix>& ranges) {
+  absl::MutexLock lock(&mutex_);
+  RETURN_IF_ERROR(Open());
+  NftBatch nat(NFPROTO_INET, table_);
+  FillRanges(nat, ranges);
+  const absl::Status status = nat.Commit(*socket_);
+  return IsMissing(status) ? absl::OkStatus() : status;
 }
 
 absl::Status PodRules::AddPod(const PodPort& port) {
@@ -278,18 +298,31 @@ absl::Status PodRules::DropPods(
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> PodRules::Pods() {
+absl::StatusOr<std::vector<PodPort>> PodRules::Ports() {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
-  absl::flat_hash_set<std::string> names;
+  std::vector<PodPort> ports;
   for (const char* set : {kPorts4, kPorts6}) {
+    const int family = set == kPorts4 ? AF_INET : AF_INET6;
+    const size_t size = family == AF_INET ? 4 : 16;
     std::vector<std::string> keys;
     const absl::Status status =
         ListElements(*socket_, NFPROTO_BRIDGE, table_, set, &keys);
     if (IsMissing(status)) continue;
     RETURN_IF_ERROR(status);
-    for (const std::string& key : keys) names.insert(LinkIn(key));
+    for (const std::string& key : keys) {
+      if (key.size() != kPortHead + size) continue;
+      ports.push_back(
+          {LinkIn(key), {}, {IpAddress::FromBytes(family, &key[kPortHead])}});
+    }
   }
+  return ports;
+}
+
+absl::StatusOr<std::vector<std::string>> PodRules::Pods() {
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, Ports());
+  absl::flat_hash_set<std::string> names;
+  for (const PodPort& port : ports) names.insert(port.host_ifname);
   return std::vector<std::string>(names.begin(), names.end());
 }
 

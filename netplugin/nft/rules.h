@@ -40,13 +40,19 @@ class PodRules {
  public:
   explicit PodRules(std::string table) : table_(std::move(table)) {}
 
-  // Makes or repairs both tables for these pod ranges; pods stay.
+  // Makes or repairs both tables for these pod ranges, which may overlap; pods
+  // stay.
   absl::Status Ensure(const std::vector<IpPrefix>& ranges);
+  // Other ranges in tables that are there; OK when they are not.
+  absl::Status SetRanges(const std::vector<IpPrefix>& ranges);
   // Idempotent, both; removing from tables that are gone is OK.
   absl::Status AddPod(const PodPort& port);
   absl::Status RemovePod(const PodPort& port);
   // Forgets the ports of these links.
   absl::Status DropPods(const absl::flat_hash_set<std::string>& ifnames);
+  // One for each link and address that may send, without the MAC; none without
+  // the tables.
+  absl::StatusOr<std::vector<PodPort>> Ports();
   // Links that have a port entry, each once.
   absl::StatusOr<std::vector<std::string>> Pods();
   // False when a table is missing. Waits for no other call: it asks through a

@@ -57,8 +57,8 @@ target_compile_definitions(e2e_security_test PRIVATE
   WARREN_HUNTED_EXECS=${HUNTED_EXECS})
 set_tests_properties(e2e_security_test PROPERTIES TIMEOUT 3600)
 warren_e2e_test(restart ${E}/pods/restart_test.cc
-  ${E}/pods/changed_node_test.cc ${E}/api/daemon_test.cc
-  ${E}/api/damaged_files_test.cc)
+  ${E}/pods/changed_node_test.cc ${E}/pods/pod_ranges_test.cc
+  ${E}/api/damaged_files_test.cc ${E}/api/daemon_test.cc)
 
 # Debian's programs in images that the fixture makes (../support/images).
 warren_e2e_test(software ${E}/software/fixture.cc

@@ -13,4 +13,5 @@ endforeach()
 warren_test(NAME netplugin_lifecycle_kernel_test LABEL kernel THREADS
   LIBS netplugin_node
   SOURCES ${here}/netplugin_check_kernel_test.cc
-    ${here}/netplugin_lifecycle_kernel_test.cc)
+    ${here}/netplugin_lifecycle_kernel_test.cc
+    ${here}/netplugin_ranges_kernel_test.cc)

@@ -58,6 +58,17 @@ class LifecycleTest : public NodeTest {
     ASSERT_TRUE(socket.Execute(SetAlias(index, alias)).ok());
   }
 
+  // A range that has a lease would stay.
+  static void ExpectNoLease(BridgeNetwork& network) {
+    ASSERT_TRUE(network.RemoveOrphans({}, kForever).ok());
+    const absl::Status set =
+        network.SetPodRanges({Prefix("10.89.0.0/16")}, kForever);
+    EXPECT_TRUE(set.ok()) << set;
+    for (const std::string& line : NodeState()) {
+      EXPECT_THAT(line, testing::Not(HasSubstr("10.88.")));
+    }
+  }
+
   // Attach must fail and leave the node as it is, then work in a good netns.
   absl::Status FailSetup(BridgeNetwork& network, const NetworkState& state,
                          int netns) {
@@ -150,8 +161,7 @@ TEST_F(LifecycleTest, NET_4_TeardownWorksWithoutTheNamespace) {
   EXPECT_TRUE(network->Drain(kForever).ok());
   EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
   EXPECT_EQ(NodeState(), before);
-  // No lease is left: the ranges may change.
-  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}, kForever).ok());
+  ExpectNoLease(*network);
 }
 
 TEST_F(LifecycleTest, TeardownWorksWhileTheNamespaceIsHeld) {
@@ -174,7 +184,7 @@ TEST_F(LifecycleTest, TeardownOfWhatNeverWasIsOk) {
   EXPECT_TRUE(network->Detach(lease, kForever).ok());
   EXPECT_TRUE(network->Detach({"sandbox-2", "", {}}, kForever).ok());
   EXPECT_EQ(NodeState(), before);
-  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}, kForever).ok());
+  ExpectNoLease(*network);
 }
 
 TEST_F(LifecycleTest, NET_4_AddressIsFreeOnlyOnceTheLinkIsGone) {
@@ -301,7 +311,7 @@ TEST_F(LifecycleTest, HundredPodsLeaveNothing) {
   }
   EXPECT_TRUE(network->Drain(kForever).ok());
   EXPECT_EQ(NodeState(), before);
-  EXPECT_TRUE(network->SetPodRanges({Prefix("10.89.0.0/16")}, kForever).ok());
+  ExpectNoLease(*network);
 }
 
 TEST_F(LifecycleTest, ManyThreadsAtOnce) {
@@ -368,7 +378,11 @@ TEST_F(LifecycleTest, AdoptRefusesWhatCannotBe) {
   EXPECT_THAT(taken->problem, HasSubstr("belongs to sandbox \"sandbox-1\""));
   const auto elsewhere = check({"sandbox-2", {Prefix("10.99.0.5/16")}});
   EXPECT_EQ(elsewhere->verdict, PodCheck::Verdict::kLost);
-  EXPECT_THAT(elsewhere->problem, HasSubstr("in none of the pod ranges"));
+  EXPECT_THAT(elsewhere->problem, HasSubstr("is gone")) << "not the range";
+  const NetworkState gateway =
+      Recorded({"sandbox-3", {Prefix("10.88.0.1/16")}});
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      network->Check(gateway, -1, kForever).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(check({"sandbox-2", {}}).status()));
   EXPECT_TRUE(
       absl::IsInvalidArgument(check({"", {Prefix("10.88.0.6/16")}}).status()));

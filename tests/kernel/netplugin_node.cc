@@ -1,8 +1,12 @@
 #include "tests/kernel/netplugin_node.h"
 
 #include <absl/strings/str_cat.h>
+#include <netinet/in.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
+// After netinet/in.h, whose types it redefines otherwise.
+#include <linux/netfilter.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,6 +19,7 @@
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
 #include "netplugin/netlink/route.h"
+#include "netplugin/nft/batch.h"
 #include "netplugin/nft/rules.h"
 
 namespace warren::netplugin {
@@ -30,6 +35,20 @@ NetlinkSocket OpenIn(int netns_fd) {
   });
   if (!status.ok()) ADD_FAILURE() << status;
   return *std::move(socket);
+}
+
+// Where the intervals of a set of ranges begin and end.
+std::vector<IpAddress> EdgesOf(const std::string& set) {
+  NetlinkSocket socket = NetlinkSocket::Open(NETLINK_NETFILTER).value();
+  std::vector<std::string> keys;
+  // Fails where the table is missing: no ranges.
+  ListElements(socket, NFPROTO_INET, "warren", set, &keys).IgnoreError();
+  std::vector<IpAddress> edges;
+  for (const std::string& key : keys) {
+    const int family = key.size() == 4 ? AF_INET : AF_INET6;
+    edges.push_back(IpAddress::FromBytes(family, key.data()));
+  }
+  return edges;
 }
 
 void Must(const absl::Status& status) { ASSERT_TRUE(status.ok()) << status; }
@@ -131,6 +150,11 @@ std::vector<std::string> NodeTest::NodeState() {
   EXPECT_TRUE(pods.ok()) << pods.status();
   for (const std::string& name : *pods) {
     lines.push_back(absl::StrCat("port ", name));
+  }
+  for (const char* set : {"ranges4", "ranges6"}) {
+    for (const IpAddress& edge : EdgesOf(set)) {
+      lines.push_back(absl::StrCat("masquerade ", edge.ToString()));
+    }
   }
   std::sort(lines.begin(), lines.end());
   return lines;

@@ -62,7 +62,8 @@ class NodeTest : public testing::Test {
   static Pod StartPod(BridgeNetwork& network, const std::string& id);
 
   // What the node holds now, one line each: links but their indexes,
-  // addresses, routes, packet rule ports. Equal before and after = no leak.
+  // addresses, routes, packet rule ports and ranges. Equal before and after =
+  // no leak.
   static std::vector<std::string> NodeState();
   // Links of the node that belong to sandboxes.
   static int CountPodLinks();

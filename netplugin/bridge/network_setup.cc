@@ -1,0 +1,152 @@
+// BridgeNetwork: what all pods share, made, changed and taken back.
+
+#include <algorithm>
+#include <utility>
+
+#include "netplugin/bridge/device.h"
+#include "netplugin/bridge/network.h"
+#include "netplugin/bridge/plan.h"
+#include "netplugin/bridge/ranges.h"
+#include "netplugin/bridge/wiring.h"
+#include "netplugin/ipam/pod_ranges.h"
+#include "netplugin/netlink/link.h"
+#include "netplugin/netlink/netlink.h"
+#include "runtime/base/status.h"
+
+namespace warren::netplugin {
+
+absl::Status BridgeNetwork::Init() {
+  absl::MutexLock setup(&setup_mutex_);
+  return base::Annotate(InitLocked(), "setting up the pod network");
+}
+
+absl::Status BridgeNetwork::InitLocked() {
+  std::vector<IpPrefix> configured;
+  {
+    absl::MutexLock lock(&mutex_);
+    configured = ipam_.ranges();
+  }
+  RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(configured, options_.bridge));
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, rules_.Ports());
+  RETURN_IF_ERROR(
+      CheckNoPodIsInTheWay(socket, options_.bridge, configured, ports));
+  ASSIGN_OR_RETURN(const std::vector<IpPrefix> inherited,
+                   RangesOfBridge(socket, options_.bridge));
+  int mtu = options_.mtu;
+  if (mtu == 0) {
+    ASSIGN_OR_RETURN(mtu, UplinkMtu(socket));
+    mtu = std::clamp(mtu, kMinMtu, kMaxMtu);
+  }
+  std::vector<IpPrefix> ranges;
+  std::vector<Lease> leases;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (base_.bridge == 0) {
+      for (const IpPrefix& range : inherited) ipam_.Expect(range);
+    }
+    ranges = ipam_.RangesInForce();
+    leases = ipam_.Leases();
+  }
+  // The port filter first: no pod is ever reachable without it.
+  RETURN_IF_ERROR(rules_.Ensure(ranges));
+  for (const Lease& lease : leases) {
+    if (reaper_.IsParked(lease.sandbox_id)) continue;
+    RETURN_IF_ERROR(rules_.AddPod(PortOf(lease)));
+  }
+  return ApplyLocked(socket, mtu, ranges);
+}
+
+absl::Status BridgeNetwork::ApplyLocked(NetlinkSocket& socket, int mtu,
+                                        const std::vector<IpPrefix>& ranges) {
+  {
+    absl::MutexLock lock(&mutex_);
+    applied_.clear();
+  }
+  ASSIGN_OR_RETURN(const Link bridge,
+                   EnsureBridge(socket, options_.bridge, mtu, ranges));
+  ASSIGN_OR_RETURN(saved_, EnsureForwarding(socket, bridge, ranges, saved_));
+  absl::MutexLock lock(&mutex_);
+  base_ = {bridge.index, mtu};
+  applied_ = ranges;
+  return absl::OkStatus();
+}
+
+bool BridgeNetwork::InStep() {
+  absl::MutexLock lock(&mutex_);
+  return base_.bridge == 0 || applied_ == ipam_.RangesInForce();
+}
+
+absl::Status BridgeNetwork::SyncRanges() {
+  if (InStep()) return absl::OkStatus();
+  absl::MutexLock setup(&setup_mutex_);
+  if (InStep()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  std::vector<IpPrefix> ranges;
+  int mtu = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    ranges = ipam_.RangesInForce();
+    mtu = base_.mtu;
+  }
+  RETURN_IF_ERROR(rules_.SetRanges(ranges));
+  return ApplyLocked(socket, mtu, ranges);
+}
+
+absl::Status BridgeNetwork::SetPodRanges(const std::vector<IpPrefix>& ranges,
+                                         const base::Deadline& deadline) {
+  RETURN_IF_ERROR(ValidateRanges(ranges));
+  // So that leases on their way out do not keep a range.
+  RETURN_IF_ERROR(reaper_.Drain(deadline));
+  absl::MutexLock setup(&setup_mutex_);
+  std::vector<IpPrefix> before;
+  bool made = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    before = ipam_.ranges();
+    made = base_.bridge != 0;
+  }
+  if (before == ranges) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(ranges, options_.bridge));
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(ipam_.SetRanges(ranges));
+  }
+  if (!made) return absl::OkStatus();
+  const absl::Status status = InitLocked();
+  if (status.ok()) return status;
+  {
+    absl::MutexLock lock(&mutex_);
+    // Cannot fail: nobody was given an address that these need.
+    ipam_.SetRanges(before).IgnoreError();
+  }
+  // If that fails, too, CheckHealth() tells and SyncRanges() tries again.
+  InitLocked().IgnoreError();
+  return base::Annotate(status, "changing the pod ranges");
+}
+
+absl::Status BridgeNetwork::Clean() {
+  absl::Status result = reaper_.Drain(base::Deadline::Never());
+  absl::MutexLock setup(&setup_mutex_);
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  std::vector<int> links;
+  const auto veths = ListVeths(socket, options_.bridge);
+  base::Update(&result, veths.status());
+  if (veths.ok()) {
+    for (const Link& link : *veths) links.push_back(link.index);
+  }
+  base::Update(&result, DeleteLinks(socket, links));
+  const auto removed = RemoveBridge(socket, options_.bridge);
+  base::Update(&result, removed.status());
+  std::vector<Sysctl> restore = saved_;
+  if (removed.ok() && !removed->empty()) restore = *removed;
+  std::reverse(restore.begin(), restore.end());
+  base::Update(&result, WriteSysctls(restore));
+  base::Update(&result, rules_.Remove());
+  if (result.ok()) saved_.clear();
+  absl::MutexLock lock(&mutex_);
+  base_ = {};
+  return base::Annotate(result, "removing the pod network");
+}
+
+}  // namespace warren::netplugin

@@ -9,6 +9,7 @@
 
 #include "agent/api/request_bounds.h"
 #include "agent/caller/access.h"
+#include "agent/caller/admission.h"
 #include "agent/cri/text.h"
 #include "agent/transport/caller_acceptors.h"
 #include "runtime/base/clock.h"
@@ -42,6 +43,20 @@ absl::string_view CodeName(absl::StatusCode code) {
 }
 
 std::atomic<int> calls_under_way{0};
+
+Admission& Admissions() {
+  static auto& admission = *new Admission(kAdmissionLimits);
+  return admission;
+}
+
+// Whether the call may begin at all; then it has a place until it ends.
+absl::StatusOr<Admission::Place> Admit(const Caller& caller,
+                                       const RpcCall& call) {
+  const std::string rpc = absl::StrCat(call.service, "/", call.name);
+  RETURN_IF_ERROR(MayCall(caller, rpc));
+  if (call.request != nullptr) RETURN_IF_ERROR(CheckBounds(*call.request));
+  return Admissions().Admit(ClassOf(rpc).value_or(CallClass::kChange));
+}
 
 // gRPC gives the deadline as a time of the wall clock, though what the client
 // sent is a duration.
@@ -99,11 +114,8 @@ grpc::Status RunRpcAs(
   const base::Clock& clock = base::SystemClock();
   const int64_t start = clock.MonotonicNow();
   ++calls_under_way;
-  absl::Status status =
-      MayCall(caller, absl::StrCat(call->service, "/", call->name));
-  if (status.ok() && call->request != nullptr) {
-    status = CheckBounds(*call->request);
-  }
+  const absl::StatusOr<Admission::Place> place = Admit(caller, *call);
+  absl::Status status = place.status();
   if (status.ok()) {
     status = body({.deadline = DeadlineOf(context), .caller = caller});
   }

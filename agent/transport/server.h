@@ -21,14 +21,12 @@ namespace warren::agent {
 inline constexpr int kMaxMessageBytes = 16 * 1024 * 1024;
 // A connection that has not said HTTP/2 after this long is dropped (API-4).
 inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(3);
-// Threads of gRPC, one for each synchronous call at work; a call that finds
-// none is RESOURCE_EXHAUSTED. They are enough for every call that is admitted
-// (caller/admission.h), and for those that are about to be refused.
+// Threads of gRPC, one for each synchronous call at work: reads and streams. A
+// call that finds none is RESOURCE_EXHAUSTED, so they are enough for every such
+// call that is admitted (caller/admission.h), and for those that are about to
+// be refused. The other classes take none (api/call_pool.h).
 inline constexpr int kMaxRpcThreads = kAdmissionLimits.Of(CallClass::kRead) +
                                       kAdmissionLimits.Of(CallClass::kStream) +
-                                      kAdmissionLimits.Of(CallClass::kChange) +
-                                      kAdmissionLimits.Of(CallClass::kEnd) +
-                                      kAdmissionLimits.Of(CallClass::kExec) +
                                       48;
 
 // Where the API is served, with what belongs to that place: who may connect,

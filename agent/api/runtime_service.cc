@@ -97,8 +97,8 @@ grpc::ServerUnaryReactor* RuntimeService::UpdateRuntimeConfig(
       request->runtime_config().network_config().pod_cidr();
   return StartRpc(pool_, context,
                   Change("UpdateRuntimeConfig", ranges, request), nullptr,
-                  [this, &ranges](const CallContext&, RpcCall*) {
-                    return node_->UpdatePodRanges(ranges);
+                  [this, &ranges](const CallContext& caller, RpcCall*) {
+                    return node_->UpdatePodRanges(ranges, caller.deadline);
                   });
 }
 

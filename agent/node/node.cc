@@ -1,6 +1,5 @@
 #include "agent/node/node.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -14,39 +13,15 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
-#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
 namespace {
 
-constexpr char kRangesFile[] = "pod_ranges";
 constexpr char kDefaultImage[] = "warren.local/busybox:latest";
 constexpr size_t kReadBytes = 256 * 1024;
 // How long links of pods that were just stopped may take to go.
 constexpr absl::Duration kLastDrain = absl::Seconds(2);
-constexpr absl::Duration kRangesPatience = absl::Seconds(30);
-
-// The ranges that UpdateRuntimeConfig left, {} if it never did.
-absl::StatusOr<std::vector<netplugin::IpPrefix>> ReadSavedRanges(
-    const std::string& state_dir) {
-  const absl::StatusOr<std::string> text = base::ReadRegularFileAt(
-      AT_FDCWD, absl::StrCat(state_dir, "/", kRangesFile), 4096);
-  if (base::GetErrno(text.status()) == ENOENT) {
-    return std::vector<netplugin::IpPrefix>();
-  }
-  RETURN_IF_ERROR(text.status());
-  return ParsePodCidr(std::string(absl::StripAsciiWhitespace(*text)));
-}
-
-absl::Status SaveRanges(const std::string& state_dir,
-                        const std::string& ranges) {
-  ASSIGN_OR_RETURN(const base::UniqueFd directory,
-                   base::OpenAt(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY));
-  return base::WriteFileAtomic(directory.get(), kRangesFile, ranges + "\n",
-                               0600,
-                               /*durable=*/true);
-}
 
 NodePolicy PolicyOf(const Options& options) {
   return {.ambient_capabilities = options.ambient_capabilities,
@@ -107,18 +82,18 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
 }
 
 absl::Status Node::StartNetwork() {
-  const auto ranges = ReadSavedRanges(options_.state_dir);
-  if (!ranges.ok()) {
+  ranges_ = std::make_unique<PodRanges>(options_.state_dir, options_.pod_ranges,
+                                        parts_.network.get());
+  auto saved = ranges_->Read();
+  if (!saved.ok()) {
     // The configured ranges serve. A kubelet sends its own again.
     unreadable_.push_back(absl::StrCat(
-        options_.state_dir, "/", kRangesFile, ": ", ranges.status().message(),
+        saved.status().message(),
         "; the pod ranges that UpdateRuntimeConfig left are not in force"));
     start_notes_.push_back(unreadable_.back());
-  } else if (!ranges->empty()) {
-    RETURN_IF_ERROR(parts_.network->SetPodRanges(
-        *ranges, base::Deadline::After(kRangesPatience)));
+    saved.emplace();
   }
-  return parts_.network->Init();
+  return ranges_->Start(*saved);
 }
 
 absl::Status Node::Reconcile() {
@@ -176,7 +151,9 @@ absl::Status Node::ImportIfMissing(const std::string& path,
 }
 
 cri::StatusResponse Node::Status(bool verbose) const {
-  return BuildStatus(options_,
+  Options in_force = options_;
+  in_force.pod_ranges = ranges_->InForce();
+  return BuildStatus(in_force,
                      {.features = parts_.runtime->GetFeatures(),
                       .network = parts_.network->CheckHealth(),
                       .quarantined = quarantined_,
@@ -185,16 +162,10 @@ cri::StatusResponse Node::Status(bool verbose) const {
                      verbose);
 }
 
-absl::Status Node::UpdatePodRanges(const std::string& pod_cidr) {
+absl::Status Node::UpdatePodRanges(const std::string& pod_cidr,
+                                   const base::Deadline& deadline) {
   if (pod_cidr.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::vector<netplugin::IpPrefix> ranges,
-                   ParsePodCidr(pod_cidr));
-  RETURN_IF_ERROR_IN(parts_.network->SetPodRanges(
-                         ranges, base::Deadline::After(kRangesPatience)),
-                     "set pod ranges");
-  RETURN_IF_ERROR_IN(parts_.network->Init(), "set up the pod network");
-  return base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
-                        "keep the pod ranges");
+  return ranges_->Update(pod_cidr, deadline);
 }
 
 absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Node::Inspect(

@@ -12,6 +12,7 @@
 
 #include "agent/cri/cri.h"
 #include "agent/node/parts.h"
+#include "agent/node/pod_ranges.h"
 #include "agent/node/status.h"
 #include "agent/options/options.h"
 #include "agent/pods/container_manager.h"
@@ -20,6 +21,7 @@
 #include "agent/pods/reconcile_loop.h"
 #include "agent/pods/reconciler.h"
 #include "agent/store/store.h"
+#include "runtime/base/deadline.h"
 #include "warren/node/v1/node.pb.h"
 
 namespace warren::agent {
@@ -54,8 +56,10 @@ class Node {
   cri::StatusResponse Status(bool verbose) const;
   // UpdateRuntimeConfig RPC. `pod_cidr` as CRI has it; empty = nothing to do.
   // Kept in <state_dir>/pod_ranges, which wins over the configuration at the
-  // next start: a kubelet says it once, not after each restart of ours.
-  absl::Status UpdatePodRanges(const std::string& pod_cidr);
+  // next start: a kubelet says it once, not after each restart of ours. All or
+  // nothing, one call at a time: see PodRanges::Update.
+  absl::Status UpdatePodRanges(const std::string& pod_cidr,
+                               const base::Deadline& deadline);
   // NodeService.InspectPodSandbox; see inspection.h.
   absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Inspect(
       const std::string& pod_sandbox_id);
@@ -77,6 +81,7 @@ class Node {
   std::vector<std::string> unreadable_;  // see NodeFacts
   // Destroyed in reverse order: a part stands above those that use it.
   NodeParts parts_;
+  std::unique_ptr<PodRanges> ranges_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<ContainerManager> containers_;
   std::unique_ptr<PodSandboxManager> sandboxes_;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "agent/api/call_pool.h"
 #include "agent/api/health_service.h"
 #include "agent/api/image_service.h"
 #include "agent/api/node_service.h"
@@ -58,8 +59,10 @@ absl::Status Serve(const Options& options, ShutdownSignals* signals) {
   for (const std::string& note : (*node)->start_notes()) {
     spdlog::info("start: {}", OneLine(note, 1024));
   }
-  RuntimeService runtime_service(node->get());
-  ImageService image_service(&(*node)->images());
+  absl::StatusOr<std::unique_ptr<CallPool>> pool = CallPool::Start();
+  if (!pool.ok()) return pool.status();
+  RuntimeService runtime_service(node->get(), pool->get());
+  ImageService image_service(&(*node)->images(), pool->get());
   NodeService node_service(node->get());
   HealthService health_service({"runtime.v1.RuntimeService",
                                 "runtime.v1.ImageService",

@@ -17,9 +17,9 @@ using ::grpc::health::v1::HealthCheckResponse;
 using ServingStatus = HealthCheckResponse::ServingStatus;
 
 // A Watch that ends before it has begun.
-class Refusal : public ::grpc::ServerWriteReactor<HealthCheckResponse> {
+class RefusedWatch : public ::grpc::ServerWriteReactor<HealthCheckResponse> {
  public:
-  explicit Refusal(const ::grpc::Status& why) { Finish(why); }
+  explicit RefusedWatch(const ::grpc::Status& why) { Finish(why); }
   void OnDone() override { delete this; }
 };
 
@@ -135,7 +135,7 @@ void HealthService::Shutdown() {
   const absl::Status may = MayCall(
       CallerOf(*context),
       absl::StrCat(::grpc::health::v1::Health::service_full_name(), "/Watch"));
-  if (!may.ok()) return new Refusal(ToGrpcStatus(may));
+  if (!may.ok()) return new RefusedWatch(ToGrpcStatus(may));
   auto* watcher = new Watcher(this, Known(request->service()));
   absl::MutexLock lock(&mutex_);
   watchers_.insert(watcher);

@@ -85,17 +85,18 @@ grpc::Status ImageService::PullImage(ServerContext* context,
   });
 }
 
-grpc::Status ImageService::RemoveImage(ServerContext* context,
-                                       const cri::RemoveImageRequest* request,
-                                       cri::RemoveImageResponse*) {
+grpc::ServerUnaryReactor* ImageService::RemoveImage(
+    grpc::CallbackServerContext* context,
+    const cri::RemoveImageRequest* request, cri::RemoveImageResponse*) {
   RpcCall call{.service = kImageService,
                .name = "RemoveImage",
                .mutating = true,
                .object = request->image().image(),
                .request = request};
-  return RunRpc(context, &call, nullptr, [&](const CallContext&) {
-    return images_->Remove(request->image());
-  });
+  return StartRpc(pool_, context, std::move(call), nullptr,
+                  [this, request](const CallContext&, RpcCall*) {
+                    return images_->Remove(request->image());
+                  });
 }
 
 }  // namespace warren::agent

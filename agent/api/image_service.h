@@ -1,6 +1,7 @@
 #ifndef WARREN_AGENT_API_IMAGE_SERVICE_H_
 #define WARREN_AGENT_API_IMAGE_SERVICE_H_
 
+#include "agent/api/call_pool.h"
 #include "agent/cri/cri.h"
 #include "agent/pods/image_manager.h"
 #include "runtime/v1/api.grpc.pb.h"
@@ -8,10 +9,13 @@
 namespace warren::agent {
 
 // runtime.v1.ImageService: the gRPC face of the image manager. Thread-safe.
-class ImageService final : public cri::ImageService::Service {
+class ImageService final
+    : public cri::ImageService::WithCallbackMethod_RemoveImage<
+          cri::ImageService::Service> {
  public:
-  // `images` is borrowed.
-  explicit ImageService(ImageManager* images) : images_(images) {}
+  // Both are borrowed, and outlive the server. RemoveImage runs on the pool.
+  ImageService(ImageManager* images, CallPool* pool)
+      : images_(images), pool_(pool) {}
 
   grpc::Status ListImages(grpc::ServerContext* context,
                           const cri::ListImagesRequest* request,
@@ -28,12 +32,14 @@ class ImageService final : public cri::ImageService::Service {
   grpc::Status PullImage(grpc::ServerContext* context,
                          const cri::PullImageRequest* request,
                          cri::PullImageResponse* reply) override;
-  grpc::Status RemoveImage(grpc::ServerContext* context,
-                           const cri::RemoveImageRequest* request,
-                           cri::RemoveImageResponse* reply) override;
+  grpc::ServerUnaryReactor* RemoveImage(
+      grpc::CallbackServerContext* context,
+      const cri::RemoveImageRequest* request,
+      cri::RemoveImageResponse* reply) override;
 
  private:
   ImageManager* const images_;
+  CallPool* const pool_;
 };
 
 }  // namespace warren::agent

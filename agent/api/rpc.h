@@ -7,11 +7,15 @@
 #include <google/protobuf/message.h>
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "agent/api/call_pool.h"
 #include "agent/caller/call_context.h"
+#include "agent/caller/steps.h"
 
 // The one place where the daemon's error model meets gRPC, and where every
 // call is timed and logged.
@@ -58,7 +62,34 @@ grpc::Status RunRpcAs(const Caller& caller, grpc::ServerContext* context,
                       RpcCall* call, google::protobuf::Message* reply,
                       absl::FunctionRef<absl::Status(const CallContext&)> body);
 
-// Calls that RunRpc is at work on now, in the whole process.
+// The same for a call that may wait: it runs on `pool`, on the threads of its
+// class, and RunRpc's thread of gRPC is free. `begin` makes its steps there,
+// once its turn has come; steps whose caller has gone by then are never made.
+// Until the call has ended, what `begin` refers to must live; it may complete
+// the RpcCall, which the steps may do as well.
+using BeginSteps = std::function<std::unique_ptr<Steps>(
+    const CallContext& context, RpcCall* call)>;
+grpc::ServerUnaryReactor* StartRpc(CallPool* pool,
+                                   grpc::CallbackServerContext* context,
+                                   RpcCall call,
+                                   google::protobuf::Message* reply,
+                                   BeginSteps begin);
+// The same for a body of one step, which holds a thread until it has ended.
+using RpcBody =
+    std::function<absl::Status(const CallContext& context, RpcCall* call)>;
+grpc::ServerUnaryReactor* StartRpc(CallPool* pool,
+                                   grpc::CallbackServerContext* context,
+                                   RpcCall call,
+                                   google::protobuf::Message* reply,
+                                   RpcBody body);
+// The first for a caller whom the transport did not name.
+grpc::ServerUnaryReactor* StartRpcAs(const Caller& caller, CallPool* pool,
+                                     grpc::CallbackServerContext* context,
+                                     RpcCall call,
+                                     google::protobuf::Message* reply,
+                                     BeginSteps begin);
+
+// Calls that are admitted now, at work or waiting, in the whole process.
 int CallsUnderWay();
 
 // Bounds of one message of a Stream… list: far below the 16 MiB that a client

@@ -5,14 +5,22 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <deque>
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "agent/api/call_pool.h"
 #include "agent/api/health_service.h"
+#include "agent/caller/admission.h"
 #include "agent/cri/text.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/status.h"
 #include "warren/node/v1/node.grpc.pb.h"
 
@@ -168,6 +176,142 @@ TEST(RpcTest, REL_12_TheBodyHasTheDeadlineAndTheCancellationOfTheCall) {
   client.join();
   while (CallsUnderWay() > 0) std::this_thread::yield();
   EXPECT_TRUE(told);
+}
+
+// Calls of the class "exec" that wait until they are told, as root would make
+// them.
+class WaitingCalls final
+    : public node::NodeService::WithCallbackMethod_InspectPodSandbox<
+          node::NodeService::Service> {
+ public:
+  explicit WaitingCalls(CallPool* pool) : pool_(pool) {}
+  // While the server lives.
+  void EndAll() {
+    std::vector<std::function<void()>> wakes;
+    {
+      const base::MutexLock lock(&mutex_);
+      over_ = true;
+      wakes = std::move(wakes_);
+    }
+    for (const auto& wake : wakes) wake();
+  }
+
+  grpc::ServerUnaryReactor* InspectPodSandbox(
+      grpc::CallbackServerContext* context,
+      const node::InspectPodSandboxRequest*,
+      node::InspectPodSandboxResponse*) override {
+    RpcCall call{.service = "runtime.v1.RuntimeService", .name = "ExecSync"};
+    return StartRpcAs(Caller::UnixUser(0), pool_, context, std::move(call),
+                      nullptr, [this](const CallContext& caller, RpcCall*) {
+                        return std::make_unique<Waits>(this, caller);
+                      });
+  }
+
+  std::atomic<int> begun = 0;
+  std::atomic<int> cancelled = 0;
+
+ private:
+  class Waits final : public Steps {
+   public:
+    Waits(WaitingCalls* calls, const CallContext& caller)
+        : calls_(*calls), deadline_(caller.deadline) {}
+    absl::StatusOr<std::optional<Pause>> Next() override {
+      if (!std::exchange(begun_, true)) ++calls_.begun;
+      if (absl::Status gone = deadline_.Check(); !gone.ok()) {
+        ++calls_.cancelled;
+        return gone;
+      }
+      const base::MutexLock lock(&calls_.mutex_);
+      if (calls_.over_) return std::nullopt;
+      Pause pause;
+      pause.watch = [this](std::function<void()> wake) {
+        const base::MutexLock lock(&calls_.mutex_);
+        if (calls_.over_) {
+          wake();
+        } else {
+          calls_.wakes_.push_back(std::move(wake));
+        }
+        return [] {};
+      };
+      return pause;
+    }
+
+   private:
+    WaitingCalls& calls_;
+    const base::Deadline deadline_;
+    bool begun_ = false;
+  };
+
+  CallPool* const pool_;
+  base::Mutex mutex_;
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::function<void()>> wakes_ ABSL_GUARDED_BY(mutex_);
+};
+
+int ThreadsOfThisProcess() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word && word != "Threads:") {
+  }
+  int threads = 0;
+  status >> threads;
+  return threads;
+}
+
+grpc::Status ReadAsRoot() {
+  grpc::ServerContext context;
+  RpcCall call{.service = "runtime.v1.RuntimeService", .name = "Version"};
+  return RunRpcAs(Caller::UnixUser(0), &context, &call, nullptr,
+                  [](const CallContext&) { return absl::OkStatus(); });
+}
+
+TEST(RpcTest, REL_12_CallsThatWaitHaveNoThreadAndKeepNoReadOut) {
+  auto pool = CallPool::Start();
+  ASSERT_TRUE(pool.ok()) << pool.status();
+  WaitingCalls service(pool->get());
+  {
+    InProcess server(&service);
+    const auto stub = node::NodeService::NewStub(server.Channel());
+    const int most = kAdmissionLimits.Of(CallClass::kExec);
+    struct Client {
+      grpc::ClientContext context;
+      node::InspectPodSandboxResponse reply;
+      std::atomic<int> code = -1;
+    };
+    std::deque<Client> clients(most + 2);
+    const auto ask = [&](Client* client) {
+      static const node::InspectPodSandboxRequest request;
+      stub->async()->InspectPodSandbox(&client->context, &request,
+                                       &client->reply,
+                                       [client](const grpc::Status& status) {
+                                         client->code = status.error_code();
+                                       });
+    };
+    const auto await = [](const Client& client) {
+      while (client.code == -1) std::this_thread::yield();
+      return static_cast<grpc::StatusCode>(client.code.load());
+    };
+    for (int i = 0; i < most; ++i) ask(&clients[i]);
+    while (service.begun < most) std::this_thread::yield();
+    EXPECT_LT(ThreadsOfThisProcess(), most / 2);
+    // The class is full, and no other.
+    ask(&clients[most]);
+    EXPECT_EQ(await(clients[most]), grpc::StatusCode::RESOURCE_EXHAUSTED);
+    EXPECT_TRUE(ReadAsRoot().ok());
+    // A client that goes gives its place back at once: nothing polls here.
+    clients[0].context.TryCancel();
+    EXPECT_EQ(await(clients[0]), grpc::StatusCode::CANCELLED);
+    while (CallsUnderWay() == most) std::this_thread::yield();
+    EXPECT_EQ(service.cancelled, 1);
+    ask(&clients[most + 1]);
+    while (service.begun < most + 1) std::this_thread::yield();
+    service.EndAll();
+    for (int i = 1; i < most; ++i) {
+      EXPECT_EQ(await(clients[i]), grpc::StatusCode::OK) << i;
+    }
+    EXPECT_EQ(await(clients[most + 1]), grpc::StatusCode::OK);
+  }
+  EXPECT_EQ(CallsUnderWay(), 0);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 namespace warren::agent {
 namespace {
 
+using grpc::CallbackServerContext;
 using grpc::ServerContext;
 using grpc::ServerWriter;
 
@@ -26,17 +27,14 @@ grpc::Status Read(ServerContext* context, absl::string_view name,
   return RunRpc(context, &call, reply, body);
 }
 
-// A call that does, on an object that exists.
-template <class Body>
-grpc::Status Change(ServerContext* context, absl::string_view name,
-                    const std::string& object,
-                    const google::protobuf::Message* request, Body body) {
-  RpcCall call{.service = kService,
-               .name = name,
-               .mutating = true,
-               .object = object,
-               .request = request};
-  return RunRpc(context, &call, nullptr, body);
+// A call that does, on an object that exists. It runs on the pool.
+RpcCall Change(absl::string_view name, const std::string& object,
+               const google::protobuf::Message* request) {
+  return {.service = kService,
+          .name = name,
+          .mutating = true,
+          .object = object,
+          .request = request};
 }
 
 // Puts the value of `result` into the reply, or returns its error.
@@ -91,57 +89,59 @@ grpc::Status RuntimeService::RuntimeConfig(ServerContext* context,
   });
 }
 
-grpc::Status RuntimeService::UpdateRuntimeConfig(
-    ServerContext* context, const cri::UpdateRuntimeConfigRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::UpdateRuntimeConfig(
+    CallbackServerContext* context,
+    const cri::UpdateRuntimeConfigRequest* request,
     cri::UpdateRuntimeConfigResponse*) {
   const std::string& ranges =
       request->runtime_config().network_config().pod_cidr();
-  return Change(
-      context, "UpdateRuntimeConfig", ranges, request,
-      [&](const CallContext&) { return node_->UpdatePodRanges(ranges); });
+  return StartRpc(pool_, context,
+                  Change("UpdateRuntimeConfig", ranges, request), nullptr,
+                  [this, &ranges](const CallContext& caller, RpcCall*) {
+                    return node_->UpdatePodRanges(ranges, caller.deadline);
+                  });
 }
 
 // ---- Pod sandboxes --------------------------------------------------------
 
-grpc::Status RuntimeService::RunPodSandbox(
-    ServerContext* context, const cri::RunPodSandboxRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::RunPodSandbox(
+    CallbackServerContext* context, const cri::RunPodSandboxRequest* request,
     cri::RunPodSandboxResponse* reply) {
   const cri::PodSandboxMetadata& name = request->config().metadata();
-  RpcCall call{
-      .service = kService,
-      .name = "RunPodSandbox",
-      .mutating = true,
-      .detail = absl::StrCat("pod=", name.namespace_(), "/", name.name(), "/",
-                             name.uid(), "/", name.attempt()),
-      .request = request};
-  return RunRpc(context, &call, nullptr,
-                [&](const CallContext& caller) -> absl::Status {
-                  auto id = node_->sandboxes().Run(*request, caller);
-                  if (!id.ok()) return id.status();
-                  call.object = *id;
-                  reply->set_pod_sandbox_id(*std::move(id));
-                  return absl::OkStatus();
-                });
+  RpcCall call = Change("RunPodSandbox", "", request);
+  call.detail = absl::StrCat("pod=", name.namespace_(), "/", name.name(), "/",
+                             name.uid(), "/", name.attempt());
+  return StartRpc(pool_, context, std::move(call), nullptr,
+                  [this, request, reply](const CallContext& caller,
+                                         RpcCall* done) -> absl::Status {
+                    ASSIGN_OR_RETURN(std::string id,
+                                     node_->sandboxes().Run(*request, caller));
+                    done->object = id;
+                    reply->set_pod_sandbox_id(std::move(id));
+                    return absl::OkStatus();
+                  });
 }
 
-grpc::Status RuntimeService::StopPodSandbox(
-    ServerContext* context, const cri::StopPodSandboxRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::StopPodSandbox(
+    CallbackServerContext* context, const cri::StopPodSandboxRequest* request,
     cri::StopPodSandboxResponse*) {
-  const std::string& id = request->pod_sandbox_id();
-  return Change(context, "StopPodSandbox", id, request,
-                [&](const CallContext& caller) {
-                  return node_->sandboxes().Stop(id, caller);
-                });
+  return StartRpc(
+      pool_, context,
+      Change("StopPodSandbox", request->pod_sandbox_id(), request), nullptr,
+      [this, request](const CallContext& caller, RpcCall*) {
+        return node_->sandboxes().Stop(request->pod_sandbox_id(), caller);
+      });
 }
 
-grpc::Status RuntimeService::RemovePodSandbox(
-    ServerContext* context, const cri::RemovePodSandboxRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::RemovePodSandbox(
+    CallbackServerContext* context, const cri::RemovePodSandboxRequest* request,
     cri::RemovePodSandboxResponse*) {
-  const std::string& id = request->pod_sandbox_id();
-  return Change(context, "RemovePodSandbox", id, request,
-                [&](const CallContext& caller) {
-                  return node_->sandboxes().Remove(id, caller);
-                });
+  return StartRpc(
+      pool_, context,
+      Change("RemovePodSandbox", request->pod_sandbox_id(), request), nullptr,
+      [this, request](const CallContext& caller, RpcCall*) {
+        return node_->sandboxes().Remove(request->pod_sandbox_id(), caller);
+      });
 }
 
 grpc::Status RuntimeService::PodSandboxStatus(
@@ -175,68 +175,70 @@ grpc::Status RuntimeService::StreamPodSandboxes(
       });
 }
 
-grpc::Status RuntimeService::UpdatePodSandboxResources(
-    ServerContext* context,
+grpc::ServerUnaryReactor* RuntimeService::UpdatePodSandboxResources(
+    CallbackServerContext* context,
     const cri::UpdatePodSandboxResourcesRequest* request,
     cri::UpdatePodSandboxResourcesResponse*) {
-  return Change(context, "UpdatePodSandboxResources", request->pod_sandbox_id(),
-                request, [&](const CallContext& caller) {
-                  return node_->sandboxes().UpdateResources(*request, caller);
-                });
+  return StartRpc(
+      pool_, context,
+      Change("UpdatePodSandboxResources", request->pod_sandbox_id(), request),
+      nullptr, [this, request](const CallContext& caller, RpcCall*) {
+        return node_->sandboxes().UpdateResources(*request, caller);
+      });
 }
 
 // ---- Containers -----------------------------------------------------------
 
-grpc::Status RuntimeService::CreateContainer(
-    ServerContext* context, const cri::CreateContainerRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::CreateContainer(
+    CallbackServerContext* context, const cri::CreateContainerRequest* request,
     cri::CreateContainerResponse* reply) {
   const cri::ContainerConfig& config = request->config();
-  RpcCall call{.service = kService,
-               .name = "CreateContainer",
-               .mutating = true,
-               .detail = absl::StrCat("pod=", request->pod_sandbox_id(),
-                                      " name=", config.metadata().name(), "/",
-                                      config.metadata().attempt(),
-                                      " image=", config.image().image()),
-               .request = request};
-  return RunRpc(context, &call, nullptr,
-                [&](const CallContext& caller) -> absl::Status {
-                  auto id = node_->containers().Create(*request, caller);
-                  if (!id.ok()) return id.status();
-                  call.object = *id;
-                  reply->set_container_id(*std::move(id));
-                  return absl::OkStatus();
-                });
+  RpcCall call = Change("CreateContainer", "", request);
+  call.detail = absl::StrCat(
+      "pod=", request->pod_sandbox_id(), " name=", config.metadata().name(),
+      "/", config.metadata().attempt(), " image=", config.image().image());
+  return StartRpc(pool_, context, std::move(call), nullptr,
+                  [this, request, reply](const CallContext& caller,
+                                         RpcCall* done) -> absl::Status {
+                    ASSIGN_OR_RETURN(std::string id, node_->containers().Create(
+                                                         *request, caller));
+                    done->object = id;
+                    reply->set_container_id(std::move(id));
+                    return absl::OkStatus();
+                  });
 }
 
-grpc::Status RuntimeService::StartContainer(
-    ServerContext* context, const cri::StartContainerRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::StartContainer(
+    CallbackServerContext* context, const cri::StartContainerRequest* request,
     cri::StartContainerResponse*) {
-  const std::string& id = request->container_id();
-  return Change(context, "StartContainer", id, request,
-                [&](const CallContext& caller) {
-                  return node_->containers().Start(id, caller);
-                });
-}
-
-grpc::Status RuntimeService::StopContainer(
-    ServerContext* context, const cri::StopContainerRequest* request,
-    cri::StopContainerResponse*) {
-  const std::string& id = request->container_id();
-  return Change(
-      context, "StopContainer", id, request, [&](const CallContext& caller) {
-        return node_->containers().Stop(id, request->timeout(), caller);
+  return StartRpc(
+      pool_, context,
+      Change("StartContainer", request->container_id(), request), nullptr,
+      [this, request](const CallContext& caller, RpcCall*) {
+        return node_->containers().Start(request->container_id(), caller);
       });
 }
 
-grpc::Status RuntimeService::RemoveContainer(
-    ServerContext* context, const cri::RemoveContainerRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::StopContainer(
+    CallbackServerContext* context, const cri::StopContainerRequest* request,
+    cri::StopContainerResponse*) {
+  return StartRpc(
+      pool_, context, Change("StopContainer", request->container_id(), request),
+      nullptr, BeginSteps([this, request](const CallContext& caller, RpcCall*) {
+        return node_->containers().BeginStop(request->container_id(),
+                                             request->timeout(), caller);
+      }));
+}
+
+grpc::ServerUnaryReactor* RuntimeService::RemoveContainer(
+    CallbackServerContext* context, const cri::RemoveContainerRequest* request,
     cri::RemoveContainerResponse*) {
-  const std::string& id = request->container_id();
-  return Change(context, "RemoveContainer", id, request,
-                [&](const CallContext& caller) {
-                  return node_->containers().Remove(id, caller);
-                });
+  return StartRpc(
+      pool_, context,
+      Change("RemoveContainer", request->container_id(), request), nullptr,
+      [this, request](const CallContext& caller, RpcCall*) {
+        return node_->containers().Remove(request->container_id(), caller);
+      });
 }
 
 grpc::Status RuntimeService::ContainerStatus(
@@ -270,37 +272,40 @@ grpc::Status RuntimeService::StreamContainers(
       });
 }
 
-grpc::Status RuntimeService::ReopenContainerLog(
-    ServerContext* context, const cri::ReopenContainerLogRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::ReopenContainerLog(
+    CallbackServerContext* context,
+    const cri::ReopenContainerLogRequest* request,
     cri::ReopenContainerLogResponse*) {
-  const std::string& id = request->container_id();
-  return Change(context, "ReopenContainerLog", id, request,
-                [&](const CallContext& caller) {
-                  return node_->containers().ReopenLog(id, caller);
-                });
+  return StartRpc(
+      pool_, context,
+      Change("ReopenContainerLog", request->container_id(), request), nullptr,
+      [this, request](const CallContext& caller, RpcCall*) {
+        return node_->containers().ReopenLog(request->container_id(), caller);
+      });
 }
 
-grpc::Status RuntimeService::ExecSync(ServerContext* context,
-                                      const cri::ExecSyncRequest* request,
-                                      cri::ExecSyncResponse* reply) {
-  RpcCall call{.service = kService,
-               .name = "ExecSync",
-               .mutating = true,
-               .object = request->container_id(),
-               .detail = absl::StrJoin(request->cmd(), " "),
-               .request = request};
-  return RunRpc(context, &call, nullptr, [&](const CallContext& caller) {
-    return Put(node_->containers().ExecSync(*request, caller), reply);
-  });
+grpc::ServerUnaryReactor* RuntimeService::ExecSync(
+    CallbackServerContext* context, const cri::ExecSyncRequest* request,
+    cri::ExecSyncResponse* reply) {
+  RpcCall call = Change("ExecSync", request->container_id(), request);
+  call.detail = absl::StrJoin(request->cmd(), " ");
+  return StartRpc(
+      pool_, context, std::move(call), nullptr,
+      BeginSteps([this, request, reply](const CallContext& caller, RpcCall*) {
+        return node_->containers().BeginExecSync(*request, caller, reply);
+      }));
 }
 
-grpc::Status RuntimeService::UpdateContainerResources(
-    ServerContext* context, const cri::UpdateContainerResourcesRequest* request,
+grpc::ServerUnaryReactor* RuntimeService::UpdateContainerResources(
+    CallbackServerContext* context,
+    const cri::UpdateContainerResourcesRequest* request,
     cri::UpdateContainerResourcesResponse*) {
-  return Change(context, "UpdateContainerResources", request->container_id(),
-                request, [&](const CallContext& caller) {
-                  return node_->containers().UpdateResources(*request, caller);
-                });
+  return StartRpc(
+      pool_, context,
+      Change("UpdateContainerResources", request->container_id(), request),
+      nullptr, [this, request](const CallContext& caller, RpcCall*) {
+        return node_->containers().UpdateResources(*request, caller);
+      });
 }
 
 // ---- Not built yet --------------------------------------------------------

@@ -103,8 +103,13 @@ class ServicesTest : public ::testing::Test {
         Node::Start(options_, std::move(parts), [](absl::string_view) {});
     ASSERT_TRUE(node.ok()) << node.status();
     node_ = *std::move(node);
-    runtime_service_ = std::make_unique<RuntimeService>(node_.get());
-    image_service_ = std::make_unique<ImageService>(&node_->images());
+    auto pool = CallPool::Start();
+    ASSERT_TRUE(pool.ok()) << pool.status();
+    pool_ = *std::move(pool);
+    runtime_service_ =
+        std::make_unique<RuntimeService>(node_.get(), pool_.get());
+    image_service_ =
+        std::make_unique<ImageService>(&node_->images(), pool_.get());
     node_service_ = std::make_unique<NodeService>(node_.get());
     auto server = Server::Start(
         {{.socket = options_.socket}},
@@ -122,6 +127,7 @@ class ServicesTest : public ::testing::Test {
   }
   void Stop() {
     server_.reset();
+    pool_.reset();
     node_.reset();
   }
 
@@ -145,6 +151,7 @@ class ServicesTest : public ::testing::Test {
   std::deque<Imported> imports_;
   RangedNetwork* network_ = nullptr;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<CallPool> pool_;
   std::unique_ptr<RuntimeService> runtime_service_;
   std::unique_ptr<ImageService> image_service_;
   std::unique_ptr<NodeService> node_service_;

@@ -1,11 +1,13 @@
 #include "agent/caller/access.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -47,6 +49,33 @@ TEST(AccessTest, EveryRpcHasOneRowAndNothingElseHas) {
   EXPECT_GT(rpcs.size(), 40u);
   for (const std::string& rpc : rpcs) EXPECT_EQ(rows[rpc], 1) << rpc;
   for (const auto& [rpc, count] : rows) EXPECT_EQ(rpcs.count(rpc), 1u) << rpc;
+}
+
+// A class says how long a call may take, so a wrong one starves others.
+TEST(AccessTest, EveryCallHasTheClassOfWhatItWaitsFor) {
+  for (const RpcRight& row : AccessTable()) {
+    const bool streams = absl::StrContains(row.rpc, "/Stream") ||
+                         absl::StrContains(row.rpc, "/Watch") ||
+                         absl::StrContains(row.rpc, "Events") ||
+                         absl::StrContains(row.rpc, "/ImportImage") ||
+                         absl::StrContains(row.rpc, "Reflection");
+    EXPECT_EQ(row.call_class == CallClass::kStream, streams) << row.rpc;
+    if (row.right == Right::kExec) {
+      EXPECT_EQ(row.call_class, CallClass::kExec) << row.rpc;
+    }
+    if (!streams) {
+      EXPECT_EQ(row.call_class == CallClass::kRead, row.right == Right::kRead)
+          << row.rpc;
+    }
+    EXPECT_EQ(ClassOf(row.rpc), row.call_class);
+  }
+  for (const char* ends : {"StopContainer", "StopPodSandbox", "RemoveContainer",
+                           "RemovePodSandbox"}) {
+    EXPECT_EQ(ClassOf(absl::StrCat("runtime.v1.RuntimeService/", ends)),
+              CallClass::kEnd)
+        << ends;
+  }
+  EXPECT_EQ(ClassOf("runtime.v1.RuntimeService/NoSuchCall"), std::nullopt);
 }
 
 TEST(AccessTest, API_1_RootTheDaemonsUserAndTheGroupMayEverything) {

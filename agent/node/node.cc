@@ -1,6 +1,5 @@
 #include "agent/node/node.h"
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -15,50 +14,15 @@
 #include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
-#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
 namespace {
 
-constexpr char kRangesFile[] = "pod_ranges";
 constexpr char kDefaultImage[] = "warren.local/busybox:latest";
 constexpr size_t kReadBytes = 256 * 1024;
 // How long links of pods that were just stopped may take to go.
 constexpr absl::Duration kLastDrain = absl::Seconds(2);
-constexpr absl::Duration kRangesPatience = absl::Seconds(30);
-
-// What UpdateRuntimeConfig left; both empty if it never did.
-struct SavedRanges {
-  std::string text;
-  std::vector<netplugin::IpPrefix> ranges;
-};
-
-absl::StatusOr<SavedRanges> ReadSavedRanges(const std::string& state_dir) {
-  const absl::StatusOr<std::string> text = base::ReadRegularFileAt(
-      AT_FDCWD, absl::StrCat(state_dir, "/", kRangesFile), 4096);
-  if (base::GetErrno(text.status()) == ENOENT) return SavedRanges();
-  RETURN_IF_ERROR(text.status());
-  SavedRanges saved = {std::string(absl::StripAsciiWhitespace(*text)), {}};
-  ASSIGN_OR_RETURN(saved.ranges, ParsePodCidr(saved.text));
-  return saved;
-}
-
-// Empty `ranges` = as if there never were any.
-absl::Status SaveRanges(const std::string& state_dir,
-                        const std::string& ranges) {
-  ASSIGN_OR_RETURN(const base::UniqueFd directory,
-                   base::OpenAt(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY));
-  if (ranges.empty()) {
-    if (unlinkat(directory.get(), kRangesFile, 0) == 0 || errno == ENOENT) {
-      return absl::OkStatus();
-    }
-    return base::ErrnoError(errno, absl::StrCat("remove ", kRangesFile));
-  }
-  return base::WriteFileAtomic(directory.get(), kRangesFile, ranges + "\n",
-                               0600,
-                               /*durable=*/true);
-}
 
 NodePolicy PolicyOf(const Options& options) {
   return {.ambient_capabilities = options.ambient_capabilities,
@@ -121,24 +85,18 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
 }
 
 absl::Status Node::StartNetwork() {
-  const base::MutexLock lock(&ranges_mutex_);
-  ranges_ = options_.pod_ranges;
-  const absl::StatusOr<SavedRanges> saved = ReadSavedRanges(options_.state_dir);
+  ranges_ = std::make_unique<PodRanges>(options_.state_dir, options_.pod_ranges,
+                                        parts_.network.get());
+  auto saved = ranges_->Read();
   if (!saved.ok()) {
     // The configured ranges serve. A kubelet sends its own again.
     unreadable_.push_back(absl::StrCat(
-        options_.state_dir, "/", kRangesFile, ": ", saved.status().message(),
+        saved.status().message(),
         "; the pod ranges that UpdateRuntimeConfig left are not in force"));
     start_notes_.push_back(unreadable_.back());
-  } else {
-    ranges_text_ = saved->text;
-    if (!saved->ranges.empty()) {
-      ranges_ = saved->ranges;
-      RETURN_IF_ERROR(parts_.network->SetPodRanges(
-          ranges_, base::Deadline::After(kRangesPatience)));
-    }
+    saved.emplace();
   }
-  return parts_.network->Init();
+  return ranges_->Start(*saved);
 }
 
 absl::Status Node::Adopt() {
@@ -211,7 +169,9 @@ std::vector<std::string> Node::Unreadable() const {
 }
 
 cri::StatusResponse Node::Status(bool verbose) const {
-  return BuildStatus(options_,
+  Options in_force = options_;
+  in_force.pod_ranges = ranges_->InForce();
+  return BuildStatus(in_force,
                      {.features = parts_.runtime->GetFeatures(),
                       .network = parts_.network->CheckHealth(),
                       .quarantined = quarantined_,
@@ -221,37 +181,12 @@ cri::StatusResponse Node::Status(bool verbose) const {
                      verbose);
 }
 
-absl::Status Node::UpdatePodRanges(const std::string& pod_cidr) {
+absl::Status Node::UpdatePodRanges(const std::string& pod_cidr,
+                                   const base::Deadline& deadline) {
   if (pod_cidr.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::vector<netplugin::IpPrefix> ranges,
-                   ParsePodCidr(pod_cidr));
-  // One at a time, so that file and network are of the same call.
-  const base::MutexLock lock(&ranges_mutex_);
-  absl::Status status = ApplyPodRanges(ranges);
-  if (status.ok()) {
-    status = base::Annotate(SaveRanges(options_.state_dir, pod_cidr),
-                            "keep the pod ranges");
-    // The file may be there although it may not last.
-    if (!status.ok() && ranges_text_) {
-      SaveRanges(options_.state_dir, *ranges_text_).IgnoreError();
-    }
-  }
-  if (!status.ok()) {
-    // An answer that says no leaves what was, as far as that can be done.
-    ApplyPodRanges(ranges_).IgnoreError();
-    return status;
-  }
-  ranges_ = ranges;
-  ranges_text_ = pod_cidr;
+  RETURN_IF_ERROR(ranges_->Update(pod_cidr, deadline));
+  Reconcile();
   return absl::OkStatus();
-}
-
-absl::Status Node::ApplyPodRanges(
-    const std::vector<netplugin::IpPrefix>& ranges) {
-  RETURN_IF_ERROR_IN(parts_.network->SetPodRanges(
-                         ranges, base::Deadline::After(kRangesPatience)),
-                     "set pod ranges");
-  return base::Annotate(parts_.network->Init(), "set up the pod network");
 }
 
 absl::StatusOr<::warren::node::v1::InspectPodSandboxResponse> Node::Inspect(

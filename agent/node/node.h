@@ -14,6 +14,7 @@
 
 #include "agent/cri/cri.h"
 #include "agent/node/parts.h"
+#include "agent/node/pod_ranges.h"
 #include "agent/node/status.h"
 #include "agent/options/options.h"
 #include "agent/pods/container_manager.h"
@@ -22,8 +23,7 @@
 #include "agent/pods/reconcile_loop.h"
 #include "agent/pods/reconciler.h"
 #include "agent/store/store.h"
-#include "netplugin/ip.h"
-#include "runtime/base/mutex.h"
+#include "runtime/base/deadline.h"
 #include "warren/node/v1/node.pb.h"
 
 namespace warren::agent {
@@ -63,9 +63,10 @@ class Node {
   // UpdateRuntimeConfig RPC. `pod_cidr` as CRI has it; empty = nothing to do.
   // Kept in <state_dir>/pod_ranges, which wins over the configuration at the
   // next start: a kubelet says it once, not after each restart of ours. Pods of
-  // the ranges of before go on. One call at a time; an error leaves the file
-  // and the network as they were, if that can be done.
-  absl::Status UpdatePodRanges(const std::string& pod_cidr);
+  // the ranges of before go on. All or nothing, one call at a time: see
+  // PodRanges::Update.
+  absl::Status UpdatePodRanges(const std::string& pod_cidr,
+                               const base::Deadline& deadline);
   // Has the reconcile loop look at everything now. Does not block.
   void Reconcile() { loop_->Now(); }
   // NodeService.InspectPodSandbox; see inspection.h.
@@ -82,8 +83,6 @@ class Node {
 
   absl::Status StartNetwork();
   absl::Status Adopt();
-  absl::Status ApplyPodRanges(const std::vector<netplugin::IpPrefix>& ranges)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(ranges_mutex_);
   void ImportDefaultImage();
   // The files of NodeFacts as they are now. Reads two small ones of /etc.
   std::vector<std::string> Unreadable() const;
@@ -94,17 +93,13 @@ class Node {
   std::vector<std::string> unreadable_;  // see NodeFacts: found at the start
   // Destroyed in reverse order: a part stands above those that use it.
   NodeParts parts_;
+  std::unique_ptr<PodRanges> ranges_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<ContainerManager> containers_;
   std::unique_ptr<PodSandboxManager> sandboxes_;
   std::unique_ptr<ImageManager> image_manager_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<ReconcileLoop> loop_;
-
-  base::Mutex ranges_mutex_;
-  std::vector<netplugin::IpPrefix> ranges_ ABSL_GUARDED_BY(ranges_mutex_);
-  // What the file holds, "" = there is none; nullopt = not known.
-  std::optional<std::string> ranges_text_ ABSL_GUARDED_BY(ranges_mutex_);
 };
 
 }  // namespace warren::agent

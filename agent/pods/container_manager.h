@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/caller/call_context.h"
+#include "agent/caller/steps.h"
 #include "agent/cdi/registry.h"
 #include "agent/cdi/spec.h"
 #include "agent/convert/convert.h"
@@ -67,6 +68,11 @@ class ContainerManager {
   absl::Status Stop(const std::string& id, int64_t timeout_seconds,
                     const CallContext& call);
 
+  // The same in steps, which wait for the grace without a thread. The
+  // manager outlives them.
+  std::unique_ptr<Steps> BeginStop(std::string id, int64_t timeout_seconds,
+                                   const CallContext& call);
+
   // RemoveContainer: kills what runs, waiting as Stop does, then frees all but
   // the log.
   absl::Status Remove(const std::string& id, const CallContext& call);
@@ -82,6 +88,13 @@ class ContainerManager {
   // code other than 0 is not an error. The reply fits 16 MiB (STR-3).
   absl::StatusOr<cri::ExecSyncResponse> ExecSync(
       const cri::ExecSyncRequest& request, const CallContext& call);
+
+  // The same in steps, which wait for the program without a thread. `request`
+  // and `response`, which is complete once they are done, outlive them; so does
+  // the manager.
+  std::unique_ptr<Steps> BeginExecSync(const cri::ExecSyncRequest& request,
+                                       const CallContext& call,
+                                       cri::ExecSyncResponse* response);
 
   // UpdateContainerResources: cgroup and record, both or neither. Fields that
   // are not given stay as they are; oom_score_adj never changes.
@@ -112,6 +125,7 @@ class ContainerManager {
 
  private:
   friend class Reconciler;
+  friend class StopSteps;
 
   // What a request comes to on this node; holds the images that it names.
   struct Resolved {
@@ -152,9 +166,6 @@ class ContainerManager {
   // The caller of what follows holds no container's lock. Waits end with the
   // caller's patience, and at once with what they wait for.
   //
-  // Until the container has ended or its grace is over.
-  absl::Status WaitForGrace(const Container& container,
-                            const CallContext& call);
   struct Victim {
     ContainerPtr container;
     bool ran = false;  // it was seen running

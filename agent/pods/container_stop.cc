@@ -2,9 +2,13 @@
 #include <absl/time/time.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "agent/caller/steps.h"
 #include "agent/pods/container_manager.h"
 #include "agent/store/lifecycle.h"
 #include "runtime/base/status.h"
@@ -41,47 +45,99 @@ absl::Status DoesNotDie() {
 
 }  // namespace
 
+// StopContainer: the signal, the grace, the kill.
+class StopSteps final : public Steps {
+ public:
+  StopSteps(ContainerManager* manager, std::string id, int64_t timeout_seconds,
+            const CallContext& call)
+      : manager_(*manager),
+        id_(std::move(id)),
+        timeout_seconds_(timeout_seconds),
+        call_(call) {}
+  ~StopSteps() override { Leave(); }
+
+  absl::StatusOr<std::optional<Pause>> Next() override {
+    if (container_ == nullptr) {
+      ASSIGN_OR_RETURN(const bool stops, Begin());
+      if (!stops) return std::nullopt;
+    }
+    if (in_grace_) {
+      ASSIGN_OR_RETURN(std::optional<Pause> grace, Grace());
+      if (grace.has_value()) return grace;
+      Leave();
+    }
+    RETURN_IF_ERROR(manager_.KillAndWait({{container_, /*ran=*/true}}, call_));
+    return std::nullopt;
+  }
+
+ private:
+  // False when there is nothing to stop.
+  absl::StatusOr<bool> Begin() {
+    auto found = manager_.store_->FindContainer(id_);
+    if (absl::IsNotFound(found.status())) return false;
+    RETURN_IF_ERROR(found.status());
+    auto visit = (*found)->Visit();
+    // Others may work on it while it ends: the turn is for the signal alone.
+    ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*found)->Lock(call_));
+    if ((*found)->gone() || !IsRunning(**found)) return false;
+    container_ = *std::move(found);
+    visit_.emplace(std::move(visit));
+    if (timeout_seconds_ <= 0) return true;
+    const int64_t grace =
+        std::min(timeout_seconds_, kMaxGraceSeconds) * kSecond;
+    const int64_t now = manager_.clock_->MonotonicNow();
+    in_grace_ = true;
+    if (!container_->JoinStop(now + grace)) return true;
+    const absl::Status sent = manager_.runtime_->SignalContainer(
+        container_->id(), container_->Get()->record.stop_signal());
+    manager_.store_->Problem(absl::StrCat("stop signal to container ", id_),
+                             sent);
+    // A process that got no signal need not be waited for.
+    if (!sent.ok()) container_->HastenStop(now);
+    return true;
+  }
+
+  // None when the container has ended or its grace is over.
+  absl::StatusOr<std::optional<Pause>> Grace() {
+    const uint64_t seen = container_->version();
+    const int64_t kill_at = container_->kill_at();
+    const int64_t left = kill_at - manager_.clock_->MonotonicNow();
+    if (!IsRunning(*container_) || left <= 0) return std::nullopt;
+    RETURN_IF_ERROR(call_.deadline.Check());
+    // Of the clock of the system, which the manager's need not be.
+    const base::Deadline over = call_.deadline.Within(absl::Nanoseconds(left));
+    Pause pause;
+    pause.until_ns = over.monotonic_ns();
+    pause.watch = ChangesOf(*container_, seen);
+    return pause;
+  }
+
+  void Leave() {
+    if (std::exchange(in_grace_, false)) container_->LeaveStop();
+  }
+
+  ContainerManager& manager_;
+  const std::string id_;
+  const int64_t timeout_seconds_;
+  const CallContext call_;
+  ContainerPtr container_;
+  // The reconcile loop keeps off; goes before the container.
+  std::optional<OperationLock::Visit> visit_;
+  bool in_grace_ = false;  // it has joined those who wait
+};
+
+std::unique_ptr<Steps> ContainerManager::BeginStop(std::string id,
+                                                   int64_t timeout_seconds,
+                                                   const CallContext& call) {
+  return std::make_unique<StopSteps>(this, std::move(id), timeout_seconds,
+                                     call);
+}
+
 absl::Status ContainerManager::Stop(const std::string& id,
                                     int64_t timeout_seconds,
                                     const CallContext& call) {
-  auto found = store_->FindContainer(id);
-  if (absl::IsNotFound(found.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(found.status());
-  const ContainerPtr& container = *found;
-  const auto visit = container->Visit();
-  ASSIGN_OR_RETURN(OperationLock::Guard guard, container->Lock(call));
-  if (container->gone() || !IsRunning(*container)) return absl::OkStatus();
-  const bool has_grace = timeout_seconds > 0;
-  if (has_grace) {
-    const int64_t grace = std::min(timeout_seconds, kMaxGraceSeconds) * kSecond;
-    const int64_t now = clock_->MonotonicNow();
-    if (container->JoinStop(now + grace)) {
-      const absl::Status sent = runtime_->SignalContainer(
-          container->id(), container->Get()->record.stop_signal());
-      store_->Problem(absl::StrCat("stop signal to container ", id), sent);
-      // A process that got no signal need not be waited for.
-      if (!sent.ok()) container->HastenStop(now);
-    }
-  }
-  guard.Reset();  // others may work on it while it ends
-  if (has_grace) {
-    const absl::Status waited = WaitForGrace(*container, call);
-    container->LeaveStop();
-    RETURN_IF_ERROR(waited);
-  }
-  return KillAndWait({{container, /*ran=*/true}}, call);
-}
-
-absl::Status ContainerManager::WaitForGrace(const Container& container,
-                                            const CallContext& call) {
-  for (;;) {
-    const uint64_t seen = container.version();
-    const int64_t left = container.kill_at() - clock_->MonotonicNow();
-    if (!IsRunning(container) || left <= 0) return absl::OkStatus();
-    RETURN_IF_ERROR(call.deadline.Check());
-    container.WaitForChange(seen,
-                            call.deadline.Within(absl::Nanoseconds(left)));
-  }
+  StopSteps steps(this, id, timeout_seconds, call);
+  return RunSteps(&steps, call.deadline);
 }
 
 // Sends SIGKILL, or finds that there is nothing to send it to.

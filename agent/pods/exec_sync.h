@@ -6,9 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/caller/steps.h"
 #include "agent/pods/output_collector.h"
 #include "runtime/base/deadline.h"
 #include "runtime/runtime.h"
@@ -29,16 +32,52 @@ struct ExecSyncResult {
   std::string stderr_data;
 };
 
-// Runs `command` in the container, its stdin /dev/null. Output beyond the limit
-// or the budget is read and dropped (STR-3). Blocks until the program has ended
-// and its pipes are at their end, or 200 ms after the program when something
-// that it left behind holds them.
+// One run of a command, its stdin /dev/null, in steps. Output beyond the limit
+// or the budget is read and dropped (STR-3). It is over when the program has
+// ended and its pipes are at their end, or 200 ms after the program when
+// something that it left behind holds them.
 //
+// The time of the command counts from Start. The errors of both functions:
 // kDeadlineExceeded: the time-out has passed, or `caller`; kCancelled: `caller`
 // was. Either way the program and all that it forked are dead on return. What
 // the kernel cannot end (frozen, state D) was sent SIGKILL and dies when it
-// can: the call returns ExecProcess::kEndPatience later at most. Thread-safe;
-// needs no thread.
+// can: the call returns ExecProcess::kEndPatience later at most.
+//
+// Thread-compatible. Its destructor ends a program that runs, as ~ExecProcess.
+class ExecSyncRun {
+ public:
+  // Starts the program, which takes milliseconds.
+  static absl::StatusOr<std::unique_ptr<ExecSyncRun>> Start(
+      runtime::Runtime* runtime, const std::string& container_id,
+      ExecSyncCommand command, OutputBudget* budget, base::Deadline caller);
+  ~ExecSyncRun();
+
+  // Does what there is to do now. None: it is over, TakeResult(). Otherwise to
+  // be called again after the pause, and when `caller` is over: the pause knows
+  // its time, but not its cancellation.
+  absl::StatusOr<std::optional<Pause>> Next();
+  // Once.
+  ExecSyncResult TakeResult();
+
+ private:
+  ExecSyncRun(ExecSyncCommand command, base::Deadline caller);
+  absl::Status Step();
+  absl::Status CheckDeadline();
+  absl::Status CheckExit();
+  bool Finished() const;
+  // A time-out of the command is not one of the caller.
+  absl::Status Explain(const absl::Status& status) const;
+
+  const ExecSyncCommand command_;
+  const base::Deadline caller_;
+  const base::Deadline deadline_;
+  std::unique_ptr<OutputCollector> output_;
+  std::unique_ptr<runtime::ExecProcess> process_;
+  std::optional<runtime::ExecExit> exit_;
+  base::Deadline drained_ = base::Deadline::Never();
+};
+
+// All of it on this thread.
 absl::StatusOr<ExecSyncResult> RunExecSync(runtime::Runtime* runtime,
                                            const std::string& container_id,
                                            const ExecSyncCommand& command,

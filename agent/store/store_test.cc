@@ -8,6 +8,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <stop_token>
 #include <thread>
 
 #include "runtime/base/unique_fd.h"
@@ -135,6 +136,38 @@ TEST_F(StoreTest, AWaitEndsWithAChangeATimeOrItsCaller) {
   sandbox->Wake();
   waiter.join();
   EXPECT_GT(sandbox->version(), seen);
+}
+
+TEST_F(StoreTest, AWatchIsToldOnceOfTheNextChange) {
+  const auto store = Open();
+  const PodSandboxPtr sandbox = Add(store.get(), a_);
+  int told = 0;
+  const uint64_t seen = sandbox->version();
+  sandbox->Watch(seen, [&] { ++told; });
+  const uint64_t taken_back = sandbox->Watch(seen, [&] { told += 100; });
+  sandbox->Unwatch(taken_back);
+  EXPECT_EQ(told, 0);
+  sandbox->Wake();
+  sandbox->Wake();
+  EXPECT_EQ(told, 1);
+  sandbox->Watch(seen, [&] { ++told; });
+  EXPECT_EQ(told, 2) << "that change has been already";
+}
+
+TEST_F(StoreTest, REL_12_AStopEndsAWaitAtOnce) {
+  const auto store = Open();
+  const PodSandboxPtr sandbox = Add(store.get(), a_);
+  std::stop_source source;
+  const base::Deadline deadline =
+      base::Deadline::Never().CancelledBy(source.get_token());
+  const auto turn = sandbox->TryLock();
+  std::thread waiter([&] {
+    sandbox->WaitForChange(sandbox->version(), deadline);
+    EXPECT_TRUE(
+        absl::IsCancelled(sandbox->Lock({.deadline = deadline}).status()));
+  });
+  source.request_stop();
+  waiter.join();
 }
 
 TEST_F(StoreTest, AnErasedObjectWritesNoMore) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -135,8 +136,8 @@ class StoredObject {
   // Change counter and a wait for the next change. Callers loop: read the
   // version, look at the state, then wait for that version to pass. Wake()
   // counts as a change of something beside the state. The wait ends at once
-  // with a change and when the time of `deadline` is over; nobody tells of a
-  // cancellation, which is looked at every kCancelLook.
+  // with a change, when the time of `deadline` is over, and when its stop is
+  // requested; a function that cancels it is asked every kCancelLook.
   uint64_t version() const {
     const base::MutexLock lock(&state_mutex_);
     return version_;
@@ -145,12 +146,13 @@ class StoredObject {
   void WaitForChange(uint64_t seen, const base::Deadline& deadline) const {
     // What tells of a cancellation is asked without the lock.
     while (deadline.Check().ok()) {
-      const bool cancellable = deadline.Slice() < deadline.Remaining();
+      const bool polled = deadline.Slice() < deadline.Remaining();
       const base::Deadline look =
           base::Deadline::At(deadline.monotonic_ns())
-              .Within(cancellable ? kCancelLook : absl::InfiniteDuration());
+              .Within(polled ? kCancelLook : absl::InfiniteDuration())
+              .CancelledBy(deadline.stop());
       const base::MutexLock lock(&state_mutex_);
-      while (version_ == seen && look.Remaining() > absl::ZeroDuration()) {
+      while (version_ == seen && look.Check().ok()) {
         changed_.Wait(&state_mutex_, look);
       }
       if (version_ != seen) return;
@@ -160,8 +162,28 @@ class StoredObject {
     {
       const base::MutexLock lock(&state_mutex_);
       ++version_;
+      for (const auto& [id, wake] : std::exchange(watches_, {})) wake();
     }
     changed_.NotifyAll();
+  }
+
+  // The same wait without a thread: `wake` runs once, when the version is not
+  // `seen` any more, on the thread that made the change or on this one. It runs
+  // with the state mutex held: it must not wait, nor come back to the object.
+  // Unwatch takes it back by the number that Watch returned; afterwards `wake`
+  // has run or never will.
+  uint64_t Watch(uint64_t seen, std::function<void()> wake) const {
+    const base::MutexLock lock(&state_mutex_);
+    if (version_ != seen) {
+      wake();
+    } else {
+      watches_.emplace(++last_watch_, std::move(wake));
+    }
+    return last_watch_;
+  }
+  void Unwatch(uint64_t watch) const {
+    const base::MutexLock lock(&state_mutex_);
+    watches_.erase(watch);
   }
 
  private:
@@ -176,8 +198,21 @@ class StoredObject {
   mutable base::Condition changed_;
   StatePtr state_ ABSL_GUARDED_BY(state_mutex_);
   uint64_t version_ ABSL_GUARDED_BY(state_mutex_) = 0;
+  mutable std::map<uint64_t, std::function<void()>> watches_
+      ABSL_GUARDED_BY(state_mutex_);
+  mutable uint64_t last_watch_ ABSL_GUARDED_BY(state_mutex_) = 0;
   bool gone_ ABSL_GUARDED_BY(state_mutex_) = false;
 };
+
+// For Pause::watch: the next change of `object`, which must outlive the pause.
+template <typename State>
+std::function<std::function<void()>(std::function<void()>)> ChangesOf(
+    const StoredObject<State>& object, uint64_t seen) {
+  return [&object, seen](std::function<void()> wake) {
+    const uint64_t watch = object.Watch(seen, std::move(wake));
+    return [&object, watch] { object.Unwatch(watch); };
+  };
+}
 
 }  // namespace warren::agent
 

@@ -16,8 +16,9 @@ namespace warren::agent {
 namespace {
 
 // Streams that one connection may have open; a kubelet multiplexes all its
-// calls over one.
-constexpr int kMaxStreams = 1000;
+// calls over one. Above it the client keeps its calls back, reads too: so it is
+// more than calls of all classes are admitted.
+constexpr int kMaxStreams = 8000;
 constexpr int kMaxMetadataBytes = 8 * 1024;
 // Threads that wait for the next call and take it: enough that a burst finds
 // one without creating it.

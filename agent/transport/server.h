@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/caller/admission.h"
 #include "agent/transport/caller_acceptors.h"
 #include "agent/transport/unix_listener.h"
 
@@ -20,9 +21,13 @@ namespace warren::agent {
 inline constexpr int kMaxMessageBytes = 16 * 1024 * 1024;
 // A connection that has not said HTTP/2 after this long is dropped (API-4).
 inline constexpr absl::Duration kHandshakeTimeout = absl::Seconds(3);
-// Calls at work at once; more are RESOURCE_EXHAUSTED. Most of them wait:
-// StopContainer for its container, ExecSync for its command.
-inline constexpr int kMaxRpcThreads = 512;
+// Threads of gRPC, one for each synchronous call at work: reads and streams. A
+// call that finds none is RESOURCE_EXHAUSTED, so they are enough for every such
+// call that is admitted (caller/admission.h), and for those that are about to
+// be refused. The other classes take none (api/call_pool.h).
+inline constexpr int kMaxRpcThreads = kAdmissionLimits.Of(CallClass::kRead) +
+                                      kAdmissionLimits.Of(CallClass::kStream) +
+                                      48;
 
 // Where the API is served, with what belongs to that place: who may connect,
 // how many at once. There is one kind, a unix socket.

@@ -2,13 +2,16 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
+#include "runtime/base/unique_fd.h"
 
 namespace warren::base {
 namespace {
@@ -26,19 +29,36 @@ int64_t FromNow(absl::Duration patience) {
 }  // namespace
 
 Deadline Deadline::After(absl::Duration patience) {
-  return Deadline(FromNow(patience), nullptr);
+  return Deadline(FromNow(patience));
 }
 
 Deadline Deadline::Within(absl::Duration patience) const {
-  return Deadline(std::min(at_, FromNow(patience)), cancelled_);
+  Deadline result = *this;
+  result.at_ = std::min(at_, FromNow(patience));
+  return result;
 }
 
 Deadline Deadline::CancelledBy(Cancelled cancelled) const {
-  if (!cancelled) return *this;
-  if (!cancelled_) return Deadline(at_, std::move(cancelled));
-  return Deadline(at_, [first = cancelled_, second = std::move(cancelled)] {
-    return first() || second();
-  });
+  Deadline result = *this;
+  if (!cancelled) return result;
+  if (!cancelled_) {
+    result.cancelled_ = std::move(cancelled);
+  } else {
+    result.cancelled_ = [first = cancelled_, second = std::move(cancelled)] {
+      return first() || second();
+    };
+  }
+  return result;
+}
+
+Deadline Deadline::CancelledBy(std::stop_token stop) const {
+  if (!stop.stop_possible()) return *this;
+  if (stop_.stop_possible()) {
+    return CancelledBy([stop] { return stop.stop_requested(); });
+  }
+  Deadline result = *this;
+  result.stop_ = std::move(stop);
+  return result;
 }
 
 absl::Duration Deadline::Remaining() const {
@@ -65,13 +85,45 @@ int Deadline::PollMilliseconds() const {
       INT_MAX, absl::ToInt64Milliseconds(slice + absl::Microseconds(999))));
 }
 
+namespace {
+
+// Makes a poll(2) return when a stop is requested.
+class StopEvent {
+ public:
+  explicit StopEvent(const std::stop_token& stop)
+      : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), callback_(stop, [this] {
+          if (event_.valid()) eventfd_write(event_.get(), 1);
+        }) {}
+
+  // -1 when there is none, which poll(2) passes over.
+  int fd() const { return event_.valid() ? event_.get() : -1; }
+
+ private:
+  const UniqueFd event_;
+  // Destroyed first: it uses the event.
+  const std::stop_callback<std::function<void()>> callback_;
+};
+
+}  // namespace
+
 absl::Status AwaitFd(int fd, int16_t events, const Deadline& deadline) {
+  std::optional<StopEvent> stop;
+  // Most waits are over at the first look, which needs no event.
+  int patience = 0;
   while (true) {
-    pollfd polled = {fd, events, 0};
-    const int ready = poll(&polled, 1, deadline.PollMilliseconds());
-    if (ready > 0) return absl::OkStatus();
+    pollfd polled[] = {{fd, events, 0},
+                       {stop.has_value() ? stop->fd() : -1, POLLIN, 0}};
+    const int ready = poll(polled, 2, patience);
     if (ready < 0 && errno != EINTR) return ErrnoError(errno, "poll");
+    if (ready > 0 && polled[0].revents != 0) return absl::OkStatus();
     if (absl::Status status = deadline.Check(); !status.ok()) return status;
+    if (!stop.has_value() && deadline.stop().stop_possible()) {
+      stop.emplace(deadline.stop());
+    }
+    patience = deadline.PollMilliseconds();
+    if (stop.has_value() && stop->fd() < 0) {
+      patience = deadline.Within(Deadline::kCancelPoll).PollMilliseconds();
+    }
   }
 }
 

@@ -75,5 +75,36 @@ TEST(Deadline, AwaitFdReturnsWhatCameFirst) {
       AwaitFd(event.get(), POLLIN, Deadline::After(absl::ZeroDuration())).ok());
 }
 
+TEST(Deadline, REL_12_AStopWakesAwaitFdWithoutPolling) {
+  const UniqueFd event(eventfd(0, EFD_CLOEXEC));
+  std::stop_source source;
+  const Deadline deadline = Deadline::Never().CancelledBy(source.get_token());
+  EXPECT_EQ(deadline.PollMilliseconds(), -1);
+  EXPECT_TRUE(deadline.Check().ok());
+  std::thread other([&] { source.request_stop(); });
+  EXPECT_TRUE(absl::IsCancelled(AwaitFd(event.get(), POLLIN, deadline)));
+  other.join();
+  // Also when it was requested before, and through a shorter deadline.
+  EXPECT_TRUE(absl::IsCancelled(
+      AwaitFd(event.get(), POLLIN, deadline.Within(absl::Hours(1)))));
+}
+
+TEST(Deadline, EachOfTwoStopsAndAFunctionCancels) {
+  for (int which = 0; which < 3; ++which) {
+    std::stop_source first;
+    std::stop_source second;
+    bool gone = false;
+    const Deadline deadline = Deadline::Never()
+                                  .CancelledBy(first.get_token())
+                                  .CancelledBy(second.get_token())
+                                  .CancelledBy([&] { return gone; });
+    EXPECT_TRUE(deadline.Check().ok());
+    if (which == 0) first.request_stop();
+    if (which == 1) second.request_stop();
+    gone = which == 2;
+    EXPECT_TRUE(absl::IsCancelled(deadline.Check())) << which;
+  }
+}
+
 }  // namespace
 }  // namespace warren::base

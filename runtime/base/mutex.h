@@ -6,12 +6,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <utility>
 
 #include "runtime/base/deadline.h"
 
 // Locks that clang checks (-Wthread-safety) and whose waits run on the
-// monotonic clock: std::condition_variable::wait_for does, the time-outs of
-// absl::CondVar run on the wall clock (REL-23).
+// monotonic clock: those of std::condition_variable_any::wait_for do, the
+// time-outs of absl::CondVar run on the wall clock (REL-23).
 namespace warren::base {
 
 class ABSL_LOCKABLE Mutex {
@@ -47,16 +48,21 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 // deadline, Wait().
 class Condition {
  public:
-  // Returns after a notification, once Slice() of `deadline` has passed, or
-  // for no reason. The mutex is free meanwhile and held on return.
+  // Returns after a notification, once Slice() of `deadline` has passed, when
+  // its stop is requested, or for no reason. The mutex is free meanwhile and
+  // held on return.
   void Wait(Mutex* mutex, const Deadline& deadline)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     const absl::Duration slice = deadline.Slice();
+    // False at the first look: one wait, whatever ends it.
+    bool looked = false;
+    const auto over = [&looked] { return std::exchange(looked, true); };
     if (slice == absl::InfiniteDuration()) {
-      changed_.wait(lock);
+      changed_.wait(lock, deadline.stop(), over);
     } else {
-      changed_.wait_for(lock, absl::ToChronoNanoseconds(slice));
+      changed_.wait_for(lock, deadline.stop(), absl::ToChronoNanoseconds(slice),
+                        over);
     }
     lock.release();
   }
@@ -64,7 +70,8 @@ class Condition {
   void NotifyOne() { changed_.notify_one(); }
 
  private:
-  std::condition_variable changed_;
+  // The kind that a stop token can wake.
+  std::condition_variable_any changed_;
 };
 
 }  // namespace warren::base

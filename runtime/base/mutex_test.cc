@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <stop_token>
 #include <thread>
 
 namespace warren::base {
@@ -41,6 +42,24 @@ TEST(Condition, AWaitNoticesACancellation) {
   const MutexLock lock(&mutex);
   while (deadline.Check().ok()) changed.Wait(&mutex, deadline);
   EXPECT_EQ(asked, 4);
+}
+
+TEST(Condition, REL_12_AWaitEndsAtOnceWithAStop) {
+  for (int round = 0; round < 200; ++round) {
+    Mutex mutex;
+    Condition changed;
+    std::stop_source source;
+    const Deadline deadline =
+        Deadline::After(absl::Hours(1)).CancelledBy(source.get_token());
+    EXPECT_EQ(deadline.Slice() > absl::Minutes(1), true) << "it would poll";
+    std::thread other([&] { source.request_stop(); });
+    {
+      const MutexLock lock(&mutex);
+      while (deadline.Check().ok()) changed.Wait(&mutex, deadline);
+    }
+    EXPECT_TRUE(absl::IsCancelled(deadline.Check()));
+    other.join();
+  }
 }
 
 }  // namespace

@@ -114,6 +114,24 @@ TEST_F(ReconcileLoopTest, REL_5_OneOrphanThatSticksHoldsUpNoOther) {
   EXPECT_EQ(node->runtime.overlaps(), 0);
 }
 
+// Namespaces that the runtime makes and drops while it prepares a container.
+TEST_F(ReconcileLoopTest, WhatHelpsToMakeAContainerIsNoOrphan) {
+  const std::string pod = node_->MustRunPod("web");
+  const std::string app = node_->MustCreate(pod, "app");
+  Remains remains = Bury(std::move(node_), state_.path());
+  const std::string helper = "mappings-" + app;
+  remains.kernel.sandboxes[helper] = {};
+  remains.kernel.sandboxes["mappings-" + std::string(64, '1')] = {};
+  LivingNode node(Revive(remains));
+  node.Begin();
+  Await([&] { return node->kernel().sandboxes.size() == 2u; });
+  EXPECT_EQ(node->kernel().sandboxes.count(helper), 1u);
+  EXPECT_TRUE(node->containers->Remove(app, {}).ok());
+  node.loop().Now();
+  Await([&] { return node->kernel().sandboxes.count(helper) == 0; });
+  EXPECT_EQ(node->kernel().sandboxes.count(pod), 1u);
+}
+
 TEST_F(ReconcileLoopTest, REL_7_WhatFailsIsACondition) {
   Remains remains = Bury(std::move(node_), state_.path());
   remains.kernel.containers[std::string(64, '1')] = {};

@@ -152,6 +152,9 @@ class Reconciler {
                                    ReconcileReport* report);
   ReconcileOutcome SettleSandbox(const std::string& id,
                                  ReconcileReport* report);
+  // Of an object that a step has removed.
+  ReconcileOutcome Removed(const std::string& id, ReconcileReport own,
+                           ReconcileReport* report);
   // Their operation lock is held.
   void Step(const ContainerPtr& container, const base::Deadline& deadline,
             ReconcileReport* report);

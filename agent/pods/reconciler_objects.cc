@@ -1,5 +1,6 @@
 #include <absl/strings/str_cat.h>
 
+#include <atomic>
 #include <utility>
 
 #include "agent/pods/reconciler.h"
@@ -66,27 +67,38 @@ ReconcileOutcome Reconciler::SettleContainer(
   const OperationLock::Guard turn = container->TryLock();
   if (container->gone()) return {};
   if (!turn.held()) return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
+  std::atomic<bool> cut_short = false;
   const base::Deadline deadline =
       base::Deadline::After(kStepPatience).CancelledBy([&] {
-        return cancelled_ || container->wanted() || (wanted && wanted());
+        if (cancelled_ || container->wanted() || (wanted && wanted())) {
+          cut_short = true;
+        }
+        return cut_short.load();
       });
   ReconcileReport own;
   Step(container, deadline, &own);
   if (container->gone()) {
-    SetSeen(id);
-    report->Add(std::move(own));
-    return {};
+    return Removed(id, std::move(own), report);
   }
   // The call that cut it short sees to the object, or comes to nothing and
   // leaves the next try to us.
-  if (deadline.cancelled())
-    return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
+  if (cut_short) return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
   const bool done = PlanFor(container) == ReconcileAction::kKeep;
   const bool failed = !own.problems.empty();
   report->Add(std::move(own));
   return ReconcileOutcome::Of(done || failed
                                   ? ReconcileOutcome::Kind::kDone
                                   : ReconcileOutcome::Kind::kUnknown);
+}
+
+ReconcileOutcome Reconciler::Removed(const std::string& id, ReconcileReport own,
+                                     ReconcileReport* report) {
+  SetSeen(id);
+  report->Add(std::move(own));
+  ReconcileOutcome outcome;
+  // What helped to make it is an orphan from now on.
+  outcome.next = {{ReconcileKey::Kind::kScan}};
+  return outcome;
 }
 
 void Reconciler::SetAsked(const std::string& id, ReconcileAction action) {
@@ -193,7 +205,11 @@ ReconcileOutcome Reconciler::SettleSandbox(const std::string& id,
   const OperationLock::Guard turn = sandbox->TryLock();
   if (sandbox->gone()) return {};
   if (!turn.held()) return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
-  const auto wanted = [&] { return cancelled_ || sandbox->wanted(); };
+  std::atomic<bool> cut_short = false;
+  const auto wanted = [&] {
+    if (cancelled_ || sandbox->wanted()) cut_short = true;
+    return cut_short.load();
+  };
   const base::Deadline deadline =
       base::Deadline::After(kStepPatience).CancelledBy(wanted);
   ReconcileReport own;
@@ -211,12 +227,9 @@ ReconcileOutcome Reconciler::SettleSandbox(const std::string& id,
     Reveal(sandbox.get());
   }
   if (sandbox->gone()) {
-    SetSeen(id);
-    report->Add(std::move(own));
-    return {};
+    return Removed(id, std::move(own), report);
   }
-  if (deadline.cancelled())
-    return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
+  if (cut_short) return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
   const bool done = PlanFor(sandbox) == ReconcileAction::kKeep;
   const bool failed = !own.problems.empty();
   report->Add(std::move(own));

@@ -59,8 +59,10 @@ std::vector<ReconcileKey> Reconciler::Scan() {
   input.kernel_sandboxes = runtime_->ListSandboxIds();
   input.kernel_containers = runtime_->ListContainerIds();
   recorded.merge(store_->Ids());
+  // The runtime names what it makes for a moment beside a container
+  // "<what>-<id>"; an id has no dash.
   const auto is_recorded = [&](const std::string& id) {
-    return recorded.count(id) != 0;
+    return recorded.count(id.substr(id.rfind('-') + 1)) != 0;
   };
   std::erase_if(input.kernel_sandboxes, is_recorded);
   std::erase_if(input.kernel_containers, is_recorded);
@@ -215,8 +217,9 @@ ReconcileOutcome Reconciler::SettleOrphan(const ReconcileKey& key,
       const bool all_tried =
           std::all_of(orphans_.begin(), orphans_.end(),
                       [](const auto& orphan) { return orphan.second; });
-      if (!all_tried)
+      if (!all_tried) {
         return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
+      }
     }
     runtime::SandboxSpec spec;
     spec.id = key.id;

@@ -14,6 +14,7 @@
 #include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {

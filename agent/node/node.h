@@ -1,14 +1,12 @@
 #ifndef WARREN_AGENT_NODE_NODE_H_
 #define WARREN_AGENT_NODE_NODE_H_
 
-#include <absl/base/thread_annotations.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 

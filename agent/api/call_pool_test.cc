@@ -82,10 +82,10 @@ TEST_F(ParkingTest, ADescriptorATimeAChangeAndAStopEndAPause) {
   Park({.fds = {{event.get(), POLLIN, 0}}});
   std::function<void()> change;
   std::atomic<int> unwatched = 0;
-  Park({.watch = [&](std::function<void()> wake) {
-    change = std::move(wake);
-    return [&] { ++unwatched; };
-  }});
+  Park({.fds = {}, .watch = [&](std::function<void()> wake) {
+          change = std::move(wake);
+          return [&] { ++unwatched; };
+        }});
   std::stop_source source;
   Park({}, source.get_token());
   EXPECT_EQ(parking_->parked(), 3);
@@ -98,9 +98,11 @@ TEST_F(ParkingTest, ADescriptorATimeAChangeAndAStopEndAPause) {
   change();  // late: nobody waits any more
   source.request_stop();
   Await(resumed_, 3);
-  Park({.until_ns =
+  Park({.fds = {},
+        .until_ns =
             base::Deadline::After(absl::Milliseconds(20)).monotonic_ns()});
-  Park({.until_ns = base::Deadline::After(absl::Hours(1)).monotonic_ns()},
+  Park({.fds = {},
+        .until_ns = base::Deadline::After(absl::Hours(1)).monotonic_ns()},
        source.get_token());
   Await(resumed_, 5);
   EXPECT_EQ(parking_->parked(), 0);
@@ -113,7 +115,8 @@ TEST_F(ParkingTest, WhatIsOverBeforeItIsParkedIsResumedOnce) {
   for (int i = 0; i < 200; ++i) {
     std::stop_source source;
     source.request_stop();
-    Park({.until_ns = 0,
+    Park({.fds = {},
+          .until_ns = 0,
           .watch =
               [](std::function<void()> wake) {
                 wake();
@@ -133,8 +136,8 @@ TEST_F(ParkingTest, TimesEndInTheirOrder) {
   const int64_t now =
       base::Deadline::After(absl::ZeroDuration()).monotonic_ns();
   for (const int ms : {60, 20, 40}) {
-    parking_->Park({.until_ns = now + ms * 1'000'000}, {}, one->get(),
-                   [&order, ms, this] {
+    parking_->Park({.fds = {}, .until_ns = now + ms * 1'000'000}, {},
+                   one->get(), [&order, ms, this] {
                      order.push_back(ms);
                      ++resumed_;
                    });

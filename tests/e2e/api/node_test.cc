@@ -1,9 +1,15 @@
 // Version, Status, RuntimeConfig, UpdateRuntimeConfig, ImageFsInfo.
+#include <absl/strings/str_cat.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <set>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/support/cri_test.h"
+#include "tests/support/ledger_probes.h"
 
 namespace warren::test {
 namespace {
@@ -86,6 +92,56 @@ TEST_F(NodeTest, UpdateRuntimeConfigTakesPodRanges) {
   for (const auto& condition : status->status().conditions()) {
     EXPECT_TRUE(condition.status()) << condition.ShortDebugString();
   }
+}
+
+// A range may be refused while pods hold addresses of the other one. Whatever
+// is answered last, file, Status, bridge and the next pod say the same.
+TEST_F(NodeTest, REL_28_PodRangesThatChangeWhilePodsComeAndGo) {
+  const auto update = [this](const std::string& cidr) {
+    return client()
+        .Call<cri::UpdateRuntimeConfigResponse>(PodCidr(cidr))
+        .status();
+  };
+  const auto check = [this] {
+    const std::string file = ReadHostFile(daemon().state_dir() + "/pod_ranges");
+    const std::string net = file.substr(0, file.find(".0.0/16"));
+    cri::StatusRequest verbose;
+    verbose.set_verbose(true);
+    const auto status = client().Call<cri::StatusResponse>(verbose);
+    ASSERT_TRUE(status.ok()) << status.status();
+    EXPECT_THAT(status->info().at("config"),
+                testing::HasSubstr(net + ".0.0/16"))
+        << file;
+    EXPECT_THAT(Addresses(), testing::Contains(testing::HasSubstr(net + ".")))
+        << file;
+    const std::string pod = RunPod(Pod("last"));
+    const auto shown = client().PodSandboxStatus(pod);
+    ASSERT_TRUE(shown.ok()) << shown.status();
+    EXPECT_THAT(shown->status().network().ip(), testing::StartsWith(net + "."))
+        << file;
+  };
+  std::atomic<int> done = 0;
+  std::vector<std::thread> threads;
+  for (const char* mine : {"10.88.0.0/16", "10.93.0.0/16", "10.94.0.0/16"}) {
+    threads.emplace_back([&, mine] {
+      for (int i = 0; i < 15; ++i) done += update(mine).ok() ? 1 : 0;
+    });
+  }
+  for (const char* name : {"a", "b"}) {
+    threads.emplace_back([&, name] {
+      for (int i = 0; i < 10; ++i) {
+        const auto id = client().RunPodSandbox(Pod(absl::StrCat(name, i)));
+        if (!id.ok()) continue;
+        EXPECT_TRUE(client().RemovePodSandbox(*id).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(done, 0);
+  check();
+  RemoveAllPods();
+  EXPECT_TRUE(Eventually([&] { return update("10.88.0.0/16").ok(); }));
+  check();
 }
 
 TEST_F(NodeTest, ImageFsInfoHasWhatAKubeletReads) {

@@ -69,7 +69,8 @@ class Runtime {
   // exists. What is set already stays. `process`: of the object, when it is
   // older than such records, so that it shows where it was put; pid 0 for a new
   // one. A container's pod was resolved before. kInvalidArgument names
-  // cgroup_parent. Wait for nothing.
+  // cgroup_parent; any other error: the process could not be looked at, ask
+  // again. Wait for nothing.
   virtual absl::Status ResolveSandbox(SandboxSpec* spec,
                                       const base::ProcessId& process) = 0;
   virtual absl::Status ResolveContainer(ContainerSpec* spec,
@@ -153,6 +154,8 @@ class Runtime {
   // for the death of the processes, then for the shim to drain the output, then
   // for the exit callback; at most 10 s each. A shim that takes longer is
   // killed.
+  // kUnavailable, and kDataLoss for damage: nobody can tell where it is, and
+  // nothing was touched.
   virtual absl::Status RemoveContainer(const ContainerSpec& spec,
                                        const base::Deadline& deadline) = 0;
   // Closes the log and opens its path anew (create, append). Waits for the

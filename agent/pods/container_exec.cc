@@ -80,6 +80,10 @@ class ExecSyncCall final : public Steps {
 
   absl::StatusOr<std::optional<Pause>> Next() override {
     const uint64_t seen = container_->version();
+    // Also while what the program left holds its pipes.
+    if (run_ != nullptr && run_->exited()) {
+      RETURN_IF_ERROR(call_.deadline.Check());
+    }
     auto pause = NextOfRun();
     if (absl::IsCancelled(pause.status())) {
       // Either the caller has gone, or the container, whose exit may not be on

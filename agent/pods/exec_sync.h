@@ -56,6 +56,8 @@ class ExecSyncRun {
   // be called again after the pause, and when `caller` is over: the pause knows
   // its time, but not its cancellation.
   absl::StatusOr<std::optional<Pause>> Next();
+  // The program has ended; what it left may still hold its pipes.
+  bool exited() const { return exit_.has_value(); }
   // Once.
   ExecSyncResult TakeResult();
 

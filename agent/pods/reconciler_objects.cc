@@ -34,9 +34,11 @@ ReconcileAction Reconciler::PlanFor(const ContainerPtr& container) const {
   input.boot_id = store_->boot_id();
   input.containers.push_back(container->Get()->record);
   const std::string& pod_id = input.containers[0].sandbox_id();
+  // Asked first: a record that is read late is published, then known.
+  const bool unknown = store_->IsUnknown(pod_id);
   if (auto pod = store_->FindSandbox(pod_id); pod.ok()) {
     input.sandboxes.push_back((*pod)->Get()->record);
-  } else if (store_->IsUnknown(pod_id)) {
+  } else if (unknown) {
     input.unknown.insert(pod_id);
   }
   if (Seen(container->id())) input.seen.insert(container->id());

@@ -36,11 +36,13 @@ void Reconciler::RestoreSandbox(const PodSandboxPtr& sandbox,
       report);
   runtime::SandboxSpec bare;
   bare.id = sandbox->id();
-  const bool complete = spec.ok() && !state->record.has_resolved();
+  // Where it is goes on record once that is known, else at the next start.
+  bool complete = spec.ok() && !state->record.has_resolved();
   if (complete) {
-    Try("complete pod sandbox " + Short(sandbox->id()),
-        runtime_->ResolveSandbox(&*spec, GetFacts(state->record).pod_init),
-        report);
+    const absl::Status resolved =
+        runtime_->ResolveSandbox(&*spec, GetFacts(state->record).pod_init);
+    Try("complete pod sandbox " + Short(sandbox->id()), resolved, report);
+    complete = resolved.ok();
   }
   Try("restore",
       sandbox->Update(complete ? PodSandbox::Write::kFactEvenUnrecorded
@@ -79,10 +81,10 @@ void Reconciler::RestoreContainer(const ContainerPtr& container,
     }
   }
   if (complete) {
-    Try("complete container " + Short(container->id()),
-        runtime_->ResolveContainer(&spec,
-                                   GetFacts(state->record).start.process),
-        report);
+    const absl::Status resolved = runtime_->ResolveContainer(
+        &spec, GetFacts(state->record).start.process);
+    Try("complete container " + Short(container->id()), resolved, report);
+    complete = resolved.ok();
   }
   RestoreImages(container, report);
   Try("restore",

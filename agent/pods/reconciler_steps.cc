@@ -129,6 +129,15 @@ ReconcileOutcome Reconciler::Settle(const ReconcileKey& key,
       outcome.next = {{ReconcileKey::Kind::kLinks}};
       break;
     case ReconcileKey::Kind::kLeftovers:
+      // Quick, unless something else is to be done about it by now.
+      if (auto container = store_->FindContainer(key.id);
+          container.ok() &&
+          PlanFor(*container) != ReconcileAction::kKillLeftovers) {
+        outcome.next = {{ReconcileKey::Kind::kContainer, key.id}};
+        break;
+      }
+      outcome = SettleContainer(key.id, nullptr, &own);
+      break;
     case ReconcileKey::Kind::kContainer:
       outcome = SettleContainer(key.id, nullptr, &own);
       break;
@@ -155,16 +164,10 @@ ReconcileOutcome Reconciler::RetryRecords(ReconcileReport* report) {
   const base::MutexLock records(&records_mutex_);
   Store::Retried found = store_->RetryUnknown();
   report->quarantined = std::move(found.quarantined);
-  ReconcileOutcome outcome = ReconcileOutcome::Of(
-      store_->Unknown().empty() ? ReconcileOutcome::Kind::kDone
-                                : ReconcileOutcome::Kind::kUnknown);
+  ReconcileOutcome outcome;
   // Those of containers that waited for their pod's are among what a scan
   // finds.
   outcome.next.push_back({ReconcileKey::Kind::kScan});
-  if (found.sandboxes.empty() && found.containers.empty()) {
-    HoldBackImages();
-    return outcome;
-  }
   const HostFacts host = ReadHostFacts(*clock_, NodePolicy());
   for (Store::ReservedSandbox& pod : found.sandboxes) {
     SetUnseen(pod.object->id(),
@@ -182,6 +185,9 @@ ReconcileOutcome Reconciler::RetryRecords(ReconcileReport* report) {
     store_->Publish(container.object);
   }
   HoldBackImages();
+  if (!store_->Unknown().empty()) {
+    outcome.kind = ReconcileOutcome::Kind::kUnknown;
+  }
   return outcome;
 }
 
@@ -202,6 +208,8 @@ ReconcileOutcome Reconciler::SettleImages(ReconcileReport* report) {
   }
   if (!store_->Unknown().empty()) return {};
   const absl::Status collected = images_->CollectGarbage();
+  // Held back: the store says why among its problems.
+  if (absl::IsUnavailable(collected)) return {};
   Try("collect unused image data", collected, report);
   const base::MutexLock lock(&mutex_);
   collected_ = collected.ok();
@@ -237,7 +245,9 @@ ReconcileOutcome Reconciler::SettleOrphan(const ReconcileKey& key,
   ReconcileOutcome outcome;
   const base::MutexLock lock(&mutex_);
   if (!removed.ok()) {
-    orphans_[key.id] = true;
+    // Of one that nobody knows anything about not even the pod goes.
+    orphans_[key.id] =
+        !absl::IsUnavailable(removed) && !absl::IsDataLoss(removed);
     return outcome;
   }
   ++report->orphans_removed;

@@ -153,8 +153,7 @@ absl::StatusOr<std::optional<Record>> Store::LoadRecord(
   if (payload.ok() && record.ParseFromString(*payload) && record.id() == id &&
       record.config().metadata().name() != "" &&
       record::Phase_IsValid(record.phase())) {
-    SetKnown(kind, id);
-    return record;
+    return record;  // known once it is published
   }
   auto name = directory.Quarantine(id);
   if (!name.ok()) {
@@ -169,49 +168,52 @@ absl::StatusOr<std::optional<Record>> Store::LoadRecord(
   return std::nullopt;
 }
 
-absl::StatusOr<PodSandboxPtr> Store::LoadSandbox(
+absl::StatusOr<Store::ReservedSandbox> Store::LoadSandbox(
     const std::string& id, std::vector<std::string>* quarantined) {
   ASSIGN_OR_RETURN(auto loaded,
                    LoadRecord<record::PodSandboxRecord>(
                        UnknownRecord::Kind::kSandbox, id, quarantined));
-  if (!loaded.has_value()) return nullptr;
+  if (!loaded.has_value()) return ReservedSandbox();
   PodSandboxState state;
   state.record = *std::move(loaded);
   const PodSandboxName name = NameOf(state.record);
-  PodSandboxPtr sandbox = NewSandbox(std::move(state));
+  ReservedSandbox reserved = {NewSandbox(std::move(state)), {}};
+  // Before its name can be found: it has no spec yet.
+  reserved.guard = reserved.object->TryLock();
   const absl::MutexLock lock(&mutex_);
-  sandbox_names_.emplace(name, sandbox);
-  return sandbox;
+  sandbox_names_.emplace(name, reserved.object);
+  return reserved;
 }
 
-absl::StatusOr<ContainerPtr> Store::LoadContainer(
+absl::StatusOr<Store::ReservedContainer> Store::LoadContainer(
     const std::string& id, std::vector<std::string>* quarantined) {
   ASSIGN_OR_RETURN(auto loaded,
                    LoadRecord<record::ContainerRecord>(
                        UnknownRecord::Kind::kContainer, id, quarantined));
-  if (!loaded.has_value()) return nullptr;
+  if (!loaded.has_value()) return ReservedContainer();
   ContainerState state;
   state.record = *std::move(loaded);
   const ContainerName name = NameOf(state.record);
-  ContainerPtr container = NewContainer(std::move(state));
+  ReservedContainer reserved = {NewContainer(std::move(state)), {}};
+  reserved.guard = reserved.object->TryLock();
   const absl::MutexLock lock(&mutex_);
-  container_names_.emplace(name, container);
-  return container;
+  container_names_.emplace(name, reserved.object);
+  return reserved;
 }
 
 absl::StatusOr<std::vector<std::string>> Store::Load() {
   std::vector<std::string> quarantined;
   ASSIGN_OR_RETURN(const auto sandboxes, sandbox_records_.Ids());
   for (const std::string& id : sandboxes) {
-    ASSIGN_OR_RETURN(const PodSandboxPtr sandbox,
+    ASSIGN_OR_RETURN(const ReservedSandbox sandbox,
                      LoadSandbox(id, &quarantined));
-    if (sandbox != nullptr) Publish(sandbox);
+    if (sandbox.object != nullptr) Publish(sandbox.object);
   }
   ASSIGN_OR_RETURN(const auto containers, container_records_.Ids());
   for (const std::string& id : containers) {
-    ASSIGN_OR_RETURN(const ContainerPtr container,
+    ASSIGN_OR_RETURN(const ReservedContainer container,
                      LoadContainer(id, &quarantined));
-    if (container != nullptr) Publish(container);
+    if (container.object != nullptr) Publish(container.object);
   }
   return quarantined;
 }
@@ -222,14 +224,12 @@ Store::Retried Store::RetryUnknown() {
     // An error is a newer version, which stays unknown.
     if (record.kind == UnknownRecord::Kind::kSandbox) {
       auto sandbox = LoadSandbox(record.id, &result.quarantined);
-      if (!sandbox.ok() || *sandbox == nullptr) continue;
-      OperationLock::Guard guard = (*sandbox)->TryLock();
-      result.sandboxes.push_back({*std::move(sandbox), std::move(guard)});
+      if (!sandbox.ok() || sandbox->object == nullptr) continue;
+      result.sandboxes.push_back(*std::move(sandbox));
     } else {
       auto container = LoadContainer(record.id, &result.quarantined);
-      if (!container.ok() || *container == nullptr) continue;
-      OperationLock::Guard guard = (*container)->TryLock();
-      result.containers.push_back({*std::move(container), std::move(guard)});
+      if (!container.ok() || container->object == nullptr) continue;
+      result.containers.push_back(*std::move(container));
     }
   }
   return result;
@@ -280,6 +280,7 @@ void Store::Publish(const PodSandboxPtr& sandbox) {
     absl::MutexLock lock(&mutex_);
     sandboxes_.emplace(sandbox->id(), sandbox);
   });
+  SetKnown(UnknownRecord::Kind::kSandbox, sandbox->id());
 }
 
 void Store::Publish(const ContainerPtr& container) {
@@ -287,6 +288,7 @@ void Store::Publish(const ContainerPtr& container) {
     absl::MutexLock lock(&mutex_);
     containers_.emplace(container->id(), container);
   });
+  SetKnown(UnknownRecord::Kind::kContainer, container->id());
 }
 
 absl::Status Store::Erase(const PodSandboxPtr& sandbox) {

@@ -164,8 +164,8 @@ class Store {
   // Reads the unknown records once more. Those that can be read now are
   // reserved under their names as by Reserve, with their guard held; the caller
   // gives them their spec and publishes them. A name that was taken meanwhile
-  // stays with its new object. From then on they are no longer unknown. Reads
-  // files; one caller at a time.
+  // stays with its new object. Until it is published an object stays unknown.
+  // Reads files; one caller at a time.
   struct Retried {
     std::vector<ReservedSandbox> sandboxes;
     std::vector<ReservedContainer> containers;
@@ -208,10 +208,11 @@ class Store {
   Store(std::string boot_id, RecordDirectory sandboxes,
         RecordDirectory containers);
 
-  // nullptr: there is none, it is unknown, or it was put away.
-  absl::StatusOr<PodSandboxPtr> LoadSandbox(
+  // Its guard is held. A null object: there is none, it is unknown, or it was
+  // put away.
+  absl::StatusOr<ReservedSandbox> LoadSandbox(
       const std::string& id, std::vector<std::string>* quarantined);
-  absl::StatusOr<ContainerPtr> LoadContainer(
+  absl::StatusOr<ReservedContainer> LoadContainer(
       const std::string& id, std::vector<std::string>* quarantined);
   // Reads one record; nullopt as above.
   template <typename Record>

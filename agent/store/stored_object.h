@@ -176,9 +176,9 @@ class StoredObject {
     const base::MutexLock lock(&state_mutex_);
     if (version_ != seen) {
       wake();
-    } else {
-      watches_.emplace(++last_watch_, std::move(wake));
+      return 0;  // nobody's
     }
+    watches_.emplace(++last_watch_, std::move(wake));
     return last_watch_;
   }
   void Unwatch(uint64_t watch) const {

@@ -189,7 +189,16 @@ absl::Status TreeCursor::Resume(const Level* level, uint64_t child_inode) {
   // A position of cgroupfs is the hash of a name. Names with the same hash can
   // be made at will, and one of them must not hide another.
   ASSIGN_OR_RETURN(const bool found, SkipTo(0, false, is_child));
-  return found ? absl::OkStatus() : Moved();
+  if (found) return absl::OkStatus();
+  if (level == nullptr) return Moved();
+  // It has gone meanwhile. Its directory is the one it was, so the rest
+  // follows.
+  if (lseek(directory_.get(), level->position, SEEK_SET) < 0) {
+    return ErrnoError(errno, "seek");
+  }
+  filled_ = at_ = 0;
+  before_ = after_ = level->position;
+  return absl::OkStatus();
 }
 
 absl::Status WalkTree(

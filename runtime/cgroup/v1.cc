@@ -336,9 +336,8 @@ void CgroupV1::KillFrozen(const CgroupLeaf& leaf) const {
   const V1Hierarchy& h = Listing();
   KillListed(
       [&]() -> absl::StatusOr<std::vector<pid_t>> {
-        ASSIGN_OR_RETURN(auto pids, h.tree.Processes(PathIn(h, leaf)));
-        if (pids.empty()) return pids;
-        // The first call of a round freezes; signals go out after the second.
+        // Before the listing: what makes and removes cgroups all the time could
+        // keep a walk from ever coming to its end.
         Freeze(leaf);
         return h.tree.Processes(PathIn(h, leaf));
       },

@@ -189,24 +189,25 @@ absl::StatusOr<AdoptedContainer> Containers::Adopt(
                     exited->finished_at_ns()};
     return adopted;
   }
-  RETURN_IF_ERROR(AdoptWithoutShim(container, facts, dir->get()));
+  RETURN_IF_ERROR(AdoptWithoutShim(container, facts, dir->get(), deadline));
   return adopted;
 }
 
 absl::Status Containers::AdoptWithoutShim(const LiveContainerPtr& container,
                                           const ContainerFacts& facts,
-                                          int run_dir_fd) {
+                                          int run_dir_fd,
+                                          const base::Deadline& deadline) {
   // Never started, or the shim was killed. What it may have left behind has
   // nobody to read its output or tell its end.
   const CgroupLeaf& leaf = container->spec.cgroup;
-  RETURN_IF_ERROR(parts_.KillLeaf(leaf, base::Deadline::After(kKillPatience)));
+  RETURN_IF_ERROR(parts_.KillLeaf(leaf, deadline.Within(kKillPatience)));
   if (faccessat(run_dir_fd, "shim.sock", F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
     return absl::OkStatus();  // it was started
   }
   if (!base::ProvesAbsence(errno)) {
     return base::ErrnoError(errno, "look for shim.sock");
   }
-  RETURN_IF_ERROR(parts_.cgroups->Delete(leaf, base::Deadline::Never()));
+  RETURN_IF_ERROR(parts_.cgroups->Delete(leaf, deadline));
   RETURN_IF_ERROR(MakeLeaf(container->spec, facts.devices));
   auto prepared = PrepareContainer(&parts_, container->spec, facts.devices,
                                    Preparation::kAgain);
@@ -307,9 +308,15 @@ absl::Status Containers::EndShim(const ContainerSpec& spec,
 
 absl::Status Containers::Remove(const ContainerSpec& spec,
                                 const base::Deadline& deadline) {
-  ASSIGN_OR_RETURN(const Identity identity,
-                   FindIdentity(parts_, spec, deadline));
-  const CgroupLeaf& leaf = identity.cgroup;
+  auto identity = FindIdentity(parts_, spec, deadline);
+  if (!identity.ok()) {
+    return absl::IsDataLoss(identity.status())
+               ? identity.status()
+               : absl::UnavailableError(
+                     absl::StrCat("nobody can tell where the container is: ",
+                                  identity.status().message()));
+  }
+  const CgroupLeaf& leaf = identity->cgroup;
   const LiveContainerPtr live = parts_.containers.FindIfThere(spec.id);
   if (live != nullptr) {
     const base::MutexLock lock(&live->mutex);

@@ -53,7 +53,8 @@ class Containers {
                         const std::vector<DeviceNode>& devices) const;
   // Of one that is proven to have neither a shim nor an exit record.
   absl::Status AdoptWithoutShim(const LiveContainerPtr& container,
-                                const ContainerFacts& facts, int run_dir_fd);
+                                const ContainerFacts& facts, int run_dir_fd,
+                                const base::Deadline& deadline);
   // Waits for the shim of a container whose processes were killed, and for the
   // watcher to have read what it left. `live` may be null: then the shim is
   // looked for by its socket.

@@ -35,18 +35,19 @@ std::string LeafIn(absl::string_view path, absl::string_view id) {
   return "";
 }
 
-// A process that has ended, and one that cannot be looked at, show nothing.
-std::optional<CgroupLeaf> LeafOfProcess(const Parts& parts,
-                                        const base::ProcessId& process,
-                                        absl::string_view id) {
+// A process that has ended shows nothing.
+base::Look<CgroupLeaf> LeafOfProcess(const Parts& parts,
+                                     const base::ProcessId& process,
+                                     absl::string_view id) {
   if (process.pid == 0) return std::nullopt;
-  const auto pidfd = base::OpenProcess(process);
-  // lint: allow absence: what it cannot show, the options decide
-  if (!pidfd.ok()) return std::nullopt;
-  const auto text = base::ReadFileAt(
-      AT_FDCWD, absl::StrCat("/proc/", process.pid, "/cgroup"), kMaxProcText);
-  // lint: allow absence: as above
-  if (!text.ok()) return std::nullopt;
+  ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> pidfd,
+                   base::ToLook(base::OpenProcess(process)));
+  if (!pidfd.has_value()) return std::nullopt;
+  ASSIGN_OR_RETURN(const std::optional<std::string> text,
+                   base::ToLook(base::ReadFileAt(
+                       AT_FDCWD, absl::StrCat("/proc/", process.pid, "/cgroup"),
+                       kMaxProcText)));
+  if (!text.has_value()) return std::nullopt;
   return LeafInProcText(*text, id, parts.cgroups->IsV2());
 }
 
@@ -69,8 +70,9 @@ absl::Status ResolveSandboxSpec(const Parts& parts,
   if (!spec->cgroup.path.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(CgroupLeaf leaf,
                    LeafOfToday(parts, spec->cgroup_parent, spec->id));
-  spec->cgroup =
-      LeafOfProcess(parts, process, spec->id).value_or(std::move(leaf));
+  ASSIGN_OR_RETURN(const std::optional<CgroupLeaf> shown,
+                   LeafOfProcess(parts, process, spec->id));
+  spec->cgroup = shown.value_or(std::move(leaf));
   return absl::OkStatus();
 }
 
@@ -90,8 +92,9 @@ absl::Status ResolveContainerSpec(const Parts& parts,
                                            ParentOf(pod.path), spec->id));
     leaf.own_parent = pod.own_parent;
   }
-  spec->cgroup =
-      LeafOfProcess(parts, process, spec->id).value_or(std::move(leaf));
+  ASSIGN_OR_RETURN(const std::optional<CgroupLeaf> shown,
+                   LeafOfProcess(parts, process, spec->id));
+  spec->cgroup = shown.value_or(std::move(leaf));
   return absl::OkStatus();
 }
 

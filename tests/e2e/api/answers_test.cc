@@ -52,7 +52,7 @@ class Prober {
     const absl::Status status =
         client_.channel().Unary(method, "", kCallTimeout).status();
     took_.push_back(absl::Now() - begin);
-    if (!status.ok()) errors_.push_back(absl::StrCat(method, ": ", status));
+    if (!status.ok()) errors_.push_back(absl::StrCat(method, ": ", status.ToString()));
   }
 
   void Run() {

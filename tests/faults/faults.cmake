@@ -71,14 +71,9 @@ add_custom_command(TARGET warren_shim_faults POST_BUILD
   COMMAND ${CMAKE_COMMAND} -E create_symlink ${CMAKE_BINARY_DIR}/share
     ${FAULTY}/share)
 
-# CI walks a part, in the tree that ships.
-set(label e2e)
-if(WARREN_SANITIZE)
-  set(label faults)
-endif()
 warren_test(NAME fault_walk_test SOURCES ${F}/fault_walk_test.cc
   ${F}/fault_points.cc
-  LIBS warren_e2e_support warren_root_test_main LABEL ${label} TIMEOUT 14400)
+  LIBS warren_e2e_support warren_root_test_main LABEL faults TIMEOUT 14400)
 target_compile_definitions(fault_walk_test PRIVATE
   WARREN_FAULTS_CALLS="${F}/calls.txt"
   WARREN_FAULTS_EXCEPTIONS="${F}/exceptions.txt" WARREN_FAULTY="${FAULTY}")

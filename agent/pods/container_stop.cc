@@ -268,11 +268,13 @@ absl::Status ContainerManager::RemoveLocked(const ContainerPtr& container,
 
 absl::Status ContainerManager::KillAll(const std::string& sandbox_id,
                                        const CallContext& call) {
-  std::vector<Victim> victims;
+  // Kept until the visits are over.
+  const std::vector<ContainerPtr> containers = store_->ContainersOf(sandbox_id);
   std::vector<OperationLock::Visit> visits;
-  for (ContainerPtr& container : store_->ContainersOf(sandbox_id)) {
+  std::vector<Victim> victims;
+  for (const ContainerPtr& container : containers) {
     visits.push_back(container->Visit());
-    victims.push_back({std::move(container)});
+    victims.push_back({container});
   }
   return KillAndWait(std::move(victims), call);
 }

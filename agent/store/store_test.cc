@@ -260,9 +260,10 @@ TEST_F(StoreTest, REL_16_ARecordThatCannotBeLookedAtIsUnknownUntilItCan) {
   const Store::Retried retried = store->RetryUnknown();
   ASSERT_THAT(retried.sandboxes, SizeIs(1));
   EXPECT_TRUE(retried.sandboxes[0].guard.held());
-  EXPECT_THAT(store->Unknown(), IsEmpty());
   EXPECT_THAT(store->Sandboxes(), IsEmpty()) << "the caller publishes";
+  EXPECT_TRUE(store->IsUnknown(a_)) << "nobody can find it yet";
   store->Publish(retried.sandboxes[0].object);
+  EXPECT_THAT(store->Unknown(), IsEmpty());
   EXPECT_TRUE(store->FindSandbox(a_).ok());
 }
 

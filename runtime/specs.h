@@ -24,7 +24,7 @@ struct CgroupLeaf {
   CgroupLeaf() = default;
   // A path alone: the driver's own parent is meant.
   CgroupLeaf(std::string p) : path(std::move(p)) {}  // NOLINT: meant
-  CgroupLeaf(const char* p) : path(p) {}  // NOLINT: meant
+  CgroupLeaf(const char* p) : path(p) {}             // NOLINT: meant
   CgroupLeaf(std::string p, std::string parent)
       : path(std::move(p)), own_parent(std::move(parent)) {}
   // Below the root(s), "/a/b/<id>"; "" = not decided.

@@ -41,8 +41,8 @@ class LinkReaper {
  public:
   using Gone = std::function<absl::Status(const Lease&)>;
 
-  // `gone` is called for each parked link once it is gone, on the thread of the
-  // reaper or of Drain, without a lock held. After an error the link stays
+  // `gone` is called for each parked link once it is gone, on the thread of
+  // Tend or of Drain, without a lock held. After an error the link stays
   // parked, and `gone` is called again by the next round.
   LinkReaper(absl::Duration grace, Gone gone);
   // Deletes what is parked; waits ten seconds at most.

@@ -105,7 +105,7 @@ class BridgeNetwork : public PodNetwork {
   PodRules rules_;
 
   // Held over all that changes what pods share; before mutex_, and never while
-  // waiting for the reaper, whose thread takes it. Shared by Detach, so that
+  // waiting for the reaper, which takes it. Shared by Detach, so that
   // Init puts no port rule back.
   absl::Mutex setup_mutex_;
   std::vector<Sysctl> saved_ ABSL_GUARDED_BY(setup_mutex_);
@@ -116,7 +116,7 @@ class BridgeNetwork : public PodNetwork {
   // Ranges that the kernel has; empty = not known.
   std::vector<IpPrefix> applied_ ABSL_GUARDED_BY(mutex_);
 
-  // Last: its thread uses the rest.
+  // Last: what it calls uses the rest.
   LinkReaper reaper_;
 };
 

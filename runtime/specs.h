@@ -22,12 +22,12 @@ namespace warren::runtime {
 // once, by Runtime::ResolveSandbox and ResolveContainer.
 struct CgroupLeaf {
   CgroupLeaf() = default;
-  // A path alone: the driver's own parent is meant.
-  CgroupLeaf(std::string p) : path(std::move(p)) {}  // NOLINT: meant
-  CgroupLeaf(const char* p) : path(p) {}             // NOLINT: meant
+  // NOLINTBEGIN: a path alone; the driver's own parent is meant.
+  CgroupLeaf(std::string p) : path(std::move(p)) {}
+  CgroupLeaf(const char* p) : path(p) {}
   CgroupLeaf(std::string p, std::string parent)
       : path(std::move(p)), own_parent(std::move(parent)) {}
-  // Below the root(s), "/a/b/<id>"; "" = not decided.
+  // NOLINTEND Below the root(s), "/a/b/<id>"; "" = not decided.
   std::string path;
   // cgroup v1: the parent in the hierarchies that no kubelet knows of.
   std::string own_parent;

@@ -4,7 +4,8 @@
 # port 80, fetches a page from each and draws the namespaces of each.
 #
 #   sudo deploy/quickstart.sh                    all of it; again: harmless
-#   sudo deploy/quickstart.sh --clean            takes everything away again
+#   sudo deploy/quickstart.sh --clean            takes away what it made, and
+#        nothing that was there before
 #   sudo deploy/quickstart.sh --isolated         the same in a network and
 #        mount namespace and directories of its own, gone at the end
 #   --build-dir DIR                              use this finished build
@@ -20,6 +21,9 @@ isolated=0
 clean=0
 build_dir=
 at_end=()
+
+# shellcheck source=deploy/quickstart_clean.sh
+source "$SOURCE/deploy/quickstart_clean.sh"
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 die() { echo "quickstart: $*" >&2; exit 1; }
@@ -39,7 +43,7 @@ parse_arguments() {
         at_end=("$@")
         break
         ;;
-      -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+      -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
       *) die "unknown argument $1 (see --help)" ;;
     esac
     shift
@@ -52,6 +56,7 @@ parse_arguments() {
 use_node_paths() {
   prefix=/usr/local
   config=/etc/warren/warren.toml
+  unit=/etc/systemd/system/warrend.service
   log_dir=/var/log/warren
   notes=/var/lib/warren-quickstart  # what --clean must know
 }
@@ -106,20 +111,65 @@ build() {
 }
 
 write_config() {
-  [[ -e $config ]] || install -D -m 644 "$SOURCE/deploy/warren.toml" "$config"
+  [[ ! -e $config ]] || return 0
+  note_directory "$(dirname "$config")"
+  note file "$config"
+  install -D -m 644 "$SOURCE/deploy/warren.toml" "$config"
+}
+
+# A file's directories that are missing, and the file, if it is.
+note_path() {
+  local path=$1 missing=()
+  [[ ! -e $path ]] || return 0
+  note file "$path"
+  path=$(dirname "$path")
+  while [[ ! -e $path ]]; do
+    missing=("$path" "${missing[@]}")
+    path=$(dirname "$path")
+  done
+  for path in "${missing[@]}"; do note empty "$path"; done
 }
 
 install_product() {
+  local staging path
   say "installing below $prefix"
   mkdir -p "$notes"
+  # Into a directory of its own first, which says what there will be.
+  staging=$(mktemp -d)
+  DESTDIR=$staging cmake --install "$build_dir" --prefix "$prefix" \
+    >"$notes/install.log"
+  while read -r path; do
+    note_path "${path#"$staging"}"
+  done < <(find "$staging" ! -type d)
+  rm -rf "$staging"
   # An unchanged file is left alone, so that a running daemon is, too.
   cmake --install "$build_dir" --prefix "$prefix" >"$notes/install.log"
-  sed -n 's/^-- \(Installing\|Up-to-date\): //p' "$notes/install.log" \
-    >"$notes/installed"
   if with_systemd; then
-    cp "$SOURCE/deploy/warrend.service" /etc/systemd/system/
+    note_path "$unit"
+    cp "$SOURCE/deploy/warrend.service" "$unit"
     systemctl daemon-reload
   fi
+}
+
+# What the daemon is going to make. With a daemon of somebody else's, or parts
+# of its configuration, some of it is there.
+note_node() {
+  local top
+  note_directory "$state_dir"
+  note_directory "$run_dir"
+  note_directory "$log_dir"
+  ip link show "$bridge" &>/dev/null || note bridge "$bridge"
+  nft list table inet "$table" &>/dev/null || note table "inet $table"
+  nft list table bridge "$table" &>/dev/null || note table "bridge $table"
+  for top in /sys/fs/cgroup /sys/fs/cgroup/*/; do
+    [[ -e $top/cgroup.procs ]] || continue
+    top=${top%/}
+    # The directory that tests share goes when nobody else is in it.
+    if ((isolated)) || [[ ! -d $top$(dirname "$cgroup_parent") ]]; then
+      note cgroup "$top$(dirname "$cgroup_parent")"
+    fi
+    [[ -d $top$cgroup_parent ]] || note cgroup "$top$cgroup_parent"
+  done
 }
 
 # ---- The daemon -----------------------------------------------------------
@@ -159,6 +209,7 @@ start_daemon() {
     return
   fi
   "$prefix/bin/warrend" --config "$config" --check-config
+  note daemon
   if with_systemd; then
     systemctl enable --quiet --now warrend
   else
@@ -175,10 +226,9 @@ start_daemon() {
 }
 
 stop_daemon() {
+  made daemon || return 0
   if with_systemd; then
     systemctl disable --quiet --now warrend 2>/dev/null || true
-    rm -f /etc/systemd/system/warrend.service
-    systemctl daemon-reload
     return
   fi
   local pid
@@ -210,6 +260,7 @@ run_pod() {
     echo "pod $name is running"
     return
   fi
+  note pod "$name"
   # shellcheck disable=SC2016  # $HOSTNAME is the pod's
   ctl run --name "$name" --userns "$2" --time-offset "$3" \
     --log-root "$log_dir" -- sh -c '
@@ -258,66 +309,6 @@ What to try next (as root):
 END
 }
 
-# ---- Taking everything away -----------------------------------------------
-
-remove_pods() {
-  [[ -x $prefix/bin/warrenctl ]] || return 0
-  if ! ctl version >/dev/null 2>&1; then
-    [[ -d $state_dir && -x $prefix/bin/warrend ]] || return 0
-    (start_daemon) >/dev/null || return 0  # it knows what the pods own
-  fi
-  ctl rm --force --all >/dev/null || echo "quickstart: some pods stay" >&2
-}
-
-remove_cgroups() {
-  local top
-  for top in /sys/fs/cgroup /sys/fs/cgroup/*; do
-    [[ -d $top$cgroup_parent ]] || continue
-    find "$top$cgroup_parent" -depth -type d -exec rmdir {} + || true
-    # The directory that tests share goes when nobody else is in it.
-    rmdir "$top${cgroup_parent%/*}" 2>/dev/null || true
-  done
-}
-
-remove_mounts() {
-  local target
-  # Last mounted, first unmounted.
-  awk -v d="$run_dir" 'index($5, d) == 1 {print $5}' /proc/self/mountinfo |
-    tac | while read -r target; do umount -l "$target"; done
-}
-
-remove_network() {
-  ip link delete "$bridge" 2>/dev/null || true
-  local family
-  for family in inet bridge; do
-    nft delete table "$family" "$table" 2>/dev/null || true
-  done
-}
-
-remove_files() {
-  local file
-  if [[ -e $notes/installed ]]; then
-    while read -r file; do rm -f "$file"; done <"$notes/installed"
-    rmdir --ignore-fail-on-non-empty -p "$prefix"/libexec/warren \
-      "$prefix"/share/doc/warren "$prefix"/share/warren 2>/dev/null
-  fi
-  rm -rf "$run_dir" "$state_dir" "$log_dir" "$notes"
-  rm -f "$config"
-  rmdir "$(dirname "$config")" 2>/dev/null
-}
-
-# Goes on whatever one step says: what can go goes.
-clean_all() {
-  set +e
-  remove_pods
-  stop_daemon
-  remove_network
-  put_sysctls_back
-  remove_mounts
-  remove_cgroups
-  remove_files
-}
-
 # ---- One run ---------------------------------------------------------------
 
 run_all() {
@@ -328,6 +319,7 @@ run_all() {
   build
   install_product
   note_sysctls
+  note_node
   say "starting warrend"
   start_daemon
   show
@@ -366,7 +358,7 @@ main() {
   if ((clean)); then
     read_settings
     clean_all
-    echo "everything is gone; packages stay"
+    echo "what quickstart made is gone; packages stay"
     return
   fi
   "$SOURCE/deploy/install-packages.sh"

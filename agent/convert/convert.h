@@ -14,6 +14,7 @@
 #include "agent/cri/cri.h"
 #include "agent/host/facts.h"
 #include "agent/host/security_modules.h"
+#include "netplugin/ip.h"
 #include "runtime/image/image_store.h"
 #include "runtime/runtime.h"
 
@@ -44,6 +45,11 @@ absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
 // not privileged and shares no other namespace with the node, which it could
 // not use from a user namespace of its own.
 bool CanBeGrantedIds(const cri::PodSandboxConfig& config);
+
+// Adds a line for each of the pod's own addresses to its hosts file, so that it
+// can resolve its own name (hosts(5)).
+void AddOwnName(const std::vector<netplugin::IpPrefix>& addresses,
+                runtime::SandboxSpec* spec);
 
 absl::Status CheckSandboxMetadata(absl::string_view field,
                                   const cri::PodSandboxMetadata& metadata);

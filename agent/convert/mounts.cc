@@ -9,6 +9,7 @@
 #include "agent/convert/parts.h"
 #include "agent/convert/volume_images.h"
 #include "agent/cri/validate.h"
+#include "runtime/base/proc_files.h"
 #include "runtime/base/status.h"
 
 // What a container sees of the node's files.
@@ -42,11 +43,11 @@ absl::StatusOr<runtime::MountPropagation> Propagation(
   }
 }
 
-// FS-6: no mount may cover the root or procfs.
+// FS-6: no mount may cover the root or procfs, but for some of its files.
 absl::Status CheckMountTarget(absl::string_view field,
                               const std::string& target) {
   if (target == "/" || target == "/proc" ||
-      absl::StartsWith(target, "/proc/")) {
+      (absl::StartsWith(target, "/proc/") && !base::MayCoverProcFile(target))) {
     return Invalid(field,
                    absl::StrCat("nothing can be mounted over ", Shown(target)));
   }

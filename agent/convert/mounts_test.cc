@@ -78,11 +78,14 @@ TEST(ConvertMounts, FS_6_Targets) {
         .ok();
   };
   for (const char* good : {"/data", "/dev", "/dev/shm", "/sys/", "/sys/fs/bpf",
-                           "/procfs", "/etc/hosts", "/data//x/"}) {
+                           "/procfs", "/etc/hosts", "/data//x/",
+                           "/proc/meminfo", "/proc/sys/kernel/ns_last_pid"}) {
     EXPECT_TRUE(mount(good)) << good;
   }
-  for (const char* bad : {"", "/", "//", "/proc", "/proc/sys", "relative",
-                          "/a/../proc", "/a\\nb"}) {
+  for (const char* bad :
+       {"", "/", "//", "/proc", "/proc/sys", "relative", "/a/../proc", "/a\\nb",
+        "/proc/1/status", "/proc/self/attr/exec", "/proc/sysrq-trigger",
+        "/proc/meminfo/x", "/proc/net/dev"}) {
     EXPECT_FALSE(mount(bad)) << bad;
   }
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "agent/convert/convert.h"
-#include "agent/cri/sysctl_policy.h"
+#include "agent/convert/sysctls.h"
 #include "agent/cri/time_offset.h"
 #include "agent/cri/validate.h"
 #include "netplugin/ip.h"
@@ -55,10 +55,12 @@ absl::StatusOr<runtime::NamespaceMode> PidMode(cri::NamespaceMode mode) {
 }
 
 // Exactly one entry, at least one id long, that starts at id 0 inside (so
-// that 0 is mapped) and stays within 32 bits.
+// that 0 is mapped), stays within 32 bits and takes none of the node's own ids
+// (those below `min_host_id`): whoever is one of its users owns their files.
 absl::StatusOr<std::vector<runtime::IdMapping>> OneMapping(
     absl::string_view field,
-    const google::protobuf::RepeatedPtrField<cri::IDMapping>& mappings) {
+    const google::protobuf::RepeatedPtrField<cri::IDMapping>& mappings,
+    uint32_t min_host_id) {
   if (mappings.size() != 1) {
     return Invalid(field, absl::StrCat("needs exactly one mapping, has ",
                                        mappings.size()));
@@ -71,13 +73,18 @@ absl::StatusOr<std::vector<runtime::IdMapping>> OneMapping(
   if (uint64_t{in.host_id()} + in.length() > UINT32_MAX) {
     return Invalid(field, "host ids exceed 32 bits");
   }
+  if (in.host_id() < min_host_id) {
+    return Invalid(field, absl::StrCat("host id ", in.host_id(),
+                                       " is one of the node's own, below ",
+                                       min_host_id, " (userns_min_host_id)"));
+  }
   return std::vector<runtime::IdMapping>{
       {in.container_id(), in.host_id(), in.length()}};
 }
 
 absl::Status ConvertUserNamespace(
     const cri::NamespaceOption& options,
-    const std::optional<runtime::IdMapping>& granted,
+    const std::optional<runtime::IdMapping>& granted, uint32_t min_host_id,
     runtime::SandboxSpec* spec) {
   if (!options.has_userns_options()) {
     if (granted.has_value()) {
@@ -89,10 +96,12 @@ absl::Status ConvertUserNamespace(
   const std::string field = absl::StrCat(kNamespaces, ".userns_options");
   switch (user.mode()) {
     case cri::POD: {
-      ASSIGN_OR_RETURN(spec->uid_mappings,
-                       OneMapping(absl::StrCat(field, ".uids"), user.uids()));
-      ASSIGN_OR_RETURN(spec->gid_mappings,
-                       OneMapping(absl::StrCat(field, ".gids"), user.gids()));
+      ASSIGN_OR_RETURN(
+          spec->uid_mappings,
+          OneMapping(absl::StrCat(field, ".uids"), user.uids(), min_host_id));
+      ASSIGN_OR_RETURN(
+          spec->gid_mappings,
+          OneMapping(absl::StrCat(field, ".gids"), user.gids(), min_host_id));
       return absl::OkStatus();
     }
     case cri::NODE:
@@ -109,6 +118,7 @@ absl::Status ConvertUserNamespace(
 
 absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
                                const std::optional<runtime::IdMapping>& granted,
+                               uint32_t min_host_id,
                                runtime::SandboxSpec* spec) {
   ASSIGN_OR_RETURN(
       spec->network,
@@ -120,7 +130,7 @@ absl::Status ConvertNamespaces(const cri::NamespaceOption& options,
     return Invalid(absl::StrCat(kNamespaces, ".target_id"),
                    "is for containers only");
   }
-  RETURN_IF_ERROR(ConvertUserNamespace(options, granted, spec));
+  RETURN_IF_ERROR(ConvertUserNamespace(options, granted, min_host_id, spec));
   if (spec->pid == runtime::NamespaceMode::kHost &&
       !spec->uid_mappings.empty()) {
     return Invalid(absl::StrCat(kNamespaces, ".pid"),
@@ -239,32 +249,7 @@ absl::Status ConvertNames(const cri::PodSandboxConfig& config,
   return absl::OkStatus();
 }
 
-// ---- Sysctls, clocks, ports ----
-
-absl::Status ConvertSysctls(const cri::LinuxPodSandboxConfig& linux_config,
-                            runtime::SandboxSpec* spec) {
-  const bool own_network = spec->network == runtime::NamespaceMode::kPod;
-  const bool own_ipc = spec->ipc == runtime::NamespaceMode::kPod;
-  const auto& asked = linux_config.sysctls();
-  // What images have come to expect of a pod's own network: programs without
-  // privileges may use low ports and send pings. With a user namespace the
-  // group range would have to be one of its own.
-  const auto preset = [&](const char* name, const char* value) {
-    if (own_network && asked.count(name) == 0) {
-      spec->sysctls.emplace_back(name, value);
-    }
-  };
-  preset("net.ipv4.ip_unprivileged_port_start", "0");
-  if (spec->uid_mappings.empty()) {
-    preset("net.ipv4.ping_group_range", "0 2147483647");
-  }
-  for (const auto& [name, value] : asked) {
-    RETURN_IF_ERROR(
-        CheckSysctl("config.linux.sysctls", name, value, own_network, own_ipc));
-    spec->sysctls.emplace_back(name, value);
-  }
-  return absl::OkStatus();
-}
+// ---- Clocks, ports ----
 
 absl::Status ConvertTimeOffsets(const cri::PodSandboxConfig& config,
                                 const HostFacts& host,
@@ -324,6 +309,16 @@ bool CanBeGrantedIds(const cri::PodSandboxConfig& config) {
          options.pid() != cri::NODE;
 }
 
+void AddOwnName(const std::vector<netplugin::IpPrefix>& addresses,
+                runtime::SandboxSpec* spec) {
+  std::string& hosts = spec->hosts;
+  if (!hosts.empty() && hosts.back() != '\n') hosts += '\n';
+  for (const netplugin::IpPrefix& prefix : addresses) {
+    absl::StrAppend(&hosts, prefix.address.ToString(), "\t", spec->hostname,
+                    "\n");
+  }
+}
+
 absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
     const std::string& id, const cri::PodSandboxConfig& config,
     const HostFacts& host, const std::optional<runtime::IdMapping>& granted) {
@@ -332,8 +327,8 @@ absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
   spec.id = id;
   const cri::LinuxSandboxSecurityContext& security =
       config.linux().security_context();
-  RETURN_IF_ERROR(
-      ConvertNamespaces(security.namespace_options(), granted, &spec));
+  RETURN_IF_ERROR(ConvertNamespaces(security.namespace_options(), granted,
+                                    host.policy.userns_min_host_id, &spec));
   RETURN_IF_ERROR(ConvertSandboxSecurity(security, host, &spec));
   RETURN_IF_ERROR(ConvertNames(config, host, &spec));
   RETURN_IF_ERROR(ConvertSysctls(config.linux(), &spec));

@@ -83,6 +83,16 @@ TEST(ConvertSandbox, Hostname) {
               StartsWith("config.hostname: "));
 }
 
+TEST(ConvertSandbox, ItsOwnNameIsInItsHostsFile) {
+  runtime::SandboxSpec spec = *Convert(kGood);
+  spec.hosts = "127.0.0.1 localhost";  // no end of line
+  AddOwnName({*netplugin::IpPrefix::Parse("10.1.0.7/16"),
+              *netplugin::IpPrefix::Parse("fd00:1::7/64")},
+             &spec);
+  EXPECT_EQ(spec.hosts,
+            "127.0.0.1 localhost\n10.1.0.7\tweb-0\nfd00:1::7\tweb-0\n");
+}
+
 TEST(ConvertSandbox, ResolvConf) {
   EXPECT_EQ(Convert(absl::StrCat(kGood,
                                  "dns_config { servers: '10.0.0.10' "
@@ -132,7 +142,6 @@ TEST(ConvertSandbox, UserNamespaceRules) {
   ASSERT_TRUE(good.ok()) << good.status();
   EXPECT_THAT(good->uid_mappings,
               ElementsAre(runtime::IdMapping{0, 65536, 65536}));
-  EXPECT_EQ(good->sysctls.size(), 1u);  // no ping range
   EXPECT_TRUE(user("mode: NODE")->uid_mappings.empty());
   EXPECT_THAT(Error(Namespaces("pid: NODE userns_options { mode: POD " + uids +
                                gids + " }")),
@@ -147,6 +156,39 @@ TEST(ConvertSandbox, UserNamespaceRules) {
         "mode: CONTAINER " + uids + gids, "mode: TARGET " + uids + gids}) {
     EXPECT_THAT(Error(user(bad)), HasSubstr("namespace_options.userns_options"))
         << bad;
+  }
+}
+
+// Rows are {first host id of uids, of gids, what the error names}.
+TEST(ConvertSandbox, EXE_5_IdsOfTheNodeItselfAreNotGivenAway) {
+  const struct {
+    uint32_t uid, gid;
+    const char* field;
+  } kTable[] = {{0, 65536, "uids"},      {1000, 65536, "uids"},
+                {65535, 65536, "uids"},  {65536, 0, "gids"},
+                {65536, 65535, "gids"},  {65536, 65536, nullptr},
+                {131072, 65536, nullptr}};
+  HostFacts host = Host();
+  for (const auto& [uid, gid, field] : kTable) {
+    cri::PodSandboxConfig config;
+    ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        absl::StrCat(kGood,
+                     "linux { security_context { namespace_options { "
+                     "userns_options { mode: POD uids { host_id: ",
+                     uid, " length: 10 } gids { host_id: ", gid,
+                     " length: 10 } } } } }"),
+        &config));
+    host.policy.userns_min_host_id = 65536;
+    const auto spec = ConvertSandbox(kSandboxId, config, host);
+    if (field == nullptr) {
+      EXPECT_TRUE(spec.ok()) << spec.status();
+    } else {
+      EXPECT_EQ(spec.status().code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_THAT(Error(spec), HasSubstr(absl::StrCat("userns_options.", field,
+                                                      ": host id ")));
+    }
+    host.policy.userns_min_host_id = 0;  // the operator allowed it
+    EXPECT_TRUE(ConvertSandbox(kSandboxId, config, host).ok());
   }
 }
 
@@ -180,24 +222,6 @@ TEST(ConvertSandbox, GrantedIdsAreForWhoSaysNothing) {
         "privileged: true"}) {
     EXPECT_FALSE(CanBeGrantedIds(parse(shares))) << shares;
   }
-}
-
-TEST(ConvertSandbox, Sysctls) {
-  const auto spec = Linux(
-      "sysctls { key: 'kernel.shm_rmid_forced' value: '1' } "
-      "sysctls { key: 'net.ipv4.ip_unprivileged_port_start' value: '80' }");
-  ASSERT_TRUE(spec.ok());
-  EXPECT_THAT(spec->sysctls,
-              testing::UnorderedElementsAre(
-                  Pair("net.ipv4.ping_group_range", "0 2147483647"),
-                  Pair("kernel.shm_rmid_forced", "1"),
-                  Pair("net.ipv4.ip_unprivileged_port_start", "80")));
-  EXPECT_THAT(Error(Linux("sysctls { key: 'vm.swappiness' value: '1' }")),
-              StartsWith("config.linux.sysctls["));
-  EXPECT_THAT(Error(Linux("sysctls { key: 'net.a' value: '1' } "
-                          "security_context { namespace_options { network: "
-                          "NODE } }")),
-              HasSubstr("host's network namespace"));
 }
 
 TEST(ConvertSandbox, TimeOffsets) {

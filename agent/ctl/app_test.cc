@@ -107,6 +107,45 @@ TEST(CtlApp, RunMakesPodAndContainer) {
   EXPECT_EQ(container.envs(0).key(), "A");
 }
 
+TEST(CtlApp, RunIsSafeUnlessAskedOtherwise) {
+  using cri::SecurityProfile;
+  FakeNode node;
+  const auto last = [&]() -> const cri::LinuxContainerConfig& {
+    return node.runtime.last_create.config().linux();
+  };
+  ASSERT_EQ(node.Ctl({"run", "--name", "a", "--", "sh"}), kExitOk);
+  EXPECT_EQ(last().security_context().seccomp().profile_type(),
+            SecurityProfile::RuntimeDefault);
+  EXPECT_TRUE(last().security_context().no_new_privs());
+  EXPECT_GT(last().security_context().masked_paths_size(), 0);
+  EXPECT_EQ(last().resources().unified().at("pids.max"), "1024");
+
+  ASSERT_EQ(
+      node.Ctl({"run", "--name", "a", "--seccomp", "unconfined", "--pids-limit",
+                "0", "--allow-new-privileges", "--", "sh"}),
+      kExitOk);
+  ASSERT_TRUE(last().security_context().has_seccomp());
+  EXPECT_EQ(last().security_context().seccomp().profile_type(),
+            SecurityProfile::Unconfined);
+  EXPECT_FALSE(last().security_context().no_new_privs());
+  EXPECT_TRUE(last().resources().unified().empty());
+
+  ASSERT_EQ(
+      node.Ctl({"run", "--name", "a", "--seccomp", "/p.json", "--", "sh"}),
+      kExitOk);
+  EXPECT_EQ(last().security_context().seccomp().localhost_ref(), "/p.json");
+
+  ASSERT_EQ(node.Ctl({"run", "--name", "a", "--privileged", "--", "sh"}),
+            kExitOk);
+  EXPECT_FALSE(last().security_context().has_seccomp());
+  EXPECT_FALSE(last().security_context().no_new_privs());
+
+  EXPECT_NE(node.Ctl({"run", "--name", "a", "--seccomp", "off", "--", "sh"}),
+            kExitOk);
+  EXPECT_NE(node.Ctl({"run", "--name", "a", "--pids-limit", "-1", "--", "sh"}),
+            kExitOk);
+}
+
 TEST(CtlApp, RunUndoesOnFailure) {
   FakeNode node;
   node.runtime.start_result = {grpc::StatusCode::INVALID_ARGUMENT,

@@ -78,18 +78,21 @@ Reader IntoMounts(std::vector<MountPlan>* mounts) {
 
 absl::StatusOr<ContainerPlan> ReadContainer(const YAML::Node& node) {
   ContainerPlan plan;
-  RETURN_IF_ERROR(
-      ReadMap(node, {{"name", Into(&plan.name)},
-                     {"image", Into(&plan.image)},
-                     {"command", IntoWords(&plan.command)},
-                     {"args", IntoWords(&plan.args)},
-                     {"env", Into(&plan.env)},
-                     {"mounts", IntoMounts(&plan.mounts)},
-                     {"working_dir", Into(&plan.working_dir)},
-                     {"user", Into(&plan.user)},
-                     {"readonly_rootfs", Into(&plan.readonly_rootfs)},
-                     {"privileged", Into(&plan.privileged)},
-                     {"memory", Parsed(&plan.memory_bytes, ParseBytes)}}));
+  RETURN_IF_ERROR(ReadMap(
+      node, {{"name", Into(&plan.name)},
+             {"image", Into(&plan.image)},
+             {"command", IntoWords(&plan.command)},
+             {"args", IntoWords(&plan.args)},
+             {"env", Into(&plan.env)},
+             {"mounts", IntoMounts(&plan.mounts)},
+             {"working_dir", Into(&plan.working_dir)},
+             {"user", Into(&plan.user)},
+             {"readonly_rootfs", Into(&plan.readonly_rootfs)},
+             {"privileged", Into(&plan.privileged)},
+             {"memory", Parsed(&plan.memory_bytes, ParseBytes)},
+             {"seccomp", Parsed(&plan.seccomp, ParseSeccomp)},
+             {"pids_limit", Into(&plan.pids_limit)},
+             {"allow_new_privileges", Into(&plan.allow_new_privileges)}}));
   return plan;
 }
 

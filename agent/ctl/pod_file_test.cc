@@ -34,6 +34,9 @@ containers:
   readonly_rootfs: true
   privileged: false
   memory: 64Mi
+  seccomp: /etc/profile.json
+  pids_limit: 33
+  allow_new_privileges: true
 )");
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_EQ(plan->namespace_name, "shop");
@@ -51,6 +54,10 @@ containers:
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->linux().security_context().run_as_user().value(), 1000);
   EXPECT_EQ(config->linux().security_context().run_as_group().value(), 100);
+  EXPECT_EQ(config->linux().security_context().seccomp().localhost_ref(),
+            "/etc/profile.json");
+  EXPECT_EQ(config->linux().resources().unified().at("pids.max"), "33");
+  EXPECT_FALSE(config->linux().security_context().no_new_privs());
 }
 
 TEST(PodFile, FaultsNameTheLine) {
@@ -80,6 +87,8 @@ TEST(PodPlan, CheckPlan) {
   EXPECT_THAT(CheckPlan(plan).message(), HasSubstr("twice"));
   plan.containers[1].name = "d";
   EXPECT_TRUE(CheckPlan(plan).ok());
+  plan.containers[1].pids_limit = -1;
+  EXPECT_THAT(CheckPlan(plan).message(), HasSubstr("pids_limit"));
 }
 
 TEST(PodPlan, Userns) {

@@ -1,5 +1,6 @@
 #include "agent/ctl/pod_plan.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
@@ -42,6 +43,21 @@ void SetNamespaces(const PodPlan& plan, cri::NamespaceOption* options) {
     mapping->set_container_id(0);
     mapping->set_host_id(plan.userns->base);
     mapping->set_length(plan.userns->length);
+  }
+}
+
+void SetSeccomp(const SeccompPlan& plan, cri::SecurityProfile* profile) {
+  switch (plan.kind) {
+    case SeccompPlan::Kind::kDefault:
+      profile->set_profile_type(cri::SecurityProfile::RuntimeDefault);
+      return;
+    case SeccompPlan::Kind::kUnconfined:
+      profile->set_profile_type(cri::SecurityProfile::Unconfined);
+      return;
+    case SeccompPlan::Kind::kProfile:
+      profile->set_profile_type(cri::SecurityProfile::Localhost);
+      profile->set_localhost_ref(plan.profile);
+      return;
   }
 }
 
@@ -116,6 +132,18 @@ absl::StatusOr<MountPlan> ParseMount(absl::string_view text) {
   return MountPlan{parts[0], parts[1], parts.size() == 3};
 }
 
+absl::StatusOr<SeccompPlan> ParseSeccomp(absl::string_view text) {
+  if (text == "default") return SeccompPlan{};
+  if (text == "unconfined") {
+    return SeccompPlan{SeccompPlan::Kind::kUnconfined, ""};
+  }
+  if (!absl::StartsWith(text, "/")) {
+    return Invalid("seccomp \"", text,
+                   "\": want default, unconfined or the path of a profile");
+  }
+  return SeccompPlan{SeccompPlan::Kind::kProfile, std::string(text)};
+}
+
 absl::StatusOr<int64_t> ParseBytes(absl::string_view text) {
   static const auto* const kUnits = new std::map<std::string, int64_t>{
       {"", 1},           {"k", 1000},       {"M", 1000 * 1000},
@@ -142,6 +170,10 @@ absl::Status CheckPlan(const PodPlan& plan) {
     if (container.name.empty()) return Invalid("a container needs a name");
     if (container.image.empty()) {
       return Invalid("container ", container.name, " needs an image");
+    }
+    if (container.pids_limit < 0) {
+      return Invalid("container ", container.name,
+                     ": pids_limit must not be below 0");
     }
     if (!names.insert(container.name).second) {
       return Invalid("container ", container.name, " is there twice");
@@ -195,14 +227,20 @@ absl::StatusOr<cri::ContainerConfig> ToContainerConfig(
   config.set_working_dir(plan.working_dir);
   (*config.mutable_labels())[kMadeByLabel] = "warrenctl";
   config.set_log_path(absl::StrCat(plan.name, "/0.log"));
-  config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(
-      plan.memory_bytes);
+  cri::LinuxContainerResources* resources =
+      config.mutable_linux()->mutable_resources();
+  resources->set_memory_limit_in_bytes(plan.memory_bytes);
+  if (plan.pids_limit != 0) {
+    (*resources->mutable_unified())["pids.max"] = absl::StrCat(plan.pids_limit);
+  }
   auto* security = config.mutable_linux()->mutable_security_context();
   SetNamespaces(pod, security->mutable_namespace_options());
   security->set_privileged(plan.privileged);
   security->set_readonly_rootfs(plan.readonly_rootfs);
   RETURN_IF_ERROR(SetUser(plan.user, security));
   if (!plan.privileged) {
+    SetSeccomp(plan.seccomp, security->mutable_seccomp());
+    security->set_no_new_privs(!plan.allow_new_privileges);
     for (const char* path : kMaskedPaths) security->add_masked_paths(path);
     for (const char* path : kReadonlyPaths) security->add_readonly_paths(path);
   }

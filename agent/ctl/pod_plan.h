@@ -26,6 +26,13 @@ struct MountPlan {
   bool readonly = false;
 };
 
+// Which filter of system calls: Warren's own, none, or a profile of the node.
+struct SeccompPlan {
+  enum class Kind : uint8_t { kDefault, kUnconfined, kProfile };
+  Kind kind = Kind::kDefault;
+  std::string profile;  // kProfile: absolute path on the node
+};
+
 struct ContainerPlan {
   std::string name;
   std::string image;
@@ -38,6 +45,11 @@ struct ContainerPlan {
   bool readonly_rootfs = false;
   bool privileged = false;
   int64_t memory_bytes = 0;  // 0 = no limit
+  // Safe unless asked otherwise: no kubelet adds these to a person's pod.
+  // Without effect on a privileged container, but for the limit.
+  SeccompPlan seccomp;
+  int64_t pids_limit = 1024;  // processes and threads; 0 = none of its own
+  bool allow_new_privileges = false;  // setuid programs: sudo, ping
 };
 
 // Host ids [base, base + length) are 0… inside, for users and groups.
@@ -71,6 +83,9 @@ absl::StatusOr<cri::NamespaceMode> ParseMode(absl::string_view text);
 
 // "HOST:CONTAINER[:ro]".
 absl::StatusOr<MountPlan> ParseMount(absl::string_view text);
+
+// "default", "unconfined" or the absolute path of a profile.
+absl::StatusOr<SeccompPlan> ParseSeccomp(absl::string_view text);
 
 // "64Mi", "1G", "4096" as bytes: Ki, Mi, Gi, Ti are powers of 1024, k, M, G of
 // 1000.

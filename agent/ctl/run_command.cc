@@ -39,6 +39,7 @@ struct RunOptions {
   std::vector<std::string> annotations;
   std::vector<std::string> mounts;
   std::string memory;
+  std::string seccomp = "default";
   std::string log_root = "/var/log/warren";
 };
 
@@ -79,6 +80,7 @@ absl::StatusOr<PodPlan> FromFlags(const RunOptions& options) {
   if (!options.memory.empty()) {
     ASSIGN_OR_RETURN(container.memory_bytes, ParseBytes(options.memory));
   }
+  ASSIGN_OR_RETURN(container.seccomp, ParseSeccomp(options.seccomp));
   plan.containers.push_back(std::move(container));
   return plan;
 }
@@ -206,6 +208,15 @@ void AddContainerFlags(CLI::App* run, RunOptions* o) {
   run->add_option("--memory", o->memory, "limit, e.g. 64Mi");
   run->add_flag("--read-only", o->container.readonly_rootfs,
                 "root file system");
+  run->add_option("--pids-limit", o->container.pids_limit,
+                  "processes and threads; 0: as many as the pod may have")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  run->add_option("--seccomp", o->seccomp,
+                  "default, unconfined or the path of a profile on the node")
+      ->capture_default_str();
+  run->add_flag("--allow-new-privileges", o->container.allow_new_privileges,
+                "setuid programs (sudo, ping) work");
   run->add_flag("--privileged", o->container.privileged);
   run->add_option("COMMAND", o->container.command,
                   "after --: program and arguments instead of the image's");

@@ -17,6 +17,8 @@ struct NodePolicy {
   bool ambient_capabilities = false;  // may be asked for
   std::string apparmor_default_profile = {};
   bool grant_ids = false;  // user namespaces for pods that ask for none
+  // No pod may map its ids to a host id below it; 0 = any will do.
+  uint32_t userns_min_host_id = 0;
 };
 
 // What pods take over from the node when their request does not say, and what

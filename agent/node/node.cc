@@ -28,7 +28,8 @@ constexpr absl::Duration kLastDrain = absl::Seconds(2);
 NodePolicy PolicyOf(const Options& options) {
   return {.ambient_capabilities = options.ambient_capabilities,
           .apparmor_default_profile = options.apparmor_default_profile,
-          .grant_ids = options.userns_auto};
+          .grant_ids = options.userns_auto,
+          .userns_min_host_id = options.userns_min_host_id};
 }
 
 // One sentence of what a start found.

@@ -39,6 +39,9 @@ struct Options {
   // ("host"), true = one of their own with ids of the pool ("auto").
   bool userns_auto = false;
   IdSpan userns_pool;
+  // Lowest host id that a pod's ids may be mapped to: below are the node's
+  // own users.
+  uint32_t userns_min_host_id = 65536;
 
   // [network]
   std::vector<netplugin::IpPrefix> pod_ranges = {DefaultPodRange()};

@@ -55,6 +55,7 @@ max_connections = 7
 pids_limit = 4096
 userns = "auto"
 userns_pool = "1048576:131072"
+userns_min_host_id = 100000
 [security]
 ambient_capabilities = true
 apparmor_default_profile = "warren default"
@@ -81,6 +82,7 @@ owner = "user"
   EXPECT_EQ(options.pids_limit, 4096);
   EXPECT_TRUE(options.userns_auto);
   EXPECT_EQ(options.userns_pool, (IdSpan{1048576, 131072}));
+  EXPECT_EQ(options.userns_min_host_id, 100000u);
   EXPECT_TRUE(options.ambient_capabilities);
   EXPECT_EQ(options.apparmor_default_profile, "warren default");
   ASSERT_EQ(options.pod_ranges.size(), 2u);
@@ -140,6 +142,8 @@ TEST(OptionsTest, ValuesAreChecked) {
       "max_connections = 1.5",
       "pids_limit = -1",
       "pids_limit = \"many\"",
+      "userns_min_host_id = -1",
+      "userns_min_host_id = \"low\"",
       "[network]\npod_ranges = []",
       "[network]\npod_ranges = [\"10.0.0.1/16\"]",
       "[network]\npod_ranges = [\"10.0.0.0/31\"]",
@@ -173,6 +177,15 @@ TEST(OptionsTest, FlagsWinOverFileAndRootMovesDefaults) {
   EXPECT_EQ(line->options.log_level, "debug");
   EXPECT_EQ(line->options.run_dir, "/alt/run/warren");
   EXPECT_EQ(line->options.socket, "/alt/run/warren/warrend.sock");
+}
+
+TEST(OptionsTest, TheGrantedIdsAreNoneOfTheNode) {
+  Options options;
+  EXPECT_TRUE(CheckOptions(options).ok());
+  options.userns_min_host_id = options.userns_pool.start;
+  EXPECT_TRUE(CheckOptions(options).ok());
+  ++options.userns_min_host_id;
+  EXPECT_THAT(CheckOptions(options).message(), HasSubstr("userns_min_host_id"));
 }
 
 TEST(OptionsTest, BadFlagsAreErrors) {

@@ -254,6 +254,13 @@ const std::map<std::string, Setter>& Setters() {
        }},
       {"userns", Into(UsernsAuto, &Options::userns_auto)},
       {"userns_pool", Into(UsernsPool, &Options::userns_pool)},
+      {"userns_min_host_id",
+       [](const OptionValue& value, Options* options) -> absl::Status {
+         ASSIGN_OR_RETURN(const int id,
+                          Number(value, 0, std::numeric_limits<int>::max()));
+         options->userns_min_host_id = static_cast<uint32_t>(id);
+         return absl::OkStatus();
+       }},
       {"security.ambient_capabilities",
        Into(Truth, &Options::ambient_capabilities)},
       {"security.apparmor_default_profile",
@@ -287,6 +294,9 @@ absl::Status CheckOptions(const Options& options) {
   }
   if (options.state_dir == options.run_dir) {
     return Bad("state_dir and run_dir must be different directories");
+  }
+  if (options.userns_pool.start < options.userns_min_host_id) {
+    return Bad("userns_pool must not begin below userns_min_host_id");
   }
   return absl::OkStatus();
 }

@@ -174,7 +174,7 @@ absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
                                          base::UndoStack* undo) {
   PhaseTimer timer(sandbox->timings(), clock_);
   RETURN_IF_ERROR(TakeIds(sandbox, undo));
-  const auto spec = sandbox->Get()->spec;
+  auto spec = sandbox->Get()->spec;
   std::optional<netplugin::NetworkState> network;
   if (spec->network == runtime::NamespaceMode::kPod) {
     ASSIGN_OR_RETURN(const netplugin::PodRequest request,
@@ -185,9 +185,13 @@ absl::Status PodSandboxManager::Assemble(const PodSandboxPtr& sandbox,
         "take an address for the pod");
     undo->Push("give the pod's network back",
                [this, sandbox] { return TearDownNetwork(sandbox); });
+    runtime::SandboxSpec named = *spec;
+    AddOwnName(network->addresses, &named);
+    spec = std::make_shared<const runtime::SandboxSpec>(std::move(named));
     RETURN_IF_ERROR(sandbox->Update(PodSandbox::Write::kNotInRecord,
                                     [&](PodSandboxState* state) {
                                       state->network = network;
+                                      state->spec = spec;
                                       return absl::OkStatus();
                                     }));
     timer.Done("lease");

@@ -3,7 +3,9 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/strip.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -104,6 +106,14 @@ absl::Status AttachMount(int mount_fd, int target_fd) {
     return ErrnoError(errno, "move_mount");
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> PathOfFd(int fd) {
+  char text[PATH_MAX];
+  const std::string link = absl::StrCat("/proc/self/fd/", fd);
+  const ssize_t size = readlink(link.c_str(), text, sizeof(text));
+  if (size < 0) return ErrnoError(errno, "readlink of a descriptor");
+  return std::string(text, static_cast<size_t>(size));
 }
 
 }  // namespace warren::base

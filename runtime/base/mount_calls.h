@@ -42,6 +42,11 @@ struct MountChange {
 };
 absl::Status ChangeMount(int mount_fd, const MountChange& change);
 
+// Path of what is open, links followed, in the caller's mount namespace
+// (proc_pid_fd(5)). By the time it is used it may be another's: compare what is
+// opened by it with what was.
+absl::StatusOr<std::string> PathOfFd(int fd);
+
 // Moves a detached mount onto the place behind `target_fd` (O_PATH).
 absl::Status AttachMount(int mount_fd, int target_fd);
 

@@ -164,7 +164,9 @@ struct ControlValue {
 //
 // kInvalidArgument names the field: swap below the memory limit or without
 // one, the size of a huge page, a key of `unified` that is no file of a
-// controller. kFailedPrecondition: `unified` on v1, which has no such files.
+// controller. kFailedPrecondition: `unified` on v1, which has no such files but
+// kPidsMax.
+inline constexpr char kPidsMax[] = "pids.max";
 absl::StatusOr<std::vector<ControlValue>> V2Values(const Resources& resources);
 absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& resources);
 

@@ -185,6 +185,11 @@ TEST(CgroupValues, V1) {
   EXPECT_EQ(V1Values(r).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(V1Values(r).status().message(),
               HasSubstr("unified: \"memory.high\""));
+  // The one file that is the same in both; it wins over what was converted.
+  r = {};
+  r.pids_limit = 5;
+  r.unified = {{"pids.max", "7"}};
+  EXPECT_THAT(Texts(V1Values(r)), ElementsAre("pids.max=7"));
 }
 
 TEST_F(FakeTree, V2EnablesControllersDownToTheLeaf) {

@@ -202,7 +202,9 @@ absl::Status CgroupV1::CheckMounted(
 absl::Status CgroupV1::Update(const CgroupLeaf& leaf, const Resources& from,
                               const Resources& to) {
   Resources had = from;
-  had.unified.clear();  // what v1 does not have was never written
+  // What v1 does not have was never written.
+  std::erase_if(had.unified,
+                [](const auto& entry) { return entry.first != kPidsMax; });
   ASSIGN_OR_RETURN(const auto old_values, V1Values(had));
   ASSIGN_OR_RETURN(const auto new_values, V1Values(to));
   ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));

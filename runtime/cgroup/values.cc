@@ -146,9 +146,10 @@ absl::StatusOr<std::vector<ControlValue>> V2Values(const Resources& r) {
 
 absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& r) {
   RETURN_IF_ERROR(CheckSwap(r));
-  if (!r.unified.empty()) {
+  for (const auto& [file, value] : r.unified) {
+    if (file == kPidsMax) continue;
     return absl::FailedPreconditionError(
-        absl::StrCat("unified: \"", r.unified.begin()->first.substr(0, 64),
+        absl::StrCat("unified: \"", file.substr(0, 64),
                      "\" needs cgroup v2, which this node does not have"));
   }
   Values values;
@@ -189,6 +190,9 @@ absl::StatusOr<std::vector<ControlValue>> V1Values(const Resources& r) {
     values.Add("pids.max", OrMax(r.pids_limit), "pids_limit");
   }
   RETURN_IF_ERROR(AddHugepages(r, ".limit_in_bytes", &values));
+  if (const auto pids = r.unified.find(kPidsMax); pids != r.unified.end()) {
+    values.Add(kPidsMax, pids->second, "unified");
+  }
   return values.Take();
 }
 

@@ -1,8 +1,10 @@
 #include "runtime/identity/user_lookup.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
+#include <absl/strings/strip.h>
 #include <fcntl.h>
 
 #include <algorithm>
@@ -22,6 +24,9 @@ constexpr size_t kFileLimit = 1 << 20;
 // What CRI allows; the kernel's own limit is twice as much.
 constexpr uint64_t kMaxId = 2147483647;
 constexpr size_t kNameLimit = 256;
+constexpr absl::string_view kNoName =
+    "neither a number nor a name (letters, digits, \"_\", \"-\" and \".\", "
+    "first a letter or \"_\")";
 
 struct PasswdEntry {
   std::string name;
@@ -33,6 +38,19 @@ struct PasswdEntry {
 bool IsNumber(absl::string_view text) {
   return !text.empty() &&
          text.find_first_not_of("0123456789") == absl::string_view::npos;
+}
+
+// A name as useradd(8) makes them. What begins with a digit and is no number
+// ("1,000", "0x0", "1e3") was meant as a number: looked up, it would be whoever
+// the image calls so.
+bool IsSaneName(absl::string_view text) {
+  absl::ConsumeSuffix(&text, "$");  // machines of Samba
+  if (text.empty() || (!absl::ascii_isalpha(text[0]) && text[0] != '_')) {
+    return false;
+  }
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
+  });
 }
 
 // Digits only: no sign, no blanks, no hexadecimal. nullopt = out of range.
@@ -106,6 +124,7 @@ absl::Status ResolveName(absl::string_view text, absl::string_view field,
         FindUser(passwd, [&](const PasswdEntry& e) { return e.uid == *uid; });
     return absl::OkStatus();
   }
+  if (!IsSaneName(text)) return Bad(field, kNoName);
   *entry =
       FindUser(passwd, [&](const PasswdEntry& e) { return e.name == text; });
   if (!entry->has_value()) {
@@ -125,6 +144,7 @@ absl::StatusOr<uint32_t> ResolveGroup(absl::string_view text,
     if (!gid.has_value()) return Bad(field, "gid must be in 0..2147483647");
     return *gid;
   }
+  if (!IsSaneName(text)) return Bad(field, kNoName);
   for (absl::string_view line : absl::StrSplit(group, '\n')) {
     const auto entry = ParseGroupLine(line);
     if (entry.has_value() && entry->name == text) return entry->gid;

@@ -16,7 +16,9 @@
 //   "", ":g"             uid 0
 //   digits               that uid, 0..2147483647, never looked up as a name;
 //                        its passwd entry, if any, gives gid and home
-//   anything else        a name that must be in the image's /etc/passwd
+//   a name               must be in the image's /etc/passwd: letters, digits,
+//                        "_", "-", ".", first a letter or "_", last maybe "$"
+//   anything else        refused ("1,000"), also where passwd has it
 //   …:g                  g alike, in /etc/group; wins over the passwd gid
 //
 // Supplementary groups: the primary gid first, then (unless strict) those of

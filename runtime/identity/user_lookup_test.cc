@@ -33,6 +33,11 @@ constexpr char kPasswd[] =
     "bad2:x:99999999999999:5:::\n"
     "bad3:x:5:-1:::\n"
     ":x:50:50:no name:/:\n"
+    "1,000:x:0:0::/root:\n"
+    "0x1:x:0:0::/root:\n"
+    "-dash:x:0:0::/root:\n"
+    "host$:x:60:60::/:\n"
+    "_apt.x-1:x:61:61::/:\n"
     "big:x:2147483647:2147483647::/big:\n";
 
 constexpr char kGroup[] =
@@ -43,6 +48,7 @@ constexpr char kGroup[] =
     "apps:x:1001:\n"
     "dup:x:10:app\n"
     "4000:x:0:app2\n"
+    "1,000:x:0:app2\n"
     "bad:x:oops:app\n"
     "toobig:x:4294967296:app\n"
     "prefix:x:77:ap,appx\n"
@@ -106,6 +112,13 @@ TEST(UserLookup, EXE_5_ImageUserTable) {
       {" 0", ""},
       {"0 ", ""},
       {"1e3", ""},
+      // In the image's files, and refused all the same.
+      {"1,000", ""},
+      {"0x1", ""},
+      {"-dash", ""},
+      {"www:1,000", ""},
+      {"host$", "60 60 [60] /"},
+      {"_apt.x-1", "61 61 [61] /"},
       {"nobody", ""},
       {"bad", ""},
       {"bad1", ""},

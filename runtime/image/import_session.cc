@@ -22,26 +22,29 @@ absl::StatusOr<std::unique_ptr<ImportSession>> LayoutImport::Begin(
     const Limits& limits, Reference reference, bool pinned) {
   static std::atomic<uint64_t> serial{0};
   std::string name = absl::StrCat(tmp, "/import-", serial.fetch_add(1));
-  ASSIGN_OR_RETURN(const uint64_t free,
-                   FreeBytes(root, limits.free_space_percent));
+  ASSIGN_OR_RETURN(const FreeSpace free,
+                   FreeSpaceOf(root, limits.free_space_percent));
   if (mkdirat(root, name.c_str(), 0700) != 0) {
     return base::ErrnoError(errno, "make the directory of an import");
   }
   ASSIGN_OR_RETURN(base::UniqueFd directory,
                    base::OpenAt(root, name, O_RDONLY | O_DIRECTORY));
-  return std::unique_ptr<ImportSession>(new LayoutImport(
-      store, root, std::move(name), std::move(directory),
-      std::min(free, limits.archive_bytes), std::move(reference), pinned));
+  return std::unique_ptr<ImportSession>(
+      new LayoutImport(store, root, std::move(name), std::move(directory),
+                       std::min(free.bytes, limits.archive_bytes),
+                       limits.image_entries, std::move(reference), pinned));
 }
 
 LayoutImport::LayoutImport(LocalImageStore* store, int root, std::string name,
                            base::UniqueFd directory, uint64_t budget,
-                           Reference reference, bool pinned)
+                           uint64_t max_entries, Reference reference,
+                           bool pinned)
     : store_(store),
       root_(root),
       name_(std::move(name)),
       directory_(std::move(directory)),
       archive_(directory_.get(), budget),
+      max_entries_(max_entries),
       reference_(std::move(reference)),
       pinned_(pinned) {}
 
@@ -150,6 +153,7 @@ absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {
                        " has not the size that its descriptor states"));
     }
   }
+  uint64_t left = max_entries_;
   for (size_t i = 0; i < layers.size(); ++i) {
     ASSIGN_OR_RETURN(const Compression compression,
                      LayerCompression(layers[i].media_type));
@@ -159,9 +163,17 @@ absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {
     ASSIGN_OR_RETURN_IN(
         auto lease,
         store_->layers().Ensure(candidate->config.diff_ids[i], layers[i].digest,
-                                blob.get(), compression),
+                                blob.get(), compression, left),
         absl::StrCat("layer ", i + 1, " of ", layers.size()));
     candidate->layers.push_back(std::move(lease));
+    const uint64_t entries =
+        store_->layers().SizeOf(candidate->config.diff_ids[i]).inodes;
+    if (entries > left) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the layers have more than ", max_entries_,
+                       " files and directories"));
+    }
+    left -= entries;
   }
   return absl::OkStatus();
 }

@@ -37,8 +37,8 @@ class LayoutImport : public ImportSession {
 
  private:
   LayoutImport(LocalImageStore* store, int root, std::string name,
-               base::UniqueFd directory, uint64_t budget, Reference reference,
-               bool pinned);
+               base::UniqueFd directory, uint64_t budget, uint64_t max_entries,
+               Reference reference, bool pinned);
 
   // The bytes of a document that `descriptor` names, of exactly its size.
   absl::StatusOr<std::string> ReadDocument(const Descriptor& descriptor) const;
@@ -53,6 +53,7 @@ class LayoutImport : public ImportSession {
   const std::string name_;  // of directory_, below root_
   const base::UniqueFd directory_;
   ArchiveReader archive_;
+  const uint64_t max_entries_;  // of all layers together
   const Reference reference_;
   const bool pinned_;
   bool committed_ = false;

@@ -63,7 +63,7 @@ std::string LayerStore::TemporaryName() {
 
 absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
     const Digest& diff_id, const Digest& blob_digest, int blob,
-    Compression compression) {
+    Compression compression, uint64_t max_entries) {
   {
     const absl::MutexLock lock(&mutex_);
     Layer& layer = layers_[diff_id];
@@ -78,7 +78,7 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
     layer.busy = true;
   }
   const std::string name = TemporaryName();
-  auto size = UnpackTo(name, diff_id, blob, compression);
+  auto size = UnpackTo(name, diff_id, blob, compression, max_entries);
 
   absl::Status status = size.status();
   std::shared_ptr<LayerLease> lease;
@@ -106,15 +106,17 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
 
 absl::StatusOr<LayerSize> LayerStore::UnpackTo(const std::string& name,
                                                const Digest& diff_id, int blob,
-                                               Compression compression) {
+                                               Compression compression,
+                                               uint64_t max_entries) {
   if (mkdirat(root_, name.c_str(), 0700) != 0) {
     return base::ErrnoError(errno, "make a temporary directory");
   }
   ASSIGN_OR_RETURN(
       const base::UniqueFd target,
       base::OpenAt(root_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  ASSIGN_OR_RETURN(const UnpackReport report,
-                   unpacker_->Unpack(blob, compression, target.get()));
+  ASSIGN_OR_RETURN(
+      const UnpackReport report,
+      unpacker_->Unpack(blob, compression, target.get(), max_entries));
   if (report.diff_id != diff_id) {
     return absl::InvalidArgumentError(
         absl::StrCat("the layer is ", report.diff_id.ToString(),

@@ -59,11 +59,13 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   // The layer, unpacked from `blob` if need be. A known layer is not trusted
   // to be what `blob` holds: a blob that was not yet seen to unpack to this
   // diff ID is unpacked, compared and thrown away. kInvalidArgument when the
-  // diff ID is another.
+  // diff ID is another. kResourceExhausted: more than `max_entries` files and
+  // directories, or than there is room for.
   absl::StatusOr<std::shared_ptr<LayerLease>> Ensure(const Digest& diff_id,
                                                      const Digest& blob_digest,
                                                      int blob,
-                                                     Compression compression);
+                                                     Compression compression,
+                                                     uint64_t max_entries);
 
   // A layer that an image or a record says is there. kNotFound when it is
   // not. `size` is measured when it is not given and Usage asks.
@@ -109,7 +111,8 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   void Release(const Digest& diff_id);
   absl::StatusOr<LayerSize> UnpackTo(const std::string& name,
                                      const Digest& diff_id, int blob,
-                                     Compression compression);
+                                     Compression compression,
+                                     uint64_t max_entries);
   absl::Status Install(const std::string& name, const Digest& diff_id,
                        bool keep_existing);
   std::string TemporaryName();

@@ -44,9 +44,10 @@ struct Limits {
   uint64_t archive_bytes = 64ull << 30;  // one import, as it arrives
   uint64_t layer_bytes = 64ull << 30;    // one layer, unpacked
   uint64_t layer_entries = 1'000'000;    // files and directories of one layer
+  uint64_t image_entries = 2'000'000;    // … of all layers of one image
   uint64_t unpack_seconds = 3600;        // wall time of one layer
-  // Of the free space of the file system, the share one import or one layer
-  // may take, in percent.
+  // Of the free space and the free inodes of the file system, the share that
+  // one import or one layer may take, in percent.
   uint64_t free_space_percent = 90;
 };
 

@@ -77,23 +77,28 @@ absl::StatusOr<UnpackReport> Read(absl::string_view bytes) {
 
 }  // namespace
 
-absl::StatusOr<uint64_t> FreeBytes(int fd, uint64_t percent) {
+absl::StatusOr<FreeSpace> FreeSpaceOf(int fd, uint64_t percent) {
   struct statvfs fs;
   if (fstatvfs(fd, &fs) != 0) return base::ErrnoError(errno, "statvfs");
   const uint64_t available = uint64_t{fs.f_bavail} * fs.f_frsize;
-  return available / 100 * percent;
+  FreeSpace free = {available / 100 * percent, UINT64_MAX};
+  if (fs.f_files != 0) free.inodes = uint64_t{fs.f_favail} * percent / 100;
+  return free;
 }
 
 absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
-                                              int target) const {
-  ASSIGN_OR_RETURN(const uint64_t free,
-                   FreeBytes(target, limits_.free_space_percent));
+                                              int target,
+                                              uint64_t max_entries) const {
+  ASSIGN_OR_RETURN(const FreeSpace free,
+                   FreeSpaceOf(target, limits_.free_space_percent));
+  const uint64_t entries =
+      std::min({free.inodes, limits_.layer_entries, max_entries});
   ASSIGN_OR_RETURN(base::Pipe result, base::MakePipe());
   base::SpawnOptions options;
   options.path = program_;
   options.args = {"warren-unpack", CompressionName(compression),
-                  absl::StrCat(std::min(free, limits_.layer_bytes)),
-                  absl::StrCat(limits_.layer_entries)};
+                  absl::StrCat(std::min(free.bytes, limits_.layer_bytes)),
+                  absl::StrCat(entries)};
   options.fds = {blob, result.write.get(), -1, target};
   ASSIGN_OR_RETURN(const base::Child child, base::Spawn(options));
   result.write.reset();

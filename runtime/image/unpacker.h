@@ -33,22 +33,29 @@ class Unpacker {
       : program_(std::move(program)), limits_(limits) {}
 
   // Unpacks the blob (an open file, at its start) into the empty directory
-  // `target`; both borrowed. Whatever the outcome, the process is gone when
-  // this returns; after an error the directory is to be thrown away.
-  // kInvalidArgument: the layer is bad. kResourceExhausted: it is too large
-  // for the limits or for the file system. kInternal: the rest, a helper that
-  // was killed among them. kDeadlineExceeded: time is up.
+  // `target`; both borrowed. `max_entries`: files and directories, beside the
+  // limit of a layer and the free inodes of the file system. Whatever the
+  // outcome, the process is gone when this returns; after an error the
+  // directory is to be thrown away. kInvalidArgument: the layer is bad.
+  // kResourceExhausted: it is too large for the limits or for the file system.
+  // kInternal: the rest, a helper that was killed among them.
+  // kDeadlineExceeded: time is up.
   absl::StatusOr<UnpackReport> Unpack(int blob, Compression compression,
-                                      int target) const;
+                                      int target, uint64_t max_entries) const;
 
  private:
   const std::string program_;
   const Limits limits_;
 };
 
-// What may still be written to the file system of `fd`: the free bytes for
-// root's daemons, times `percent`.
-absl::StatusOr<uint64_t> FreeBytes(int fd, uint64_t percent);
+// What may still be written to the file system of `fd`: what is free for root's
+// daemons, times `percent`. A file system that counts no inodes (btrfs) has as
+// many as one wants.
+struct FreeSpace {
+  uint64_t bytes = 0;
+  uint64_t inodes = 0;
+};
+absl::StatusOr<FreeSpace> FreeSpaceOf(int fd, uint64_t percent);
 
 }  // namespace warren::image
 

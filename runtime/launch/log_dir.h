@@ -21,8 +21,12 @@ struct LogPlace {
 absl::Status CheckLogPath(const std::string& log_directory,
                           const std::string& log_path);
 
-// Makes the directories that are missing, mode 0755. Below log_directory, which
-// is the orchestrator's to choose, no symlink is followed.
+// Makes the directories that are missing, mode 0755. No part of the path may be
+// a symlink that somebody has planted (LOG-1): one is followed only where it
+// belongs to root and lies in a directory that nobody but root can write to
+// (/var/log on another disk), and never below log_directory.
+// kFailedPrecondition names the symlink that is refused; other errors are
+// errno's.
 absl::StatusOr<LogPlace> OpenLogPlace(const std::string& log_directory,
                                       const std::string& log_path);
 

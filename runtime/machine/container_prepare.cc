@@ -15,6 +15,7 @@
 #include "runtime/launch/request.h"
 #include "runtime/mounts/label.h"
 #include "runtime/mounts/plan.h"
+#include "runtime/mounts/target_place.h"
 #include "runtime/namespaces/table.h"
 #include "runtime/rootfs/rootfs.h"
 
@@ -90,17 +91,13 @@ absl::StatusOr<PreparedContainer> PrepareContainer(
   if (spec.privileged) {
     ASSIGN_OR_RETURN(nodes, ListHostDevices());
   }
-  ASSIGN_OR_RETURN(MountPlan plan,
-                   PlanMounts(spec, parts->mount_host,
-                              MergeDevices(std::move(nodes), devices)));
   PreparedContainer prepared;
-  prepared.rootfs_propagation = plan.rootfs_propagation;
   RootfsOptions options;
   options.layer_dirs = {parts->MountPointsDir()};
   options.layer_dirs.insert(options.layer_dirs.end(), spec.layer_dirs.begin(),
                             spec.layer_dirs.end());
   options.dir = parts->RootfsDir(spec.id);
-  options.attributes = plan.rootfs_attributes;
+  options.attributes = RootfsAttributes(spec, parts->mount_host);
   options.label = FileLabel(spec.selinux_label);
   base::UniqueFd user_ns;
   if (HasUserNamespace(spec.sandbox)) {
@@ -113,6 +110,14 @@ absl::StatusOr<PreparedContainer> PrepareContainer(
   ASSIGN_OR_RETURN(Rootfs rootfs, MakeRootfs(options));
   prepared.rootfs = std::move(rootfs.mount);
   prepared.shift_owners = rootfs.shift_owners;
+  ASSIGN_OR_RETURN(
+      const MountPlan plan,
+      PlanMounts(spec, parts->mount_host,
+                 MergeDevices(std::move(nodes), devices),
+                 [root = prepared.rootfs.get()](const std::string& target) {
+                   return PlaceInRoot(root, target);
+                 }));
+  prepared.rootfs_propagation = plan.rootfs_propagation;
   MountUserNamespaces user_namespaces([&](const auto& uids, const auto& gids) {
     return OpenMountUserNamespace(parts, spec, uids, gids);
   });
@@ -129,7 +134,7 @@ absl::StatusOr<PreparedContainer> PrepareContainer(
   places.rootfs_fd = prepared.rootfs.get();
   places.shift_owners = prepared.shift_owners;
   places.sandbox = &spec.sandbox;
-  places.label_host_paths = preparation == Preparation::kFirst;
+  places.creating = preparation == Preparation::kFirst;
   places.own_directories = {parts->options.state_dir, parts->options.run_dir};
   ASSIGN_OR_RETURN(prepared.mounts, OpenMountSources(plan.mounts, places));
   return prepared;

@@ -3,16 +3,19 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <thread>
 
 #include "runtime/base/file.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/mountinfo.h"
+#include "runtime/base/path.h"
 #include "runtime/base/status.h"
 
 namespace warren::runtime {
@@ -82,6 +85,39 @@ absl::Status MapOwners(const HostSource& source, int tree) {
       " (type ", fs_type, ")"));
 }
 
+// In a copy of the mount namespace, which pinned mount namespaces are left out
+// of (copy_mnt_ns of fs/namespace.c, since Linux 3.11), as they are not of a
+// copied tree. The copy's mounts are in the peer groups of the originals.
+absl::StatusOr<base::UniqueFd> CloneInCopiedNamespace(int place,
+                                                      const std::string& path) {
+  if (unshare(CLONE_NEWNS) != 0) {
+    return base::ErrnoError(errno, "copy the mount namespace");
+  }
+  ASSIGN_OR_RETURN(base::UniqueFd tree,
+                   base::CloneTree(AT_FDCWD, path, /*recursive=*/true));
+  struct stat there, here;
+  if (fstat(place, &there) != 0 || fstat(tree.get(), &here) != 0) {
+    return base::ErrnoError(errno, "stat of a source");
+  }
+  if (there.st_dev != here.st_dev || there.st_ino != here.st_ino) {
+    return absl::FailedPreconditionError("was replaced while it was copied");
+  }
+  return tree;
+}
+
+absl::StatusOr<base::UniqueFd> CloneAround(const HostSource& source) {
+  const int place = source.place.get();
+  ASSIGN_OR_RETURN(const std::string path, base::PathOfFd(place));
+  if (!base::IsAtOrBelow(source.options.pinned_at, path)) {
+    return base::CloneTree(place, "", /*recursive=*/true);
+  }
+  absl::StatusOr<base::UniqueFd> tree = absl::UnknownError("not run");
+  // The caller's mount namespace and working directory stay what they are.
+  std::thread thread([&] { tree = CloneInCopiedNamespace(place, path); });
+  thread.join();
+  return tree;
+}
+
 // rprivate, rslave, or rshared with the top apart.
 absl::Status SetPropagation(int place, MountPropagation propagation,
                             HostTree* tree) {
@@ -144,7 +180,11 @@ absl::StatusOr<HostTree> CloneHostSource(const HostSource& source) {
   if (fstat(place, &st) != 0) return base::ErrnoError(errno, path);
   HostTree tree;
   tree.is_file = !S_ISDIR(st.st_mode);
-  ASSIGN_OR_RETURN_IN(tree.mount, base::CloneTree(place, "", options.recursive),
+  const bool around =
+      options.recursive && !tree.is_file && !options.pinned_at.empty();
+  ASSIGN_OR_RETURN_IN(tree.mount,
+                      around ? CloneAround(source)
+                             : base::CloneTree(place, "", options.recursive),
                       path);
   RETURN_IF_ERROR_IN(MapOwners(source, tree.mount.get()), path);
   RETURN_IF_ERROR(SetAttributes(options, tree.mount.get()));

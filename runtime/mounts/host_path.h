@@ -27,6 +27,10 @@ struct HostPathOptions {
   // True: a file system that cannot be idmapped is mounted as it is. False: it
   // is an error.
   bool mapped_by_default = false;
+  // Clean path of the host where a mount namespace is pinned, "" = none. A copy
+  // of a tree above it leaves it out, whatever flags its mount has by then: the
+  // kernel attaches a pinned mount namespace in no newer one (ELOOP).
+  std::string pinned_at;
 };
 
 struct HostTree {

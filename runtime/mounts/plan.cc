@@ -59,6 +59,11 @@ PlannedMount Attach(const std::string& target, MountSource source,
   return m;
 }
 
+// No cgroup keeps the container from devices: nodev mounts have to.
+bool GuardsDevices(const ContainerSpec& spec, const MountHost& host) {
+  return !spec.privileged && !host.controls_devices;
+}
+
 // Builds the base mounts, /proc to /etc.
 class BasePlanner {
  public:
@@ -68,7 +73,7 @@ class BasePlanner {
         host_(host),
         devices_(std::move(devices)),
         user_namespace_(HasUserNamespace(spec.sandbox)),
-        guard_devices_(!spec.privileged && !host.controls_devices) {}
+        guard_devices_(GuardsDevices(spec, host)) {}
 
   std::vector<PlannedMount> Plan() {
     AddProc();
@@ -212,7 +217,7 @@ absl::StatusOr<std::vector<DeviceNode>> NotCovered(
     }
     const auto cover = std::find_if(
         requested.begin(), requested.end(), [&](const PlannedMount& r) {
-          return base::IsAtOrBelow(node.container_path, r.op.target());
+          return base::IsAtOrBelow(node.container_path, r.place);
         });
     if (cover == requested.end()) {
       free_devices.push_back(node);
@@ -274,15 +279,20 @@ absl::Status AddCovers(const std::vector<std::string>& paths,
 
 }  // namespace
 
+uint64_t RootfsAttributes(const ContainerSpec& spec, const MountHost& host) {
+  return GuardsDevices(spec, host) ? MOUNT_ATTR_NODEV : 0;
+}
+
 absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
                                      const MountHost& host,
-                                     const std::vector<DeviceNode>& devices) {
-  const bool guard_devices = !spec.privileged && !host.controls_devices;
+                                     const std::vector<DeviceNode>& devices,
+                                     const PlaceFinder& place) {
+  const bool guard_devices = GuardsDevices(spec, host);
   ASSIGN_OR_RETURN(RequestedMounts requested,
-                   PlanRequestedMounts(spec, host, guard_devices));
+                   PlanRequestedMounts(spec, host, guard_devices, place));
   MountPlan plan;
   plan.rootfs_propagation = MS_PRIVATE;
-  if (guard_devices) plan.rootfs_attributes = MOUNT_ATTR_NODEV;
+  plan.rootfs_attributes = RootfsAttributes(spec, host);
   ASSIGN_OR_RETURN(std::vector<DeviceNode> free_devices,
                    NotCovered(spec, requested.mounts, devices, guard_devices));
   plan.mounts = std::move(requested.volumes);
@@ -294,7 +304,7 @@ absl::StatusOr<MountPlan> PlanMounts(const ContainerSpec& spec,
         std::any_of(requested.mounts.begin(), requested.mounts.end(),
                     [&](const PlannedMount& r) {
                       return r.source != MountSource::kVolume &&
-                             base::IsAtOrBelow(base.op.target(), r.op.target());
+                             base::IsAtOrBelow(base.op.target(), r.place);
                     });
     if (!covered) plan.mounts.push_back(std::move(base));
   }

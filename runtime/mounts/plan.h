@@ -6,6 +6,7 @@
 #include <absl/strings/string_view.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ enum class MountSource : uint8_t {
 struct PlannedMount {
   // Complete but for `fd` and, with kHostPath, `target_is_file`.
   shim::v1::MountOp op;
+  // What the request and the image ask for: where the target leads, see
+  // PlaceFinder. Order and cover go by it.
+  std::string place;
   MountSource source = MountSource::kNone;
   // kHostPath; kPodFile: its name; kImage: what of the image;
   // kVolume: what of the rootfs.
@@ -51,6 +55,7 @@ struct PlannedMount {
   uint64_t attributes = 0;  // MOUNT_ATTR_* of the top mount of the source
   bool recursive_attributes = false;  // … and of all mounts below it
   bool make_missing = false;          // kHostPath: mkdir 0755
+  bool plain_file = false;            // kHostPath: nothing else will do
   bool recursive = true;              // kHostPath: with all mounts below
   MountPropagation propagation = MountPropagation::kPrivate;
   // kHostPath: none = not idmapped. kImage: the pod's unless asked otherwise.
@@ -79,21 +84,27 @@ struct MountHost {
   bool recursive_readonly = true;
 };
 
+// MOUNT_ATTR_* of the root file system, the same as in the plan.
+uint64_t RootfsAttributes(const ContainerSpec& spec, const MountHost& host);
+
+// Where the target of a mount leads in the container's root (target_place.h).
+using PlaceFinder = std::function<std::string(const std::string& target)>;
+
 // `devices`: what the container has beside the standard ones, resolved
 // (devices.h). They are nodes in the tmpfs of /dev; elsewhere, and where /dev
-// is nodev, binds of the host's.
+// is nodev, binds of the host's. `place`: none = every target is where it says.
 //
 // kInvalidArgument names the mount at fault: a container_path that is not
-// absolute, or is "/", /proc or below it (FS-6); a volume of the image there
-// or at or below /dev or /sys; or a device in a mount of the request, which
-// would be made in a directory of the host. In a privileged container such a
-// device is left out: with the host's /dev mounted it is there already.
-// kFailedPrecondition: "RROUnsupported: …" when the host cannot make mounts
-// recursively read-only; a device to read or to write only that nothing on
-// this host can hold to that.
+// absolute, or leads to "/", /proc or below it (FS-6; proc_files.h has what may
+// be covered there); a volume of the image there or at or below /dev or /sys;
+// or a device in a mount of the request, which would be made in a directory of
+// the host. In a privileged container such a device is left out: with the
+// host's /dev mounted it is there already. kFailedPrecondition:
+// "RROUnsupported: …" when the host cannot make mounts recursively read-only; a
+// device to read or to write only that nothing on this host can hold to that.
 absl::StatusOr<MountPlan> PlanMounts(
     const ContainerSpec& spec, const MountHost& host,
-    const std::vector<DeviceNode>& devices = {});
+    const std::vector<DeviceNode>& devices = {}, const PlaceFinder& place = {});
 
 // The pod's files, in the order in which they are bound into containers.
 inline constexpr const char* kPodFiles[] = {"hostname", "hosts", "resolv.conf"};

@@ -81,7 +81,8 @@ TEST(Mounts, ParentsFirstThenTheRequestsOrder) {
 
 TEST(Mounts, FS_6_ReservedTargets) {
   for (const char* bad :
-       {"/", "", "a", "/proc", "/proc/1", "/x/../proc", "//proc//"}) {
+       {"/", "", "a", "/proc", "/proc/1", "/x/../proc", "//proc//",
+        "/proc/net/dev", "/proc/meminfo/x", "/proc/self/attr/exec"}) {
     ContainerSpec spec;
     spec.mounts = {{bad, "/h"}};
     EXPECT_EQ(PlanMounts(spec, kV1).status().code(),

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/base/path.h"
+#include "runtime/base/proc_files.h"
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/mounts/label.h"
@@ -30,19 +31,22 @@ absl::Status Reserved(absl::string_view what, absl::string_view target) {
 // The orchestrator may put the host's /dev or /sys in place of ours: it names
 // a path of the host and knows what it gives away. Procfs stays ours: what is
 // masked in it, and how a process is confined, hangs on it (FS-3, FS-4).
-absl::Status CheckTarget(absl::string_view target) {
-  if (target != "/" && !base::IsAtOrBelow(target, "/proc"))
+absl::Status CheckTarget(const PlannedMount& mount) {
+  if (mount.place != "/" && !base::IsAtOrBelow(mount.place, "/proc")) {
     return absl::OkStatus();
-  return Reserved("mounts: container_path", target);
+  }
+  if (mount.plain_file) return absl::OkStatus();
+  return Reserved("mounts: container_path", mount.op.target());
 }
 
 // An image may not do that: it has no say in the container's own file systems.
-absl::Status CheckVolumeTarget(absl::string_view target) {
-  bool ours = target == "/";
+absl::Status CheckVolumeTarget(const PlannedMount& volume) {
+  bool ours = volume.place == "/";
   for (const char* directory : {"/proc", "/dev", "/sys"}) {
-    ours |= base::IsAtOrBelow(target, directory);
+    ours |= base::IsAtOrBelow(volume.place, directory);
   }
-  return ours ? Reserved("volume of the image", target) : absl::OkStatus();
+  return ours ? Reserved("volume of the image", volume.op.target())
+              : absl::OkStatus();
 }
 
 PlannedMount PlanImage(const ContainerSpec& spec, const MountSpec& mount) {
@@ -94,11 +98,11 @@ absl::StatusOr<PlannedMount> PlanHostPath(const ContainerSpec& spec,
 
 absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
                                      const MountSpec& mount,
-                                     const MountHost& host, uint64_t guard) {
+                                     const MountHost& host, uint64_t guard,
+                                     const PlaceFinder& place) {
   ASSIGN_OR_RETURN_IN(const std::string target,
                       base::CleanPath(mount.container_path),
                       "mounts: container_path");
-  RETURN_IF_ERROR(CheckTarget(target));
   RETURN_IF_ERROR(
       ValidateIdMappings(mount.uid_mappings, "mounts: uidMappings"));
   RETURN_IF_ERROR(
@@ -115,26 +119,33 @@ absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
   }
   planned.op.set_kind(shim::v1::MountOp::ATTACH);
   planned.op.set_target(target);
+  planned.place = place ? place(target) : target;
+  // What is there is no directory, so that none is to be made for it.
+  planned.plain_file = planned.source == MountSource::kHostPath &&
+                       base::MayCoverProcFile(planned.place);
+  planned.make_missing &= !planned.plain_file;
+  RETURN_IF_ERROR(CheckTarget(planned));
   return planned;
 }
 
-absl::StatusOr<PlannedMount> PlanVolume(const std::string& path,
-                                        uint64_t guard) {
+absl::StatusOr<PlannedMount> PlanVolume(const std::string& path, uint64_t guard,
+                                        const PlaceFinder& place) {
   ASSIGN_OR_RETURN_IN(const std::string target, base::CleanPath(path),
                       "volume of the image");
-  RETURN_IF_ERROR(CheckVolumeTarget(target));
   PlannedMount m;
   m.op.set_kind(shim::v1::MountOp::ATTACH);
   m.op.set_target(target);
   m.source = MountSource::kVolume;
+  m.place = place ? place(target) : target;
   m.path = target;
   m.attributes = guard;
+  RETURN_IF_ERROR(CheckVolumeTarget(m));
   return m;
 }
 
 void SortByDepth(std::vector<PlannedMount>* mounts) {
   const auto depth = [](const PlannedMount& m) {
-    return std::count(m.op.target().begin(), m.op.target().end(), '/');
+    return std::count(m.place.begin(), m.place.end(), '/');
   };
   std::stable_sort(
       mounts->begin(), mounts->end(),
@@ -145,21 +156,22 @@ void SortByDepth(std::vector<PlannedMount>* mounts) {
 
 absl::StatusOr<RequestedMounts> PlanRequestedMounts(const ContainerSpec& spec,
                                                     const MountHost& host,
-                                                    bool guard_devices) {
+                                                    bool guard_devices,
+                                                    const PlaceFinder& place) {
   const uint64_t guard = guard_devices ? MOUNT_ATTR_NODEV : 0;
   RequestedMounts planned;
   for (const MountSpec& mount : spec.mounts) {
-    ASSIGN_OR_RETURN(PlannedMount m, PlanOne(spec, mount, host, guard));
+    ASSIGN_OR_RETURN(PlannedMount m, PlanOne(spec, mount, host, guard, place));
     planned.mounts.push_back(std::move(m));
   }
   const size_t asked = planned.mounts.size();
   for (const std::string& path : spec.volumes) {
-    ASSIGN_OR_RETURN(PlannedMount m, PlanVolume(path, guard));
+    ASSIGN_OR_RETURN(PlannedMount m, PlanVolume(path, guard, place));
     const auto end =
         planned.mounts.begin() + static_cast<std::ptrdiff_t>(asked);
     const bool below =
         std::any_of(planned.mounts.begin(), end, [&](const PlannedMount& r) {
-          return base::IsAtOrBelow(m.op.target(), r.op.target());
+          return base::IsAtOrBelow(m.place, r.place);
         });
     (below ? planned.mounts : planned.volumes).push_back(std::move(m));
   }

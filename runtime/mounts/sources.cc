@@ -70,6 +70,17 @@ absl::StatusOr<base::UniqueFd> OpenShm(const MountPlaces& places,
   return tree;
 }
 
+absl::Status CheckPlainFile(const HostSource& source) {
+  struct stat st;
+  if (fstat(source.place.get(), &st) != 0) {
+    return base::ErrnoError(errno, source.path);
+  }
+  if (S_ISREG(st.st_mode)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "mounts: host_path \"", source.path,
+      "\" is no plain file, and nothing else may cover a file of /proc"));
+}
+
 class SourceOpener {
  public:
   explicit SourceOpener(const MountPlaces& places) : places_(places) {
@@ -139,18 +150,21 @@ class SourceOpener {
     HostPathOptions options;
     options.attributes = mount.attributes;
     options.recursive_attributes = mount.recursive_attributes;
-    options.make_missing = mount.make_missing;
+    options.make_missing = mount.make_missing && places_.creating;
     options.recursive = mount.recursive;
     options.propagation = mount.propagation;
     options.mapped_by_default = mount.mapped_by_default;
+    options.pinned_at = places_.mount_namespaces->pin_path();
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
-    ASSIGN_OR_RETURN(HostSource source, OpenHostSource(mount.path, options));
-    if (places_.label_host_paths && !mount.label.empty()) {
+    ASSIGN_OR_RETURN_IN(HostSource source, OpenHostSource(mount.path, options),
+                        absl::StrCat("host_path ", mount.path));
+    if (places_.creating && !mount.label.empty()) {
       RETURN_IF_ERROR(
           CheckMayLabel(source.place.get(), places_.own_directories));
       RETURN_IF_ERROR_IN(LabelTree(source.place.get(), mount.label),
                          mount.path);
     }
+    if (mount.plain_file) RETURN_IF_ERROR(CheckPlainFile(source));
     ASSIGN_OR_RETURN(HostTree tree, CloneHostSource(source));
     Take(std::move(tree), o);
     if (mount.propagation != MountPropagation::kPrivate) {

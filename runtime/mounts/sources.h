@@ -45,11 +45,12 @@ struct MountPlaces {
   bool shift_owners = false;  // it shows the image's owners
   // Owner of what the image does not have, and how to shift owners.
   const SandboxSpec* sandbox = nullptr;
-  // Whether the files at a path of the host get the label that its mount has.
-  // True when the container is created. False when its sources are opened again
-  // after a restart of the agent: another container may have labelled a volume
-  // for itself by then.
-  bool label_host_paths = false;
+  // True when the container is created, false when its sources are opened again
+  // after a restart of the agent. Only at first are the files at a path of the
+  // host given the label that its mount has (another container may have
+  // labelled a volume for itself by then), and only at first is a directory
+  // made for a missing path (there was something, and it may have been a file).
+  bool creating = false;
   std::vector<std::string> own_directories;  // see CheckMayLabel
   // The pod's root, in the host's numbers.
   uint32_t root_uid = 0;

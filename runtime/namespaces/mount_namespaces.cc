@@ -116,8 +116,9 @@ absl::Status Pin(const std::string& path, int namespace_fd) {
   auto bound = base::CloneTree(namespace_fd, "", false);
   absl::Status status = bound.status();
   if (status.ok()) status = base::AttachMount(bound->get(), target.get());
-  // A recursive bind of a directory above it, such as a hostPath of "/", must
-  // leave it out: no mount namespace takes one in that is older than itself.
+  // A recursive bind of a directory above it leaves it out then. Others can
+  // take the flag off ("mount --make-rshared /"); pods' mounts do without it
+  // (host_path.h), binds of the host's own may not.
   if (status.ok()) {
     status = base::ChangeMount(self.get(), {.propagation = MS_UNBINDABLE});
   }
@@ -162,7 +163,11 @@ absl::StatusOr<std::unique_ptr<MountNamespaces>> MountNamespaces::Open(
 }
 
 absl::Status MountNamespaces::OpenPins(const std::string& run_dir) {
-  pin_path_ = absl::StrCat(run_dir, "/", kPinFile);
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
+                   base::OpenAt(AT_FDCWD, run_dir, O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const std::string real_run_dir,
+                   base::PathOfFd(directory.get()));
+  pin_path_ = absl::StrCat(real_run_dir, "/", kPinFile);
   ASSIGN_OR_RETURN(
       std::optional<base::UniqueFd> found,
       base::ToLook(base::OpenAt(AT_FDCWD, pin_path_, O_RDONLY | O_NONBLOCK)));

@@ -54,6 +54,8 @@ class MountNamespaces {
   // nsfs descriptors, borrowed.
   int template_ns() const { return template_ns_.get(); }
   int pins() const { return pins_.get(); }
+  // Where the pins are pinned on the host, links followed.
+  const std::string& pin_path() const { return pin_path_; }
 
   // Makes the directory of a new pod and returns it, O_PATH. It is empty but
   // for `files_fd`, a detached mount (borrowed; -1 = none). What an earlier pod

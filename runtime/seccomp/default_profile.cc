@@ -95,10 +95,10 @@ constexpr const char* kAllowed[] = {
     "semtimedop_time64 shmat shmctl shmdt shmget mq_open mq_unlink mq_notify "
     "mq_getsetattr mq_timedreceive mq_timedreceive_time64 mq_timedsend "
     "mq_timedsend_time64",
-    // Sockets; socket() itself has rules below.
-    "socketpair bind connect listen accept accept4 getsockname getpeername "
-    "getsockopt setsockopt shutdown send sendto sendmsg sendmmsg recv "
-    "recvfrom recvmsg recvmmsg recvmmsg_time64",
+    // Sockets; those that make one have rules below.
+    "bind connect listen accept accept4 getsockname getpeername getsockopt "
+    "setsockopt shutdown send sendto sendmsg sendmmsg recv recvfrom recvmsg "
+    "recvmmsg recvmmsg_time64",
     "getrandom",
     // Of one processor: thread pointers, 16-bit segments, caches.
     "arch_prctl modify_ldt cacheflush breakpoint",
@@ -107,9 +107,11 @@ constexpr const char* kAllowed[] = {
 // Families of sockets: the network of the pod, and within a node. Not
 // AF_ALG (kernel crypto: privilege escalations), AF_VSOCK (the hypervisor,
 // which knows no network namespaces), nor the rest, which few machines need
-// and whose modules the kernel would load on demand. Compared for equality:
-// socket(2) looks at 32 bits of a 64-bit register, and with "not 40" a set bit
-// 32 would let 40 through.
+// and whose modules the kernel would load on demand. socketpair(2) reaches the
+// code of a family, and loads its module, as socket(2) does, even where it
+// then refuses: it has the same list. Compared for equality: the calls look at
+// 32 bits of a 64-bit register, and with "not 40" a set bit 32 would let 40
+// through.
 constexpr uint64_t kFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK,
                                   AF_PACKET};
 
@@ -212,6 +214,7 @@ Profile Make() {
   for (const char* names : kAllowed) Add(&profile, names, kAllow);
   for (const uint64_t family : kFamilies) {
     AllowValue(&profile, "socket", family);
+    AllowValue(&profile, "socketpair", family);
   }
   for (const uint64_t persona : kPersonalities) {
     AllowValue(&profile, "personality", persona);

@@ -155,9 +155,14 @@ TEST_F(RuntimeDefaultTest, EXE_7_FamiliesOfSockets) {
   for (const uint64_t family :
        {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET}) {
     EXPECT_EQ(Call("socket", {family, SOCK_STREAM}), "allow") << family;
+    EXPECT_EQ(Call("socketpair", {family, SOCK_STREAM}), "allow") << family;
   }
-  for (const uint64_t family : {AF_ALG, AF_VSOCK, AF_KEY, AF_RDS, AF_TIPC}) {
+  for (const uint64_t family :
+       {AF_ALG, AF_VSOCK, AF_KEY, AF_RDS, AF_TIPC, AF_XDP}) {
     EXPECT_EQ(Call("socket", {family}), "errno 1") << family;
+    EXPECT_EQ(Call("socketpair", {family}), "errno 1") << family;
+    EXPECT_EQ(Call("socketpair", {family | uint64_t{1} << 32}), "errno 1");
+    EXPECT_EQ(Number(AUDIT_ARCH_I386, 360, {family}), "errno 1") << family;
     // The kernel looks at the lower half only.
     EXPECT_EQ(Call("socket", {family | uint64_t{1} << 32}), "errno 1");
     EXPECT_EQ(Number(AUDIT_ARCH_I386, 359, {family}), "errno 1") << family;
@@ -166,6 +171,7 @@ TEST_F(RuntimeDefaultTest, EXE_7_FamiliesOfSockets) {
   // socketcall(2): which family is in memory.
   EXPECT_EQ(Number(AUDIT_ARCH_I386, 102, {1}), "errno 1");
   EXPECT_EQ(Number(AUDIT_ARCH_I386, 102, {0x10001}), "errno 1");
+  EXPECT_EQ(Number(AUDIT_ARCH_I386, 102, {8}), "errno 1");
   EXPECT_EQ(Number(AUDIT_ARCH_I386, 102, {3}), "allow");
   EXPECT_EQ(Number(AUDIT_ARCH_I386, 117, {23}), "allow");
 }

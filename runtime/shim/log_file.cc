@@ -63,6 +63,8 @@ Failure OpenLog(int dir, const std::string& name, base::UniqueFd* file) {
   if (fstat(fd.get(), &st) != 0) return Fail("log", errno, name);
   if (!S_ISREG(st.st_mode)) return Fail("log", EINVAL, name);
   if (st.st_uid != geteuid()) return Fail("log", EPERM, name);
+  // Another name of a file of ours, planted.
+  if (st.st_nlink > 1) return Fail("log", EMLINK, name);
   *file = std::move(fd);
   return {};
 }

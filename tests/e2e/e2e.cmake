@@ -28,7 +28,7 @@ warren_e2e_test(containers ${E}/containers/container_lifecycle_test.cc
   ${E}/containers/stop_test.cc)
 warren_e2e_test(mounts ${E}/mounts/mount_propagation_test.cc
   ${E}/mounts/mount_attributes_test.cc ${E}/mounts/mount_targets_test.cc
-  ${E}/mounts/image_volume_test.cc)
+  ${E}/mounts/image_volume_test.cc ${E}/mounts/field_mounts_test.cc)
 warren_e2e_test(process ${E}/security/apparmor_test.cc ${E}/security/identity_test.cc
   ${E}/containers/program_test.cc ${E}/security/granted_ids_test.cc ${E}/containers/process_restart_test.cc
   ${E}/security/selinux_test.cc)
@@ -79,8 +79,12 @@ target_compile_definitions(e2e_kubelet_test PRIVATE
 warren_e2e_test(third_party ${E}/api/third_party_test.cc)
 target_compile_definitions(e2e_third_party_test PRIVATE
   WARREN_THIRD_PARTY_CLIENT="${E}/api/third_party_client.py")
-# The quickstart as a user runs it, in namespaces of its own.
+# The quickstart as a user runs it, in namespaces of its own; what its --clean
+# leaves alone.
 add_test(NAME e2e_quickstart COMMAND
   ${CMAKE_CURRENT_SOURCE_DIR}/e2e/quickstart/quickstart_test.sh ${CMAKE_BINARY_DIR})
-set_tests_properties(e2e_quickstart PROPERTIES LABELS e2e TIMEOUT 900
+add_test(NAME e2e_quickstart_clean COMMAND
+  ${CMAKE_CURRENT_SOURCE_DIR}/e2e/quickstart/clean_test.sh ${CMAKE_BINARY_DIR})
+set_tests_properties(e2e_quickstart e2e_quickstart_clean PROPERTIES
+  LABELS e2e TIMEOUT 900
   SKIP_RETURN_CODE 77 RUN_SERIAL TRUE)

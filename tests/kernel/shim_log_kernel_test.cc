@@ -138,10 +138,11 @@ TEST_F(ShimLog, LOG_1_PlantedNamesAreRefused) {
   const struct {
     const char* name;
     int error;
-  } kCases[] = {
-      {"../0.log", EINVAL}, {"/0.log", EINVAL},    {"", EINVAL},
-      {"a//b", EINVAL},     {"link", ELOOP},       {"dirlink/x", ENOTDIR},
-      {"fifo", ENXIO},      {"directory", EISDIR}, {"stranger", EPERM}};
+  } kCases[] = {{"../0.log", EINVAL}, {"/0.log", EINVAL},
+                {"", EINVAL},         {"a//b", EINVAL},
+                {"link", ELOOP},      {"dirlink/x", ENOTDIR},
+                {"fifo", ENXIO},      {"directory", EISDIR},
+                {"stranger", EPERM},  {"hardlink", EMLINK}};
   for (const auto& c : kCases) {
     ContainerLaunch launch = Container("echo evil");
     const int dir = launch.log_dir.get();
@@ -151,6 +152,7 @@ TEST_F(ShimLog, LOG_1_PlantedNamesAreRefused) {
     ASSERT_EQ(mkdirat(dir, "directory", 0755), 0);
     base::UniqueFd(openat(dir, "stranger", O_CREAT | O_WRONLY, 0666));
     ASSERT_EQ(fchownat(dir, "stranger", 1000, 1000, 0), 0);
+    ASSERT_EQ(linkat(AT_FDCWD, canary.c_str(), dir, "hardlink", 0), 0);
     launch.container()->set_log_name(c.name);
     const ContainerEnd end = Run(std::move(launch));
     EXPECT_EQ(runtime::FailedStep(end.status), "log") << c.name;

@@ -1,6 +1,9 @@
 // IMG-3: layers that want everything, and compressed streams that lie.
 
 #include <absl/strings/str_cat.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <string>
 #include <vector>
@@ -54,6 +57,59 @@ TEST_F(ImageBombs, IMG_3_Bombs) {
   // gzip cannot exceed 1032:1 and stays just below at this size.
   ExpectRefused({corpus.begin(), corpus.end() - 1}, Compression::kGzip);
   ExpectRefused(corpus, Compression::kZstd);
+}
+
+// Each layer is within its own bound.
+TEST_F(ImageBombs, IMG_3_EntriesOfAllLayersTogether) {
+  limits().image_entries = 2500;
+  Reopen();
+  const auto before = Ledger();
+  const auto image_of = [](int layers, int files) {
+    testing::LayoutSource source;
+    for (int layer = 0; layer < layers; ++layer) {
+      TarBuilder tar;
+      for (int i = 0; i < files; ++i) tar.File(absl::StrCat(layer, "-", i));
+      source.layers.push_back({tar.Build(), Compression::kGzip});
+    }
+    return source;
+  };
+  const auto image = Import(image_of(3, 1000));
+  EXPECT_EQ(image.status().code(), kTooMuch) << image.status();
+  EXPECT_EQ(Ledger(), before);
+  // Layers that are there already count as well.
+  ASSERT_TRUE(Import(image_of(2, 1000)).ok());
+  EXPECT_EQ(Import(image_of(3, 1000), "test/image:2").status().code(),
+            kTooMuch);
+  EXPECT_TRUE(Import(image_of(3, 700), "test/image:3").ok());
+}
+
+// A disk whose inodes one image could take.
+TEST_F(ImageBombs, IMG_3_InodesOfTheDiskAreLookedAt) {
+  const std::string disk = root() + "-disk";
+  ASSERT_EQ(mkdir(disk.c_str(), 0700), 0);
+  ASSERT_EQ(mount("tmpfs", disk.c_str(), "tmpfs", 0, "nr_inodes=600"), 0);
+  {
+    auto store = LocalImageStore::Open({disk, WARREN_UNPACK_PROGRAM, limits()});
+    ASSERT_TRUE(store.ok()) << store.status();
+    const auto import = [&](int files) {
+      TarBuilder tar;
+      for (int i = 0; i < files; ++i) tar.File(absl::StrCat("f", i));
+      testing::LayoutSource source;
+      source.layers = {{tar.Build(), Compression::kGzip}};
+      auto session = (*store)->BeginImport("test/image:1", /*pinned=*/false);
+      EXPECT_TRUE(session.ok()) << session.status();
+      absl::Status status = (*session)->Write(testing::BuildLayout(source));
+      return status.ok() ? (*session)->Commit().status() : status;
+    };
+    // They would fit, and leave nothing to anybody.
+    const absl::Status greedy = import(560);
+    EXPECT_EQ(greedy.code(), kTooMuch) << greedy;
+    struct statvfs fs;
+    ASSERT_EQ(statvfs(disk.c_str(), &fs), 0);
+    EXPECT_GT(fs.f_favail, 560u) << "nothing stays";
+    EXPECT_TRUE(import(300).ok());
+  }
+  EXPECT_EQ(umount2(disk.c_str(), 0), 0);
 }
 
 TEST_F(ImageBombs, IMG_3_ZstdWindow) {

@@ -235,10 +235,17 @@ TEST_F(ProgramTest, EXE_4_AWorkingFolderThroughADescriptorFailsTheStart) {
 TEST_F(ProgramTest, ThePodsFilesAreAsSpecified) {
   // Without dns_config: those of the node.
   cri::PodSandboxConfig absent = Pod("absent");
-  const std::string a = Run(RunPod(absent), absent, IdleConfig("main"));
+  const std::string pod_a = RunPod(absent);
+  const std::string ip =
+      client().PodSandboxStatus(pod_a)->status().network().ip();
+  const std::string a = Run(pod_a, absent, IdleConfig("main"));
   EXPECT_EQ(ShellOutput(a, "cat /etc/resolv.conf"),
             ReadHostFile("/etc/resolv.conf"));
-  EXPECT_EQ(ShellOutput(a, "cat /etc/hosts"), ReadHostFile("/etc/hosts"));
+  // Its own name last.
+  EXPECT_EQ(ShellOutput(a, "cat /etc/hosts"),
+            absl::StrCat(ReadHostFile("/etc/hosts"), ip, "\t",
+                         absent.hostname(), "\n"));
+  EXPECT_EQ(ShellOutput(a, "hostname -i"), absl::StrCat(ip, "\n"));
   EXPECT_EQ(ShellOutput(a,
                         "stat -c '%a %u:%g %F' /etc/resolv.conf /etc/hosts "
                         "/etc/hostname"),

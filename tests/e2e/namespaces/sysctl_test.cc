@@ -140,7 +140,7 @@ TEST_F(SysctlTest, STR_2_OneSpellingAndNoTricks) {
 }
 
 // Low ports and pings for programs without privileges, unless the request
-// says otherwise. A group range in a user namespace is not the pod's to set.
+// says otherwise. In a user namespace the groups are the pod's own (C33).
 TEST_F(SysctlTest, PresetsGiveWayToTheRequest) {
   const std::string show =
       "cd /proc/sys/net/ipv4; "
@@ -158,8 +158,33 @@ TEST_F(SysctlTest, PresetsGiveWayToTheRequest) {
   UseUserNamespace(NamespaceOptions(&mapped), 3 * 65536);
   cri::ContainerConfig config = IdleConfig("main");
   UseUserNamespace(NamespaceOptions(&config), 3 * 65536);
-  EXPECT_THAT(ShellOutput(Run(RunPod(mapped), mapped, config), show),
-              testing::StartsWith("0\n"));
+  EXPECT_EQ(ShellOutput(Run(RunPod(mapped), mapped, config), show),
+            "0\n0 65535\n");
+}
+
+// A program without privileges pings; what is not mapped leaves nothing behind.
+TEST_F(SysctlTest, C33_GroupsMayPingInAUserNamespace) {
+  cri::PodSandboxConfig pod = Pod("pings");
+  UseUserNamespace(NamespaceOptions(&pod), 3 * 65536);
+  auto& range =
+      (*pod.mutable_linux()->mutable_sysctls())["net.ipv4.ping_group_range"];
+  for (const char* unmapped : {"0 2147483647", "0 65536"}) {
+    range = unmapped;
+    const absl::Status status = client().RunPodSandbox(pod).status();
+    EXPECT_CODE(status, kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()),
+                testing::HasSubstr("ping_group_range"));
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr("0..65535"));
+  }
+  range = "0\t1000";
+  cri::ContainerConfig config = IdleConfig("main");
+  UseUserNamespace(NamespaceOptions(&config), 3 * 65536);
+  auto* security = config.mutable_linux()->mutable_security_context();
+  security->mutable_run_as_user()->set_value(1000);
+  security->mutable_run_as_group()->set_value(1000);
+  security->mutable_capabilities()->add_drop_capabilities("ALL");
+  const std::string id = Run(RunPod(pod), pod, config);
+  EXPECT_EQ(ExitCodeOf(id, {"ping", "-c", "1", "127.0.0.1"}), 0);
 }
 
 }  // namespace

@@ -169,6 +169,8 @@ const std::vector<BadPod>& BadUserNamespaces() {
        }},
       {"range beyond 32 bits", "userns_options.uids",
        [](Config* c) { UseUserNamespace(Options(c), 0xfffffff0); }},
+      {"ids of the node's own users", "userns_options.uids",
+       [](Config* c) { UseUserNamespace(Options(c), 1000); }},
       {"NODE with mappings", "userns_options",
        [](Config* c) {
          UseUserNamespace(Options(c), 1 << 16);

@@ -125,19 +125,33 @@ TEST_F(ResourcesTest, GHSA_5g49_UnifiedKeysLeadNowhereElse) {
 
 TEST_F(ResourcesTest, UnifiedIsObeyedOnV2AndRefusedOnV1) {
   cri::ContainerConfig config = IdleConfig("main");
-  (*Resources(&config)->mutable_unified())["pids.max"] = "77";
+  (*Resources(&config)->mutable_unified())["memory.high"] = "77000704";
   const auto id = client().CreateContainer(pod_id_, config, pod_);
   if (id.ok()) {
-    EXPECT_EQ(Control(*id, "pids.max"), "77");
+    EXPECT_EQ(Control(*id, "memory.high"), "77000704");
     EXPECT_EQ(Control(*id, "memory.limit_in_bytes"), "none") << "v1?";
     return;
   }
   EXPECT_CODE(id.status(), kFailedPrecondition);
   EXPECT_THAT(std::string(id.status().message()),
-              testing::HasSubstr("unified: \"pids.max\" needs cgroup v2"));
+              testing::HasSubstr("unified: \"memory.high\" needs cgroup v2"));
   const std::string running = Start(IdleConfig("running"));
   EXPECT_CODE(Update(running, *Resources(&config)), kFailedPrecondition);
   EXPECT_FALSE(StatusOf(running).has_resources());
+}
+
+// The limit of processes, for which CRI has no field, is the same file in both.
+TEST_F(ResourcesTest, UnifiedPidsMaxIsObeyedOnBoth) {
+  cri::ContainerConfig config = IdleConfig("main");
+  (*Resources(&config)->mutable_unified())["pids.max"] = "77";
+  const std::string id = Start(config);
+  EXPECT_EQ(Control(id, "pids.max"), "77");
+  EXPECT_TRUE(Update(id, ParseResources("cpu_shares: 512")).ok());
+  EXPECT_EQ(Control(id, "pids.max"), "77");
+  EXPECT_TRUE(
+      Update(id, ParseResources("unified { key: 'pids.max' value: '78' }"))
+          .ok());
+  EXPECT_EQ(Control(id, "pids.max"), "78");
 }
 
 TEST_F(ResourcesTest, UpdateChangesEveryFieldLive) {

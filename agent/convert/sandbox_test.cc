@@ -208,7 +208,7 @@ TEST(ConvertSandbox, GrantedIdsAreForWhoSaysNothing) {
     ASSERT_TRUE(spec.ok()) << spec.status();
     EXPECT_THAT(spec->uid_mappings, ElementsAre(granted));
     EXPECT_THAT(spec->gid_mappings, ElementsAre(granted));
-    EXPECT_EQ(spec->sysctls.size(), 1u) << "no ping range";
+    EXPECT_EQ(spec->sysctls.size(), 2u);
   }
   EXPECT_TRUE(CanBeGrantedIds(cri::PodSandboxConfig()));
   const cri::PodSandboxConfig says =

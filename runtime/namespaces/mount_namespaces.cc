@@ -68,11 +68,11 @@ absl::Status FillTemplate(int root, base::UniqueFd* null) {
                      "template procfs");
   RETURN_IF_ERROR_IN(MountAt(root, "sys", base::NewFileSystem("sysfs", {}, 0)),
                      "template sysfs");
-  RETURN_IF_ERROR_IN(MountAt(root, kNullName, MakeNullDevice()),
+  RETURN_IF_ERROR_IN(MountAt(root, "dev", MakeNullDevice()),
                      "template null device");
-  ASSIGN_OR_RETURN(
-      *null,
-      base::OpenAt(root, absl::StrCat(kNullName, "/", kNullName), O_PATH));
+  // A program sees where its stdin was opened: at the usual name.
+  ASSIGN_OR_RETURN(*null,
+                   base::OpenAt(root, absl::StrCat("dev/", kNullName), O_PATH));
   return absl::OkStatus();
 }
 

@@ -24,7 +24,7 @@
 //   template   tmpfs /            a fresh procfs and sysfs, fully visible:
 //   without
 //           +- proc, sys       them the kernel lets no user namespace mount its
-//           +- null/null       own (mount_too_revealing). Each container starts
+//           +- dev/null        own (mount_too_revealing). Each container starts
 //                              as a copy of it; all else arrives by descriptor.
 //                              The null device that containers get.
 //   pins    tmpfs /

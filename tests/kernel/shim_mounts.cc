@@ -66,14 +66,14 @@ UniqueFd MakeTemplate(const std::string& scratch, UniqueFd* null) {
   InMountNamespace(-1, [&] {
     PivotToTmpfs(scratch);
     fd = OwnMountNamespace();
-    Must(mkdir("/null", 0755) == 0 &&
-             mount("tmpfs", "/null", "tmpfs", 0, nullptr) == 0 &&
-             mknod("/null/null", S_IFCHR, makedev(1, 3)) == 0 &&
-             chmod("/null/null", 0666) == 0 &&
-             mount(nullptr, "/null", nullptr, MS_REMOUNT | MS_RDONLY,
-                   nullptr) == 0,
+    Must(mkdir("/dev", 0755) == 0 &&
+             mount("tmpfs", "/dev", "tmpfs", 0, nullptr) == 0 &&
+             mknod("/dev/null", S_IFCHR, makedev(1, 3)) == 0 &&
+             chmod("/dev/null", 0666) == 0 &&
+             mount(nullptr, "/dev", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) ==
+                 0,
          "null device");
-    null->reset(open("/null/null", O_PATH | O_CLOEXEC));
+    null->reset(open("/dev/null", O_PATH | O_CLOEXEC));
   });
   return fd;
 }

@@ -18,6 +18,10 @@
 
 #include "runtime/base/status.h"
 
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020  // Linux 6.3
+#endif
+
 namespace warren::base {
 namespace {
 
@@ -205,6 +209,13 @@ absl::StatusOr<UniqueFd> SealedMemfd(const char* name, absl::string_view data,
     return ErrnoError(errno, "fchmod memfd");
   }
   if (lseek(fd.get(), 0, SEEK_SET) != 0) return ErrnoError(errno, "lseek");
+  // Whoever reaches it through /proc/<pid>/exe must not make it a file that
+  // nobody can execute any more (FS-11). Before Linux 6.3 there is no such
+  // seal.
+  if (executable && fcntl(fd.get(), F_ADD_SEALS, F_SEAL_EXEC) != 0 &&
+      errno != EINVAL) {
+    return ErrnoError(errno, "seal memfd");
+  }
   if (fcntl(fd.get(), F_ADD_SEALS,
             F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
     return ErrnoError(errno, "seal memfd");

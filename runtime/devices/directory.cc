@@ -88,33 +88,4 @@ absl::StatusOr<base::UniqueFd> MakeDeviceDirectory(
   return root;
 }
 
-absl::StatusOr<base::UniqueFd> BindHostDevice(const DeviceNode& node) {
-  const auto missing = [&](absl::string_view why) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "device ", node.container_path,
-        ": on this node it can only be the host's own, bound, and ", why));
-  };
-  if (node.host_path.empty()) return missing("the request names none");
-  ASSIGN_OR_RETURN(const base::UniqueFd place,
-                   base::OpenAt(AT_FDCWD, node.host_path, O_PATH));
-  struct stat st;
-  if (fstat(place.get(), &st) != 0) {
-    return base::ErrnoError(errno, node.host_path);
-  }
-  const DeviceNumber& number = node.number;
-  if ((st.st_mode & S_IFMT) != number.type ||
-      st.st_rdev != makedev(number.major, number.minor)) {
-    return missing(absl::StrCat(node.host_path, " is not the device ",
-                                number.major, ":", number.minor));
-  }
-  if (st.st_uid != node.uid || st.st_gid != node.gid ||
-      (st.st_mode & 07777) != node.mode) {
-    return missing("its owner and mode cannot be others than the host's");
-  }
-  ASSIGN_OR_RETURN(base::UniqueFd tree,
-                   base::CloneTree(place.get(), "", false));
-  RETURN_IF_ERROR(base::ChangeMount(tree.get(), {.propagation = MS_PRIVATE}));
-  return tree;
-}
-
 }  // namespace warren::runtime

@@ -29,11 +29,6 @@ absl::StatusOr<base::UniqueFd> MakeDeviceDirectory(
     uint32_t root_uid, uint32_t root_gid, uint64_t attributes,
     const std::string& label = "");
 
-// A detached bind of the host's node at node.host_path, for places where no
-// node can be made. The path is only the way to it: kFailedPrecondition unless
-// what is found there has the node's number, mode and owner (FS-4).
-absl::StatusOr<base::UniqueFd> BindHostDevice(const DeviceNode& node);
-
 }  // namespace warren::runtime
 
 #endif  // WARREN_RUNTIME_DEVICES_DIRECTORY_H_

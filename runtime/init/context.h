@@ -9,9 +9,10 @@ namespace warren::init {
 
 struct Context {
   const Plan& plan;
-  int report_fd;
+  int report_fd;            // -1 once closed
   const char* detail = "";  // what the running step is about
-  int null_tree = -1;       // kMask: attached once, cloned from then on
+  int null_tree = -1;       // kMask: made by EnterTemplate; attached once,
+                            // cloned from then on
   bool null_attached = false;
   int empty_dir = -1;  // kMask: one shared empty directory
   int stdio[3] = {-1, -1, -1};
@@ -26,8 +27,8 @@ int EnterTemplate(Context* c);
 int JoinUserNamespace(Context* c);
 int JoinTarget(Context* c);
 int JoinPidNamespace(Context* c);
-int ForkAgain(Context* c);
-int NewSession(Context* c);
+int ForkFirst(Context* c);
+int DieWithShim(Context* c);
 int BecomeRoot();  // root of the user namespace that was just entered
 int JoinNamespaces(Context* c);
 int UnshareNamespaces(Context* c);
@@ -55,8 +56,10 @@ int LoadSeccomp(Context* c);
 
 // program.cc
 int EnterWorkingDir(Context* c);
+int NewSession(Context* c);
 int CloseDescriptors(Context* c);
 int LetGo(Context* c);
+int ForkLast(Context* c);
 int Execute(Context* c);
 
 }  // namespace warren::init

@@ -167,8 +167,9 @@ int SetNoNewPrivs(Context* c) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
 }
 
-// EXE-7: the last thing before execve, so that a filter need not allow what
-// the steps before do.
+// EXE-7: the last thing before execve or the last fork, so that a filter need
+// not allow what the steps before do. Not after that fork: a program that is
+// seen without its filter can be made to do what the filter refuses.
 int LoadSeccomp(Context* c) {
   const ProgramPlan& program = c->plan.program;
   if (program.seccomp.len == 0) return 0;

@@ -27,8 +27,10 @@ const Step* Steps(size_t* count);
 
 // clone3(2) like fork(2), with namespace flags, optionally straight into the
 // v2 cgroup behind `cgroup_fd` (-1 = none) and as a child of the caller's
-// parent (CLONE_PARENT in `flags`). Returns as fork does, -1 with errno.
-pid_t CloneProcess(uint64_t flags, int cgroup_fd);
+// parent (CLONE_PARENT in `flags`). Returns as fork does, -1 with errno. The
+// kernel writes the number to `child`, unless it is null, before the child
+// runs.
+pid_t CloneProcess(uint64_t flags, int cgroup_fd, pid_t* child = nullptr);
 
 }  // namespace warren::init
 

@@ -170,7 +170,7 @@ int MakeSymlink(int root, const MountStep& step) {
   return error;
 }
 
-// A file is covered by the host's own /dev/null (FS-4), a directory by one
+// A file is covered by the agent's own null device (FS-4), a directory by one
 // empty read-only tmpfs that all masked directories share.
 int CoverWith(Context* c, const MountStep& step, int target, bool directory) {
   int& tree = directory ? c->empty_dir : c->null_tree;

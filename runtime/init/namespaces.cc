@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,9 +61,13 @@ bool ListHasPid(int fd, long pid, int* error) {
 
 }  // namespace
 
-pid_t CloneProcess(uint64_t flags, int cgroup_fd) {
+pid_t CloneProcess(uint64_t flags, int cgroup_fd, pid_t* child) {
   clone_args args = {};
   args.flags = flags;
+  if (child != nullptr) {
+    args.flags |= CLONE_PARENT_SETTID;
+    args.parent_tid = reinterpret_cast<uint64_t>(child);
+  }
   // With CLONE_PARENT the kernel copies the caller's own exit signal.
   args.exit_signal = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
   if (cgroup_fd >= 0) {
@@ -151,9 +156,16 @@ int EnterCgroup(Context* c) {
 }
 
 // The template mount namespace that ours is copied from; must come before the
-// user namespace, whose root has no rights over it.
+// user namespace, whose root has no rights over it. Only in here can the null
+// device be cloned, which is the template's own.
 int EnterTemplate(Context* c) {
-  return setns(c->plan.template_mnt_fd, CLONE_NEWNS) == 0 ? 0 : errno;
+  if (setns(c->plan.template_mnt_fd, CLONE_NEWNS) != 0) return errno;
+  if (c->plan.null_fd < 0) return 0;
+  c->detail = "null";
+  c->null_tree = open_tree(c->plan.null_fd, "",
+                           static_cast<unsigned>(AT_EMPTY_PATH) |
+                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  return c->null_tree >= 0 ? 0 : errno;
 }
 
 int JoinUserNamespace(Context* c) {
@@ -173,22 +185,20 @@ int JoinPidNamespace(Context* c) {
   return setns(c->plan.pid_fd, CLONE_NEWPID) == 0 ? 0 : errno;
 }
 
-int ForkAgain(Context* c) {
-  if (!c->plan.fork_again) return 0;
-  const pid_t pid = CloneProcess(c->plan.fork_flags | CLONE_PARENT, -1);
+// The procfs of a new pid namespace is mounted by who is in it: its first
+// process goes on from here, alone in there until it is the program.
+int ForkFirst(Context* c) {
+  if (!c->plan.fork_first) return 0;
+  const pid_t pid =
+      CloneProcess(c->plan.fork_flags | CLONE_PARENT, -1, c->plan.forked);
   if (pid < 0) return errno;
   if (pid == 0) return 0;
-  Report report = {};
-  report.kind = ReportKind::kForked;
-  report.pid = pid;
-  SendReport(c->report_fd, report, nullptr, 0);
   _exit(0);
 }
 
-// A session of its own; dies with the shim as long as it is not the program
-// (SetIds and Execute end that).
-int NewSession(Context*) {
-  if (setsid() < 0) return errno;
+// Dies with the shim as long as it is not the program (SetIds does it anew,
+// LetGo ends it).
+int DieWithShim(Context*) {
   return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 ? 0 : errno;
 }
 

@@ -84,10 +84,16 @@ struct ProgramPlan {
 
 struct Plan {
   bool container;  // false: an exec session
-  int report_fd;   // SEQPACKET, CLOEXEC
-  // Shared with the shim, which reads it at the end of file: a filter may
-  // forbid to send that execve failed.
+  int report_fd;   // SEQPACKET, CLOEXEC; closed before the last fork
+  // Write end of a pipe, CLOEXEC: its end of file tells that execve worked, or
+  // that nobody is left who could. Nothing is ever written.
+  int alive_fd;
+  // Shared with the shim, which reads it after that: a filter may forbid to
+  // send that execve failed. Others may have written to it, see ForkLast.
   Report* last_words;
+  // Shared with the shim, in a page of its own: the process that goes on, when
+  // one is forked. 0 until then. The program has no part in it.
+  pid_t* forked;
 
   // Written with "0" (= myself) and read back, one per v1 hierarchy.
   const int* cgroup_procs_fds;
@@ -102,10 +108,12 @@ struct Plan {
   int pid_fd;
   int target_pidfd;
   uint64_t target_flags;
-  // Fork once more, as a child of the shim (CLONE_PARENT): needed after a
-  // user or a pid namespace was joined.
-  bool fork_again;
+  // Two places to fork once more, as a child of the shim (CLONE_PARENT); one at
+  // most. First: into a pid namespace where nobody can look yet, which is made
+  // there with CLONE_NEWPID. Last: into one with others in it.
+  bool fork_first;
   uint64_t fork_flags;  // 0 or CLONE_NEWPID
+  bool fork_last;
 
   const Join* joins;  // the other namespaces
   size_t join_count;
@@ -116,7 +124,7 @@ struct Plan {
   uint64_t rootfs_propagation;
   const MountStep* mounts;
   size_t mount_count;
-  int null_tree_fd;  // detached bind of the host's /dev/null
+  int null_fd;  // container: the null device, in the template; -1 = no masks
 
   // stdin, stdout, stderr of an exec; [0] is also a container's stdin when
   // !stdin_open.

@@ -11,11 +11,30 @@
 
 #include <cerrno>
 
+#include "runtime/init/report.h"
+
 namespace warren::init {
 namespace {
 
+// In a user namespace the kernel permits it where another procfs is in full
+// view, as in a copy of the template.
+int GiveProcfs(int socket) {
+  const int fs = fsopen("proc", FSOPEN_CLOEXEC);
+  if (fs < 0) return errno;
+  if (fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return errno;
+  const int procfs =
+      fsmount(fs, FSMOUNT_CLOEXEC,
+              MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  if (procfs < 0) return errno;
+  Report report = {};
+  report.kind = ReportKind::kProcfs;
+  const int error = SendReport(socket, report, &procfs, 1);
+  close(procfs);
+  close(fs);
+  return error;
+}
+
 int EmptyRoot() {
-  if (unshare(CLONE_NEWNS) != 0) return errno;
   mount_attr attr = {};
   attr.propagation = MS_PRIVATE;
   if (mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) != 0) {
@@ -48,15 +67,16 @@ int DropCapabilities() {
 
 }  // namespace
 
-int BecomePodInit(int keep_fd) {
+int BecomePodInit(int socket) {
   if (setsid() < 0) return errno;
   prctl(PR_SET_NAME, "pod-init", 0, 0, 0);
-  int error = EmptyRoot();
+  if (unshare(CLONE_NEWNS) != 0) return errno;
+  int error = GiveProcfs(socket);
+  if (error == 0) error = EmptyRoot();
   if (error != 0) return error;
-  if (keep_fd > 0 && close_range(0, static_cast<unsigned>(keep_fd) - 1, 0) != 0)
+  if (socket > 0 && close_range(0, static_cast<unsigned>(socket) - 1, 0) != 0)
     return errno;
-  if (close_range(static_cast<unsigned>(keep_fd) + 1, ~0U, 0) != 0)
-    return errno;
+  if (close_range(static_cast<unsigned>(socket) + 1, ~0U, 0) != 0) return errno;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
   error = DropCapabilities();
   if (error != 0) return error;

@@ -1,7 +1,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,7 +21,7 @@ namespace warren::init {
 namespace {
 
 constexpr int kLastSignal = 64;
-constexpr int kReportFd = 3;  // where the report socket goes at the end
+constexpr int kAliveFd = 3;  // where the pipe of signs of life goes
 
 // Handlers do not survive execve, ignored signals and the mask do: the shim
 // ignores and blocks some, and may have been started with others ignored. The
@@ -40,9 +43,27 @@ void ResetSignals() {
 }
 
 // The shim holds the other end; if it is gone, so is the launch.
-bool ShimIsGone(int report_fd) {
-  pollfd p = {report_fd, 0, 0};
+bool ShimIsGone() {
+  pollfd p = {kAliveFd, 0, 0};
   return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+// A session of its own, with the terminal, if there is one, as its controlling
+// one.
+int BecomeSessionLeader(Context* c) {
+  if (setsid() < 0) return errno;
+  if (!c->plan.tty) return 0;
+  c->detail = "controlling terminal";
+  return ioctl(STDIN_FILENO, TIOCSCTTY, 0) == 0 ? 0 : errno;
+}
+
+// clone(2) and not clone3(2), which filters refuse: they cannot see its flags.
+// No namespaces here, so that the order of the last arguments, which depends on
+// the architecture, does not matter.
+pid_t CloneSibling(pid_t* child) {
+  return static_cast<pid_t>(syscall(SYS_clone,
+                                    CLONE_PARENT | CLONE_PARENT_SETTID, nullptr,
+                                    child, nullptr, nullptr));
 }
 
 // execve of args[0] in every directory of the search path, as execvp(3) does
@@ -95,21 +116,49 @@ int EnterWorkingDir(Context* c) {
   return path[0] == '/' ? 0 : ENOENT;
 }
 
-// EXE-3: nothing but stdio and the report socket, which execve closes.
-int CloseDescriptors(Context* c) {
-  if (c->report_fd != kReportFd) {
-    if (dup3(c->report_fd, kReportFd, O_CLOEXEC) < 0) return errno;
-    c->report_fd = kReportFd;
-  }
-  return close_range(kReportFd + 1, ~0U, 0) == 0 ? 0 : errno;
+int NewSession(Context* c) {
+  return c->plan.fork_last ? 0 : BecomeSessionLeader(c);
 }
 
-// The last calls but two: what comes after the filter is execve only.
+// EXE-3: nothing but stdio and the pipe, which execve closes. From here on only
+// the last words are heard.
+int CloseDescriptors(Context* c) {
+  if (c->plan.alive_fd != kAliveFd &&
+      dup3(c->plan.alive_fd, kAliveFd, O_CLOEXEC) < 0) {
+    return errno;
+  }
+  c->report_fd = -1;
+  return close_range(kAliveFd + 1, ~0U, 0) == 0 ? 0 : errno;
+}
+
+// Nobody but the shim and this process writes who was forked.
 int LetGo(Context* c) {
   ResetSignals();
   umask(022);
-  if (ShimIsGone(c->report_fd)) _exit(127);
+  if (c->plan.fork_last &&
+      syscall(SYS_madvise, c->plan.forked, sizeof(*c->plan.forked),
+              MADV_DONTFORK) != 0) {
+    return errno;
+  }
+  if (ShimIsGone()) _exit(127);
   return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0 ? 0 : errno;
+}
+
+// EXE-2: the first moment at which others in the pid namespace can see anything
+// of the launch. What they see has the program's root, descriptors, identity,
+// capabilities and filter, and is not dumpable. Who may trace it all the same
+// (CAP_SYS_PTRACE) gets nothing that the container has not got; of the shim's
+// it has the end of a pipe that nobody reads, and a page for the last words,
+// which the shim takes for what a stranger says. A filter must permit clone(2),
+// setsid(2) and, with a terminal, ioctl(2): one that does not ends the start.
+int ForkLast(Context* c) {
+  if (!c->plan.fork_last) return 0;
+  c->detail = "clone (does the seccomp profile permit it?)";
+  const pid_t pid = CloneSibling(c->plan.forked);
+  if (pid < 0) return errno;
+  if (pid > 0) _exit(0);
+  c->detail = "setsid (does the seccomp profile permit it?)";
+  return BecomeSessionLeader(c);
 }
 
 int Execute(Context* c) {

@@ -11,8 +11,9 @@ namespace warren::init {
 
 enum class ReportKind : uint32_t {
   kFailed = 1,  // step, error, detail; the sender exits
-  kForked = 2,  // pid of the process that goes on; the sender exits
+  kForked = 2,  // pid of the pod init; the sandbox maker exits
   kStdio = 3,   // descriptors: see StdioFds
+  kProcfs = 5,  // one descriptor: detached, of the pod init's pid namespace
   kReady = 4,   // step: reached (sandbox maker, pod init); waits for a go
 };
 

@@ -91,9 +91,11 @@ TEST(Steps, NamesAreUniqueAndFitTheReport) {
     EXPECT_TRUE(steps[i].container || steps[i].exec);
     for (size_t j = 0; j < i; ++j) EXPECT_STRNE(steps[i].name, steps[j].name);
   }
-  // EXE-2 first, EXE-7 last, with nothing but execve behind it.
+  // EXE-2 first, EXE-7 last, with nothing but the last fork and execve behind
+  // it.
   EXPECT_STREQ(steps[0].name, "dumpable");
-  EXPECT_STREQ(steps[count - 2].name, "seccomp");
+  EXPECT_STREQ(steps[count - 3].name, "seccomp");
+  EXPECT_STREQ(steps[count - 2].name, "enter");
   EXPECT_STREQ(steps[count - 1].name, "execve");
 }
 

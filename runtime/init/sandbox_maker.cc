@@ -53,6 +53,11 @@ void RunSandboxMaker(const MakerPlan& plan) {
   Context context = {.plan = cgroup, .report_fd = plan.socket};
   int error = EnterCgroup(&context);
   if (error != 0) Die(plan.socket, "cgroup", error);
+  // The root of a user namespace has no rights over it.
+  if (plan.template_mnt_fd >= 0 &&
+      setns(plan.template_mnt_fd, CLONE_NEWNS) != 0) {
+    Die(plan.socket, "template", errno);
+  }
 
   if ((plan.flags & CLONE_NEWUSER) != 0) {
     if (unshare(CLONE_NEWUSER) != 0) Die(plan.socket, "user", errno);

@@ -12,8 +12,9 @@ struct MakerPlan {
   int socket;  // SEQPACKET, CLOEXEC: reports out, one byte "go" in
   const int* cgroup_procs_fds;
   size_t cgroup_procs_count;
-  uint64_t flags;  // CLONE_NEW* to make
-  bool pod_init;   // leave a pod init in the new pid namespace
+  uint64_t flags;       // CLONE_NEW* to make
+  bool pod_init;        // leave a pod init in the new pid namespace
+  int template_mnt_fd;  // whose procfs and sysfs are in full view; -1 = none
 };
 
 // Talks as follows, each "ready" waiting for one byte from the shim; end of
@@ -27,6 +28,7 @@ struct MakerPlan {
 //     | [clone NEWPID, CLONE_PARENT]       |
 //     | forked pid ---------------> exits  |
 //   pod init                               |
+//     | procfs --------------------------> | keeps it
 //     | ready "pod init" ------------------> | pins; tells the agent
 //     | closes the socket, reaps for ever  |
 //

@@ -83,10 +83,8 @@ int OpenTerminal(Context* c, int root, int* master, int* peer) {
   return 0;
 }
 
-// Makes it the controlling terminal and all of stdio.
+// Makes it all of stdio; the controlling terminal it becomes with the session.
 int UseTerminal(Context* c, int master, int peer) {
-  c->detail = "controlling terminal";
-  if (ioctl(peer, TIOCSCTTY, 0) != 0) return errno;
   for (int& fd : c->stdio) fd = peer;
   return SendToShim(c, &master, 1);
 }

@@ -12,7 +12,8 @@ namespace {
 
 // The order is the design: what needs the host's rights comes before the user
 // namespace, every mount before the pivot, the identity after everything that
-// needs root, the filter last.
+// needs root, then the filter, and last the fork into a pid namespace with
+// others in it: they see what has no more than the program itself (EXE-2).
 constexpr Step kSteps[] = {
     // name             container exec
     {"dumpable", true, true, HideFromTracers},
@@ -23,8 +24,8 @@ constexpr Step kSteps[] = {
     {"join_user", true, false, JoinUserNamespace},
     {"join_target", false, true, JoinTarget},
     {"join_pid", true, false, JoinPidNamespace},
-    {"clone", true, true, ForkAgain},
-    {"session", true, true, NewSession},
+    {"clone", true, false, ForkFirst},
+    {"tether", true, true, DieWithShim},
     {"join", true, false, JoinNamespaces},
     {"unshare", true, false, UnshareNamespaces},
     {"rootfs", true, false, AttachRootfs},
@@ -40,9 +41,11 @@ constexpr Step kSteps[] = {
     {"capabilities", true, true, SetCapabilities},
     {"place_stdio", true, true, PlaceStdio},
     {"no_new_privs", true, true, SetNoNewPrivs},
+    {"session", true, true, NewSession},
     {"close_fds", true, true, CloseDescriptors},
     {"ready", true, true, LetGo},
     {"seccomp", true, true, LoadSeccomp},
+    {"enter", true, true, ForkLast},
     {"execve", true, true, Execute},
 };
 
@@ -55,7 +58,6 @@ const Step* Steps(size_t* count) {
 
 void RunInit(const Plan& plan) {
   Context context = {.plan = plan, .report_fd = plan.report_fd};
-  context.null_tree = plan.null_tree_fd;
   for (const Step& step : kSteps) {
     if (!(plan.container ? step.container : step.exec)) continue;
     context.detail = "";
@@ -67,7 +69,9 @@ void RunInit(const Plan& plan) {
     CopyText(report.step, sizeof(report.step), step.name);
     CopyText(report.detail, sizeof(report.detail), context.detail);
     if (plan.last_words != nullptr) *plan.last_words = report;
-    SendReport(context.report_fd, report, nullptr, 0);
+    if (context.report_fd >= 0) {
+      SendReport(context.report_fd, report, nullptr, 0);
+    }
     _exit(127);
   }
   _exit(127);  // not reached: execve does not return without an error

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include "runtime/init/context.h"
@@ -41,21 +42,49 @@ TEST(Steps, EXE_3_WhatIsNotCloseOnExecIsClosedAsWell) {
               // NOLINTNEXTLINE(android-cloexec-pipe2): it is about these
               if (pipe2(ends, 0) != 0) return 1;
               const int high = fcntl(ends[0], F_DUPFD, 500);
-              const int report = fcntl(ends[1], F_DUPFD, 100);
-              if (high < 0 || report < 0) return 2;
-              const Plan plan = {};
+              const int alive = fcntl(ends[1], F_DUPFD, 100);
+              const int report = fcntl(ends[1], F_DUPFD, 101);
+              if (high < 0 || alive < 0 || report < 0) return 2;
+              Plan plan = {};
+              plan.alive_fd = alive;
               Context context = {.plan = plan, .report_fd = report};
               if (Find("close_fds")->run(&context) != 0) return 3;
               for (int fd = 4; fd <= high; ++fd) {
                 if (fcntl(fd, F_GETFD) >= 0) return 4;
               }
-              return context.report_fd == 3 &&
+              return context.report_fd == -1 &&
                              fcntl(3, F_GETFD) == FD_CLOEXEC &&
                              fcntl(0, F_GETFD) == 0
                          ? 0
                          : 5;
             }),
             0);
+}
+
+// The order is what holds: a step that came after the last fork would be in
+// sight of the container with what it still has.
+TEST(Steps, EXE_2_EverythingButExecveComesBeforeTheLastFork) {
+  size_t count = 0;
+  const Step* steps = Steps(&count);
+  ASSERT_GE(count, 3u);
+  EXPECT_STREQ(steps[count - 1].name, "execve");
+  EXPECT_STREQ(steps[count - 2].name, "enter");
+  EXPECT_STREQ(steps[count - 3].name, "seccomp");
+  for (size_t i = count - 3; i < count; ++i) {
+    EXPECT_TRUE(steps[i].container && steps[i].exec) << steps[i].name;
+  }
+  // And in which order: each needs what a later one gives up.
+  const char* kOrder[] = {
+      "dumpable",     "keyring",     "oom_score_adj", "cgroup",
+      "template",     "join_user",   "join_target",   "join_pid",
+      "clone",        "tether",      "join",          "unshare",
+      "rootfs",       "mount",       "stdio",         "pivot_root",
+      "cwd",          "seal_rootfs", "rlimits",       "labels",
+      "bounding",     "identity",    "capabilities",  "place_stdio",
+      "no_new_privs", "session",     "close_fds",     "ready",
+      "seccomp",      "enter",       "execve"};
+  ASSERT_EQ(count, std::size(kOrder));
+  for (size_t i = 0; i < count; ++i) EXPECT_STREQ(steps[i].name, kOrder[i]);
 }
 
 TEST(Steps, EXE_2_NothingIsDumpableFromTheFirstStepOn) {

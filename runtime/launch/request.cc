@@ -94,6 +94,7 @@ LaunchRequest BuildSandboxLaunch(SandboxLaunchParts parts) {
   if (s->pod_init()) {
     AddPlacement(std::move(parts.placement), &request,
                  s->mutable_pod_init_cgroup());
+    s->set_template_mnt_ns_fd(request.Lend(parts.template_ns_fd));
   }
   s->set_pin_mnt_ns_fd(request.Lend(parts.pins_ns_fd));
   s->set_pin_dir_fd(request.Lend(parts.pin_dir_fd));
@@ -159,6 +160,7 @@ LaunchRequest BuildExecLaunch(ExecLaunchParts parts) {
     e->set_stderr_fd(request.Give(std::move(parts.stderr_fd)));
   }
   e->set_cgroup_procs_fd(request.Give(std::move(parts.procs)));
+  e->set_null_fd(request.Lend(parts.null_fd));
   return request;
 }
 

@@ -39,6 +39,7 @@ struct SandboxLaunchParts {
   const SandboxSpec* spec = nullptr;
   uint64_t clone_flags = 0;
   CgroupPlacement placement;  // of the pod init
+  int template_ns_fd = -1;
   int pins_ns_fd = -1;
   int pin_dir_fd = -1;
 };
@@ -75,7 +76,8 @@ struct ExecLaunchParts {
   uint64_t setns_flags = 0;
   CgroupPlacement placement;
   base::UniqueFd procs;  // cgroup.procs, read only
-  // Invalid: /dev/null. Not looked at with a terminal.
+  int null_fd = -1;
+  // Invalid: null_fd. Not looked at with a terminal.
   base::UniqueFd stdin_fd;
   base::UniqueFd stdout_fd;
   base::UniqueFd stderr_fd;

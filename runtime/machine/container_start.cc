@@ -82,7 +82,7 @@ absl::StatusOr<LaunchRequest> BuildLaunch(Parts* parts,
   launch.shift_owners = prepared.shift_owners;
   launch.rootfs_propagation = prepared.rootfs_propagation;
   launch.mounts = std::move(prepared.mounts);
-  launch.null_fd = parts->null.get();
+  launch.null_fd = parts->mount_namespaces->null();
   ASSIGN_OR_RETURN_IN(launch.placement,
                       parts->cgroups->OpenPlacement(container.spec.cgroup),
                       "cgroup");

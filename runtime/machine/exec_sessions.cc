@@ -117,6 +117,7 @@ absl::StatusOr<std::unique_ptr<ExecProcess>> ExecSessions::Start(
       parts_.cgroups->JoiningLeaf(container->spec.cgroup, target.first));
   ASSIGN_OR_RETURN(launch.placement, parts_.cgroups->OpenPlacement(cgroup));
   ASSIGN_OR_RETURN(launch.procs, parts_.cgroups->OpenProcsFile(cgroup));
+  launch.null_fd = parts_.mount_namespaces->null();
   launch.stdin_fd = std::move(spec.stdin_fd);
   launch.stdout_fd = std::move(spec.stdout_fd);
   launch.stderr_fd = std::move(spec.stderr_fd);

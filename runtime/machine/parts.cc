@@ -91,8 +91,6 @@ absl::StatusOr<std::unique_ptr<Parts>> Parts::Make(
   parts->host_inodes = ReadOwnNamespaces();
   parts->time_namespaces =
       parts->host_inodes[static_cast<size_t>(NamespaceKind::kTime)] != 0;
-  ASSIGN_OR_RETURN(parts->null, base::OpenAt(AT_FDCWD, "/dev/null",
-                                             O_RDWR | O_NOFOLLOW | O_NOCTTY));
   RETURN_IF_ERROR(FindCgroups(parts.get()));
   ASSIGN_OR_RETURN(parts->mount_namespaces,
                    MountNamespaces::Open(options.run_dir));

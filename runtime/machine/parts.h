@@ -62,7 +62,6 @@ struct Parts {
   // Inodes of the agent's own namespaces: what "the host's" means. 0 = the
   // kernel has none of that kind.
   std::array<uint64_t, kNamespaceKinds> host_inodes = {};
-  base::UniqueFd null;  // the host's /dev/null
   std::unique_ptr<CgroupDriver> cgroups;
   MountHost mount_host;
   std::unique_ptr<MountNamespaces> mount_namespaces;

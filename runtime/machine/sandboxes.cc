@@ -81,6 +81,7 @@ absl::StatusOr<base::ProcessId> Sandboxes::LaunchNamespaces(
     ASSIGN_OR_RETURN(launch.placement,
                      parts_.cgroups->OpenPlacement(spec.cgroup));
   }
+  launch.template_ns_fd = parts_.mount_namespaces->template_ns();
   launch.pins_ns_fd = parts_.mount_namespaces->pins();
   launch.pin_dir_fd = pin_dir_fd;
   const LaunchRequest request = BuildSandboxLaunch(std::move(launch));

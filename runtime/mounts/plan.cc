@@ -92,6 +92,10 @@ class BasePlanner {
       return;
     }
     mounts_.push_back(NewFs("/proc", "proc", {}, kNoSuidDevExec));
+    // Mounted by somebody inside it would be seen by those who are there.
+    if (spec_.pid == NamespaceMode::kPod) {
+      mounts_.back().source = MountSource::kProcfs;
+    }
   }
 
   void AddDev() {
@@ -120,7 +124,7 @@ class BasePlanner {
     std::vector<PlannedMount> binds;
     if (guard_devices_) {
       // On a nodev tmpfs no node can be opened, so that the container cannot
-      // make one for itself. Each node is a bind of the host's.
+      // make one for itself. Each node is bound over a file there.
       dev.op.set_attributes(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
       dev.attributes = dev.op.attributes();
     }
@@ -133,7 +137,7 @@ class BasePlanner {
       m.op.set_kind(MountOp::DEVICE);
       m.op.set_target(node.container_path);
       m.op.set_target_is_file(true);
-      m.source = MountSource::kHostDevice;
+      m.source = MountSource::kDevice;
       m.devices = {node};
       binds.push_back(std::move(m));
     }
@@ -244,7 +248,7 @@ void AddLabels(const ContainerSpec& spec, std::vector<PlannedMount>* mounts) {
     const std::string& type = m.op.fs_type();
     switch (m.source) {
       case MountSource::kHostPath:
-      case MountSource::kHostDevice:
+      case MountSource::kProcfs:
         break;
       case MountSource::kPodFile:
       case MountSource::kShm:

@@ -34,9 +34,10 @@ enum class MountSource : uint8_t {
   kImage,     // the layers of an image, read-only
   kVolume,    // a directory of the container's own, filled from its rootfs
   kDeviceDirectory,  // a tmpfs with `devices` in it, made by the agent
-  kHostDevice,       // a bind of the host's node that is `devices[0]`
+  kDevice,           // a node of the container's own that is `devices[0]`
   kPodFile,          // hostname, hosts or resolv.conf of the pod
   kShm,              // the pod's /dev/shm
+  kProcfs,           // of the pod's pid namespace, if it was kept
   kCgroupDirectory   // read-only tmpfs with a directory for each cgroup
                      // hierarchy
 };
@@ -92,7 +93,8 @@ using PlaceFinder = std::function<std::string(const std::string& target)>;
 
 // `devices`: what the container has beside the standard ones, resolved
 // (devices.h). They are nodes in the tmpfs of /dev; elsewhere, and where /dev
-// is nodev, binds of the host's. `place`: none = every target is where it says.
+// is nodev, each is bound from a tmpfs of its own. None is the host's (FS-11).
+// `place`: none = every target is where it says.
 //
 // kInvalidArgument names the mount at fault: a container_path that is not
 // absolute, or leads to "/", /proc or below it (FS-6; proc_files.h has what may

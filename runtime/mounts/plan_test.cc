@@ -208,7 +208,7 @@ TEST(Mounts, DevicesAreGuardedOneWayOrTheOther) {
   EXPECT_EQ(Plan(spec, kV1).rootfs_attributes, 0u);
   // Without a devices controller no mount but the bound nodes opens any.
   const MountPlan guarded = Plan(spec, kV2);
-  EXPECT_EQ(At(guarded, "/dev/null")->source, MountSource::kHostDevice);
+  EXPECT_EQ(At(guarded, "/dev/null")->source, MountSource::kDevice);
   EXPECT_NE(At(guarded, "/dev")->op.attributes() & MOUNT_ATTR_NODEV, 0u);
   EXPECT_NE(At(guarded, "/v")->attributes & MOUNT_ATTR_NODEV, 0u);
   EXPECT_EQ(guarded.rootfs_attributes, uint64_t{MOUNT_ATTR_NODEV});
@@ -230,12 +230,12 @@ TEST(Mounts, DevicesOfTheRequest) {
   ASSERT_EQ(dev->devices.size(), 7u);
   EXPECT_EQ(dev->devices[0], devices[2]);  // in place of the standard one
   EXPECT_EQ(dev->devices[6], devices[0]);
-  EXPECT_EQ(At(*plan, "/opt/disk")->source, MountSource::kHostDevice);
+  EXPECT_EQ(At(*plan, "/opt/disk")->source, MountSource::kDevice);
   EXPECT_EQ(At(*plan, "/opt/disk")->devices[0], devices[1]);
   plan = PlanMounts(spec, kV2, devices);
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_TRUE(At(*plan, "/dev")->devices.empty());
-  EXPECT_EQ(At(*plan, "/dev/snd/pcm")->source, MountSource::kHostDevice);
+  EXPECT_EQ(At(*plan, "/dev/snd/pcm")->source, MountSource::kDevice);
   // Nothing would hold it to that.
   std::vector<DeviceNode> read_only = devices;
   read_only[0].access = kDeviceRead;

@@ -81,6 +81,30 @@ absl::Status CheckPlainFile(const HostSource& source) {
       "\" is no plain file, and nothing else may cover a file of /proc"));
 }
 
+// Invalid, and the shim's to make, where the pod is older than what is kept.
+absl::StatusOr<base::UniqueFd> OpenProcfs(const MountPlaces& places) {
+  auto tree = places.mount_namespaces->CloneProcfs(places.sandbox_id);
+  if (absl::IsNotFound(tree.status())) return base::UniqueFd();
+  return tree;
+}
+
+// A node of the container's own: what is changed of it is changed of nothing
+// else (FS-11). The tmpfs is gone when the mount of the node is.
+absl::StatusOr<base::UniqueFd> OpenDevice(const MountPlaces& places,
+                                          const PlannedMount& mount) {
+  DeviceNode node = mount.devices.front();
+  node.container_path = "/node";
+  ASSIGN_OR_RETURN(
+      const base::UniqueFd directory,
+      MakeDeviceDirectory("", {node}, places.root_uid, places.root_gid,
+                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, mount.label));
+  ASSIGN_OR_RETURN(base::UniqueFd tree,
+                   places.mount_namespaces->CloneBelow(directory.get(),
+                                                       node.container_path));
+  RETURN_IF_ERROR(base::ChangeMount(tree.get(), {.propagation = MS_PRIVATE}));
+  return tree;
+}
+
 class SourceOpener {
  public:
   explicit SourceOpener(const MountPlaces& places) : places_(places) {
@@ -113,8 +137,8 @@ class SourceOpener {
                                              mount.attributes, mount.label));
         break;
       }
-      case MountSource::kHostDevice: {
-        ASSIGN_OR_RETURN(o.source, BindHostDevice(mount.devices.front()));
+      case MountSource::kDevice: {
+        ASSIGN_OR_RETURN(o.source, OpenDevice(places_, mount));
         break;
       }
       case MountSource::kPodFile: {
@@ -123,6 +147,10 @@ class SourceOpener {
       }
       case MountSource::kShm: {
         ASSIGN_OR_RETURN(o.source, OpenShm(places_, mount));
+        break;
+      }
+      case MountSource::kProcfs: {
+        ASSIGN_OR_RETURN(o.source, OpenProcfs(places_));
         break;
       }
       case MountSource::kCgroupDirectory: {

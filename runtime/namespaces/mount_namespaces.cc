@@ -19,6 +19,7 @@
 #include "runtime/base/look.h"
 #include "runtime/base/mount_calls.h"
 #include "runtime/base/status.h"
+#include "runtime/namespaces/null_device.h"
 #include "runtime/namespaces/table.h"
 
 namespace warren::runtime {
@@ -51,17 +52,33 @@ absl::Status PivotInto(int root) {
   return absl::OkStatus();
 }
 
-// Attaches a fresh file system at the new directory root/name.
-absl::Status MountAt(int root, const char* name, const char* type) {
+// Attaches a detached file system at the new directory root/name.
+absl::Status MountAt(int root, const char* name,
+                     const absl::StatusOr<base::UniqueFd>& fs) {
+  RETURN_IF_ERROR(fs.status());
   if (mkdirat(root, name, 0555) != 0) return base::ErrnoError(errno, name);
-  ASSIGN_OR_RETURN(const base::UniqueFd fs, base::NewFileSystem(type, {}, 0));
   ASSIGN_OR_RETURN(const base::UniqueFd target,
                    base::OpenAt(root, name, O_PATH | O_DIRECTORY));
-  return base::AttachMount(fs.get(), target.get());
+  return base::AttachMount(fs->get(), target.get());
+}
+
+// What the template has: procfs, sysfs, and the null device, which is opened.
+absl::Status FillTemplate(int root, base::UniqueFd* null) {
+  RETURN_IF_ERROR_IN(MountAt(root, "proc", base::NewFileSystem("proc", {}, 0)),
+                     "template procfs");
+  RETURN_IF_ERROR_IN(MountAt(root, "sys", base::NewFileSystem("sysfs", {}, 0)),
+                     "template sysfs");
+  RETURN_IF_ERROR_IN(MountAt(root, "dev", MakeNullDevice()),
+                     "template null device");
+  // A program sees where its stdin was opened: at the usual name.
+  ASSIGN_OR_RETURN(*null,
+                   base::OpenAt(root, absl::StrCat("dev/", kNullName), O_PATH));
+  return absl::OkStatus();
 }
 
 // Opens what cannot be opened any more after the pivot: /proc is the host's.
-absl::StatusOr<base::UniqueFd> MakeSlimNamespace(bool with_proc_and_sys) {
+// With `null` it is the template.
+absl::StatusOr<base::UniqueFd> MakeSlimNamespace(base::UniqueFd* null) {
   if (unshare(CLONE_FS | CLONE_NEWNS) != 0) {
     return base::ErrnoError(errno, "unshare mount namespace");
   }
@@ -75,10 +92,7 @@ absl::StatusOr<base::UniqueFd> MakeSlimNamespace(bool with_proc_and_sys) {
                    base::NewFileSystem("tmpfs", {{"mode", "0755"}},
                                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   RETURN_IF_ERROR(PivotInto(root.get()));
-  if (with_proc_and_sys) {
-    RETURN_IF_ERROR_IN(MountAt(root.get(), "proc", "proc"), "template procfs");
-    RETURN_IF_ERROR_IN(MountAt(root.get(), "sys", "sysfs"), "template sysfs");
-  }
+  if (null != nullptr) RETURN_IF_ERROR(FillTemplate(root.get(), null));
   return self;
 }
 
@@ -86,7 +100,7 @@ constexpr int kAnyCpu = -1;
 
 // Runs on a thread of its own, because the caller's mount namespace and
 // working directory must stay what they are.
-absl::StatusOr<base::UniqueFd> MakeOnThread(bool with_proc_and_sys, int cpu) {
+absl::StatusOr<base::UniqueFd> MakeOnThread(base::UniqueFd* null, int cpu) {
   absl::StatusOr<base::UniqueFd> result = absl::UnknownError("not run");
   std::thread thread([&] {
     if (cpu != kAnyCpu) {
@@ -96,7 +110,7 @@ absl::StatusOr<base::UniqueFd> MakeOnThread(bool with_proc_and_sys, int cpu) {
       // Only an attempt more if it fails.
       sched_setaffinity(0, sizeof(one), &one);
     }
-    result = MakeSlimNamespace(with_proc_and_sys);
+    result = MakeSlimNamespace(null);
   });
   thread.join();
   return result;
@@ -135,7 +149,7 @@ absl::StatusOr<base::UniqueFd> MakePinned(const std::string& path) {
   absl::Status last;
   for (int cpu = kAnyCpu; cpu < CPU_SETSIZE; ++cpu) {
     if (cpu >= sysconf(_SC_NPROCESSORS_CONF)) break;
-    ASSIGN_OR_RETURN(base::UniqueFd made, MakeOnThread(false, cpu));
+    ASSIGN_OR_RETURN(base::UniqueFd made, MakeOnThread(nullptr, cpu));
     last = Pin(path, made.get());
     if (last.ok()) return made;
     if (base::GetErrno(last) != ELOOP) break;
@@ -155,7 +169,8 @@ void Unpin(const std::string& path) {
 absl::StatusOr<std::unique_ptr<MountNamespaces>> MountNamespaces::Open(
     const std::string& run_dir) {
   std::unique_ptr<MountNamespaces> result(new MountNamespaces);
-  ASSIGN_OR_RETURN_IN(result->template_ns_, MakeOnThread(true, kAnyCpu),
+  ASSIGN_OR_RETURN_IN(result->template_ns_,
+                      MakeOnThread(&result->null_, kAnyCpu),
                       "make the template mount namespace");
   RETURN_IF_ERROR_IN(result->OpenPins(run_dir),
                      "open the pins mount namespace");
@@ -331,6 +346,17 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::Clone(const std::string& path) {
 absl::StatusOr<base::UniqueFd> MountNamespaces::CloneShm(
     const std::string& id) {
   return Clone(absl::StrCat("/", id, "/shm"));
+}
+
+absl::StatusOr<base::UniqueFd> MountNamespaces::CloneProcfs(
+    const std::string& id) {
+  const std::string name = absl::StrCat(id, "/proc");
+  if (faccessat(pins_root_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) !=
+          0 &&
+      base::ProvesAbsence(errno)) {
+    return absl::NotFoundError("the pod's procfs was not kept");
+  }
+  return Clone(absl::StrCat("/", name));
 }
 
 absl::StatusOr<base::UniqueFd> MountNamespaces::CloneFile(

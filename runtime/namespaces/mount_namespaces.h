@@ -24,12 +24,16 @@
 //   template   tmpfs /            a fresh procfs and sysfs, fully visible:
 //   without
 //           +- proc, sys       them the kernel lets no user namespace mount its
-//                              own (mount_too_revealing). Each container starts
+//           +- dev/null        own (mount_too_revealing). Each container starts
 //                              as a copy of it; all else arrives by descriptor.
+//                              The null device that containers get.
 //   pins    tmpfs /
 //           +- <sandbox id>/   one tmpfs for each pod, so that a single
 //              +- user, pid, net, ipc, uts, time    umount2 drops all its pins
 //              +- shm          /dev/shm of the pod
+//              +- proc         procfs of the pod's pid namespace, mounted by
+//              its
+//                              pod init
 //              +- files        hostname, hosts, resolv.conf (pod_files.h)
 //
 // The template lives as long as a descriptor of it. The pins outlive a kill of
@@ -56,6 +60,8 @@ class MountNamespaces {
   int pins() const { return pins_.get(); }
   // Where the pins are pinned on the host, links followed.
   const std::string& pin_path() const { return pin_path_; }
+  // O_PATH, borrowed: the null device in the template (null_device.h).
+  int null() const { return null_.get(); }
 
   // Makes the directory of a new pod and returns it, O_PATH. It is empty but
   // for `files_fd`, a detached mount (borrowed; -1 = none). What an earlier pod
@@ -69,6 +75,9 @@ class MountNamespaces {
                                          NamespaceKind kind) const;
   // A detached copy of the pod's /dev/shm, to be attached anywhere.
   absl::StatusOr<base::UniqueFd> CloneShm(const std::string& id);
+  // The same of the procfs of its pid namespace. kNotFound: the pod has none of
+  // its own, or was made by an agent that kept none.
+  absl::StatusOr<base::UniqueFd> CloneProcfs(const std::string& id);
   // The same of one of its files: a name of kPodFiles (mounts/plan.h).
   absl::StatusOr<base::UniqueFd> CloneFile(const std::string& id,
                                            const std::string& name);
@@ -89,6 +98,7 @@ class MountNamespaces {
   void Serve();
 
   base::UniqueFd template_ns_;
+  base::UniqueFd null_;
   base::UniqueFd pins_;
   base::UniqueFd pins_root_;  // O_PATH, "/" of the pins namespace
   std::string pin_path_;

@@ -102,15 +102,15 @@ Failure Launch(const LaunchInput& input, int launch_socket, Monitor::Kept* kept,
   const v1::ContainerLaunch& container = input.request.container();
   PlanBuilder builder(input);
   Failure failure = builder.BuildContainer();
-  if (!failure.failed()) failure = builder.CloneHostNodes();
+  base::UniqueFd null;
+  if (!failure.failed()) failure = builder.OpenNull(&null);
+  if (!failure.failed()) failure = builder.MountProcfs();
   if (!failure.failed()) failure = OpenEverything(input, kept, log);
   if (!failure.failed()) {
     failure = ShiftOwners(builder.plan().rootfs_fd, container.shift_uids(),
                           container.shift_gids());
   }
   if (failure.failed()) return failure;
-  const base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.valid()) return Fail("null", errno);
   builder.plan().stdio_fds[0] = null.get();
   return StartProgram(&builder, launch_socket, &kept->program);
 }

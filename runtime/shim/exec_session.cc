@@ -145,10 +145,10 @@ class ExecSession {
 
 Failure Launch(const LaunchInput& input, int launch_socket, Program* program) {
   PlanBuilder builder(input);
-  const Failure failure = builder.BuildExec();
+  Failure failure = builder.BuildExec();
+  base::UniqueFd null;
+  if (!failure.failed()) failure = builder.OpenNull(&null);
   if (failure.failed()) return failure;
-  const base::UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.valid()) return Fail("null", errno);
   for (int& fd : builder.plan().stdio_fds) {
     if (fd < 0) fd = null.get();
   }

@@ -5,9 +5,11 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -24,6 +26,17 @@ constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr uint64_t kNewOfContainer =
     CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP;
+
+// A procfs of another pid namespace (Linux 6.17), detached. Invalid with errno.
+base::UniqueFd ProcfsOf(int pid_fd, unsigned attributes) {
+  const base::UniqueFd fs(fsopen("proc", FSOPEN_CLOEXEC));
+  if (!fs.valid() ||
+      fsconfig(fs.get(), FSCONFIG_SET_FD, "pidns", nullptr, pid_fd) != 0 ||
+      fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return {};
+  }
+  return base::UniqueFd(fsmount(fs.get(), FSMOUNT_CLOEXEC, attributes));
+}
 
 }  // namespace
 
@@ -122,7 +135,8 @@ void PlanBuilder::AddCgroup(const v1::CgroupPlacement& placement) {
 
 // A user namespace must be entered by a child of the shim, for good; its root
 // then makes the pid namespace, so that it owns it. Without one the shim
-// clones the first process itself.
+// clones the first process itself into a new pid namespace. Into one that is
+// there the program is forked when all else is done.
 void PlanBuilder::AddJoins(const v1::ContainerLaunch& container) {
   plan_.user_fd = -1;
   plan_.pid_fd = -1;
@@ -155,12 +169,12 @@ void PlanBuilder::AddJoins(const v1::ContainerLaunch& container) {
     Refuse("clone_flags", EINVAL);
   }
   plan_.unshare_flags = flags & ~static_cast<uint64_t>(CLONE_NEWPID);
-  plan_.fork_again = plan_.user_fd >= 0;
-  if (plan_.fork_again) {
-    plan_.fork_flags = flags & CLONE_NEWPID;
-  } else {
+  plan_.fork_last = plan_.pid_fd >= 0;
+  if (plan_.user_fd < 0) {
     clone_flags_ = flags & CLONE_NEWPID;
-    shim_pid_fd_ = std::exchange(plan_.pid_fd, -1);
+  } else {
+    plan_.fork_flags = flags & CLONE_NEWPID;
+    plan_.fork_first = plan_.fork_flags != 0;
   }
 }
 
@@ -244,8 +258,7 @@ Failure PlanBuilder::BuildContainer() {
   for (const v1::MountOp& op : container.mounts()) AddMount(op);
   plan_.mounts = mounts_.data();
   plan_.mount_count = mounts_.size();
-  null_fd_ = RequiredFd(container.null_fd(), "/dev/null");
-  plan_.null_tree_fd = -1;
+  plan_.null_fd = RequiredFd(container.null_fd(), "null");
   plan_.tty = container.tty();
   plan_.stdin_open = container.stdin_open();
   for (int& fd : plan_.stdio_fds) fd = -1;
@@ -257,12 +270,12 @@ Failure PlanBuilder::BuildExec() {
   plan_.container = false;
   plan_.proc_fd = -1;
   plan_.template_mnt_fd = plan_.user_fd = plan_.pid_fd = plan_.rootfs_fd = -1;
-  plan_.null_tree_fd = -1;
+  plan_.null_fd = RequiredFd(exec.null_fd(), "null");
   AddProcess(exec.process());
   AddCgroup(exec.cgroup());
   plan_.target_pidfd = RequiredFd(exec.target_pidfd(), "target");
   plan_.target_flags = exec.setns_flags();
-  plan_.fork_again = true;
+  plan_.fork_last = (plan_.target_flags & CLONE_NEWPID) != 0;
   plan_.stdio_fds[0] = OptionalFd(exec.stdin_fd(), "stdin");
   plan_.stdio_fds[1] = OptionalFd(exec.stdout_fd(), "stdout");
   plan_.stdio_fds[2] = OptionalFd(exec.stderr_fd(), "stderr");
@@ -272,30 +285,38 @@ Failure PlanBuilder::BuildExec() {
   return failure_;
 }
 
-Failure PlanBuilder::CloneHostNodes() {
+Failure PlanBuilder::OpenNull(base::UniqueFd* null) const {
   struct stat st;
-  if (fstat(null_fd_, &st) != 0) return Fail("null", errno);
+  struct statvfs fs;
+  if (fstat(plan_.null_fd, &st) != 0 || fstatvfs(plan_.null_fd, &fs) != 0) {
+    return Fail("null", errno);
+  }
   if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) {
     return Fail("null", EINVAL);
   }
-  const auto clone = [this](int fd) {
-    return clones_
-        .emplace_back(open_tree(fd, "",
-                                static_cast<unsigned>(AT_EMPTY_PATH) |
-                                    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))
-        .get();
-  };
-  plan_.null_tree_fd = clone(null_fd_);
-  if (plan_.null_tree_fd < 0) return Fail("null", errno);
+  if ((fs.f_flag & ST_RDONLY) == 0) return Fail("null", EROFS, "is writable");
+  // The link keeps the mount, and so what it forbids, whose root this may be.
+  char path[32];
+  snprintf(path, sizeof(path), "/proc/self/fd/%d", plan_.null_fd);
+  null->reset(open(path, O_RDWR | O_CLOEXEC));
+  return null->valid() ? Failure{} : Fail("null", errno);
+}
+
+Failure PlanBuilder::MountProcfs() {
+  if (plan_.pid_fd < 0) return {};
   for (init::MountStep& step : mounts_) {
-    if (step.kind != init::MountStep::kDevice || step.fd < 0) continue;
-    const int copy = clone(step.fd);
-    // EINVAL: it is a detached mount already (older kernels refuse to clone
-    // one) and can be attached as it is.
-    if (copy < 0 && errno != EINVAL) {
-      return Fail("device", errno, step.target);
+    if (step.kind != init::MountStep::kNewFs || step.fd >= 0 ||
+        strcmp(step.fs_type, "proc") != 0) {
+      continue;
     }
-    if (copy >= 0) step.fd = copy;
+    base::UniqueFd& made = made_.emplace_back(
+        ProcfsOf(plan_.pid_fd, static_cast<unsigned>(step.attributes)));
+    if (made.valid()) {
+      step.fd = made.get();
+    } else {
+      plan_.fork_last = false;
+      plan_.fork_first = true;
+    }
   }
   return {};
 }

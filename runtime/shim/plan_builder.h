@@ -13,8 +13,8 @@
 namespace warren::shim {
 
 // Turns a launch request into the plain arrays of init::Plan, before the
-// clone. Pure but for the detached mounts that CloneHostNodes makes. Text of
-// the plan points into the request, which must outlive it. Thread-compatible.
+// clone. Pure but for OpenNull and MountProcfs. Text of the plan points into
+// the request, which must outlive it. Thread-compatible.
 class PlanBuilder {
  public:
   explicit PlanBuilder(const LaunchInput& input) : input_(input) {}
@@ -27,17 +27,21 @@ class PlanBuilder {
   Failure BuildContainer();
   Failure BuildExec();
 
-  // Detached binds of the host's /dev/null and of device nodes: only here, in
-  // the host's mount namespace, can they be cloned. Checks that null is the
-  // character device 1:3 (FS-4).
-  Failure CloneHostNodes();
+  // Opens the null device anew, for stdio; after a Build. EINVAL unless it is
+  // the character device 1:3 (FS-4), EROFS unless its mount is read-only
+  // (FS-11).
+  Failure OpenNull(base::UniqueFd* null) const;
+
+  // Mounts the procfs of a pid namespace that is joined, detached, where the
+  // request brings none; after BuildContainer. What cannot be had this way
+  // (before Linux 6.17) is mounted by a process inside, which is seen before it
+  // is the program: containers that join a pid namespace made by an agent which
+  // did not keep its procfs, or that of another container (README.md).
+  Failure MountProcfs();
 
   // Where the first process has to be cloned to, and how.
   uint64_t clone_flags() const { return clone_flags_; }
   int cgroup_fd() const { return cgroup_fd_; }
-  // pid namespace that the shim itself must enter (and leave) around the
-  // clone, -1 = none.
-  int shim_pid_fd() const { return shim_pid_fd_; }
 
   init::Plan& plan() { return plan_; }
 
@@ -65,8 +69,6 @@ class PlanBuilder {
   init::Plan plan_ = {};
   uint64_t clone_flags_ = 0;
   int cgroup_fd_ = -1;
-  int shim_pid_fd_ = -1;
-  int null_fd_ = -1;
 
   std::string apparmor_exec_;
   std::vector<const char*> args_;
@@ -78,7 +80,7 @@ class PlanBuilder {
   std::vector<init::MountStep> mounts_;
   std::deque<std::vector<init::FsOption>> options_;  // stable addresses
   std::deque<std::string> keys_;                     // stable addresses
-  std::vector<base::UniqueFd> clones_;
+  std::vector<base::UniqueFd> made_;
 };
 
 }  // namespace warren::shim

@@ -50,7 +50,7 @@ TEST_F(PlanBuilderTest, WithoutUserNamespaceTheShimClonesTheProgram) {
   const init::Plan& plan = builder.plan();
   EXPECT_TRUE(plan.container);
   EXPECT_EQ(builder.clone_flags(), static_cast<uint64_t>(CLONE_NEWPID));
-  EXPECT_FALSE(plan.fork_again);
+  EXPECT_FALSE(plan.fork_first || plan.fork_last);
   EXPECT_EQ(plan.unshare_flags,
             static_cast<uint64_t>(CLONE_NEWNS | CLONE_NEWCGROUP));
   ASSERT_EQ(plan.join_count, 2u);
@@ -65,7 +65,8 @@ TEST_F(PlanBuilderTest, WithUserNamespaceItsRootMakesThePidNamespace) {
   PlanBuilder builder(input_);
   ASSERT_FALSE(builder.BuildContainer().failed());
   EXPECT_EQ(builder.clone_flags(), 0u);
-  EXPECT_TRUE(builder.plan().fork_again);
+  EXPECT_TRUE(builder.plan().fork_first);
+  EXPECT_FALSE(builder.plan().fork_last);
   EXPECT_EQ(builder.plan().fork_flags, static_cast<uint64_t>(CLONE_NEWPID));
   EXPECT_EQ(builder.plan().user_fd, input_.Fd(4));
 }
@@ -73,17 +74,51 @@ TEST_F(PlanBuilderTest, WithUserNamespaceItsRootMakesThePidNamespace) {
 TEST_F(PlanBuilderTest, JoinedPidNamespaceIsEnteredByWhoForks) {
   container()->set_clone_flags(CLONE_NEWNS);
   Join(CLONE_NEWPID, 5);
-  {
+  for (const bool user : {false, true}) {
+    if (user) Join(CLONE_NEWUSER, 4);
     PlanBuilder builder(input_);
     ASSERT_FALSE(builder.BuildContainer().failed());
-    EXPECT_EQ(builder.shim_pid_fd(), input_.Fd(5));
-    EXPECT_EQ(builder.plan().pid_fd, -1);
+    EXPECT_EQ(builder.clone_flags(), 0u);
+    EXPECT_EQ(builder.plan().pid_fd, input_.Fd(5));
+    EXPECT_TRUE(builder.plan().fork_last) << "EXE-2: when all else is done";
+    EXPECT_FALSE(builder.plan().fork_first);
   }
+}
+
+// Nobody else is in sight of a program that stays among the host's.
+TEST_F(PlanBuilderTest, InTheHostsPidNamespaceNothingForks) {
+  container()->set_clone_flags(CLONE_NEWNS);
   Join(CLONE_NEWUSER, 4);
   PlanBuilder builder(input_);
   ASSERT_FALSE(builder.BuildContainer().failed());
-  EXPECT_EQ(builder.shim_pid_fd(), -1);
-  EXPECT_EQ(builder.plan().pid_fd, input_.Fd(5));
+  EXPECT_FALSE(builder.plan().fork_first || builder.plan().fork_last);
+}
+
+// Root, so that it can be mounted at all. Where the kernel cannot mount that of
+// another pid namespace, somebody inside has to.
+TEST_F(PlanBuilderTest, AProcfsThatWasNotKeptIsMountedBeforeTheForkOrAfter) {
+  container()->set_clone_flags(CLONE_NEWNS);
+  input_.fds[4].reset(open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
+  Join(CLONE_NEWPID, 5);
+  v1::MountOp* op = container()->add_mounts();
+  op->set_kind(v1::MountOp::NEW_FS);
+  op->set_target("/proc");
+  op->set_fs_type("proc");
+  PlanBuilder builder(input_);
+  ASSERT_FALSE(builder.BuildContainer().failed());
+  ASSERT_FALSE(builder.MountProcfs().failed());
+  const init::Plan& plan = builder.plan();
+  EXPECT_EQ(plan.mounts[0].fd >= 0, plan.fork_last);
+  EXPECT_NE(plan.fork_first, plan.fork_last);
+}
+
+// FS-4, FS-11: the null device, and not with a right to change it.
+TEST_F(PlanBuilderTest, FS_11_TheHostsOwnNullIsNotTaken) {
+  PlanBuilder builder(input_);
+  ASSERT_FALSE(builder.BuildContainer().failed());
+  base::UniqueFd null;
+  EXPECT_EQ(builder.OpenNull(&null).error, EROFS);
+  EXPECT_FALSE(null.valid());
 }
 
 TEST_F(PlanBuilderTest, ProgramIsTakenOver) {
@@ -241,7 +276,10 @@ TEST_F(PlanBuilderTest, OnlyTheRealNullPasses) {
   input_.fds[4].reset(open("/dev/zero", O_PATH | O_CLOEXEC));
   PlanBuilder builder(input_);
   ASSERT_FALSE(builder.BuildContainer().failed());
-  EXPECT_STREQ(builder.CloneHostNodes().step, "null");
+  base::UniqueFd null;
+  const Failure failure = builder.OpenNull(&null);
+  EXPECT_STREQ(failure.step, "null");
+  EXPECT_EQ(failure.error, EINVAL);
 }
 
 TEST_F(PlanBuilderTest, ExecForksAgainAndBringsItsDescriptors) {
@@ -250,15 +288,22 @@ TEST_F(PlanBuilderTest, ExecForksAgainAndBringsItsDescriptors) {
   exec->set_target_pidfd(1);
   exec->set_setns_flags(CLONE_NEWNS | CLONE_NEWUSER);
   exec->set_stdout_fd(2);
+  exec->set_null_fd(4);
   exec->mutable_cgroup()->set_v2_dir_fd(3);
+  {
+    PlanBuilder builder(input_);
+    ASSERT_FALSE(builder.BuildExec().failed());
+    EXPECT_FALSE(builder.plan().fork_last) << "among the host's processes";
+  }
+  exec->set_setns_flags(CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID);
   PlanBuilder builder(input_);
   ASSERT_FALSE(builder.BuildExec().failed());
   const init::Plan& plan = builder.plan();
   EXPECT_FALSE(plan.container);
-  EXPECT_TRUE(plan.fork_again);
-  EXPECT_EQ(plan.fork_flags, 0u);
+  EXPECT_TRUE(plan.fork_last);
+  EXPECT_FALSE(plan.fork_first);
   EXPECT_EQ(plan.target_flags,
-            static_cast<uint64_t>(CLONE_NEWNS | CLONE_NEWUSER));
+            static_cast<uint64_t>(CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID));
   EXPECT_EQ(plan.stdio_fds[0], -1);
   EXPECT_EQ(plan.stdio_fds[1], input_.Fd(2));
   EXPECT_EQ(builder.cgroup_fd(), input_.Fd(3));

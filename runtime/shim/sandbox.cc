@@ -171,11 +171,13 @@ class Sandbox {
     }
     socket_.reset(ends[0]);
     const base::UniqueFd theirs(ends[1]);
-    const init::MakerPlan plan = {.socket = theirs.get(),
-                                  .cgroup_procs_fds = cgroup_procs_.data(),
-                                  .cgroup_procs_count = cgroup_procs_.size(),
-                                  .flags = request_.clone_flags(),
-                                  .pod_init = request_.pod_init()};
+    const init::MakerPlan plan = {
+        .socket = theirs.get(),
+        .cgroup_procs_fds = cgroup_procs_.data(),
+        .cgroup_procs_count = cgroup_procs_.size(),
+        .flags = request_.clone_flags(),
+        .pod_init = request_.pod_init(),
+        .template_mnt_fd = input_.Fd(request_.template_mnt_ns_fd())};
     const pid_t pid = init::CloneProcess(
         0, input_.Fd(request_.pod_init_cgroup().v2_dir_fd()));
     if (pid == 0) {
@@ -188,7 +190,8 @@ class Sandbox {
     return {};
   }
 
-  // The next report of the maker or pod init.
+  // The next report of the maker or pod init. Until the pod init is ready it is
+  // alone in its pid namespace.
   Failure Next(init::Report* report) {
     for (;;) {
       pollfd p[2] = {{socket_.get(), POLLIN, 0},
@@ -199,6 +202,11 @@ class Sandbox {
     }
     int fds[init::kStdioFdsMax];
     const int got = init::ReceiveReport(socket_.get(), report, fds);
+    base::UniqueFd given[init::kStdioFdsMax];
+    for (size_t i = 0; i < init::kStdioFdsMax; ++i) given[i].reset(fds[i]);
+    if (got > 0 && report->kind == init::ReportKind::kProcfs) {
+      procfs_ = std::move(given[0]);
+    }
     if (got < 0) return Fail("clone", errno);
     if (got == 0) return Fail("clone", ECHILD);
     if (report->kind == init::ReportKind::kFailed) {
@@ -302,6 +310,9 @@ class Sandbox {
       init::Report report;
       failure = Next(&report);
       if (failure.failed()) return failure;
+      if (report.kind == init::ReportKind::kProcfs && procfs_.valid()) {
+        continue;
+      }
       if (report.kind == init::ReportKind::kForked && holder_ == 0) {
         holder_ = report.pid;
       } else if (report.kind == init::ReportKind::kReady && !ready &&
@@ -333,6 +344,9 @@ class Sandbox {
     if (!failure.failed() && shm.valid()) {
       failure = pins_.Attach(shm.get(), "shm");
     }
+    if (!failure.failed() && procfs_.valid()) {
+      failure = pins_.Attach(procfs_.get(), "proc");
+    }
     return failure;
   }
 
@@ -349,6 +363,7 @@ class Sandbox {
   base::UniqueFd socket_;
   std::vector<int> cgroup_procs_;
   std::vector<Opened> namespaces_;
+  base::UniqueFd procfs_;  // of the pod init's pid namespace
   pid_t maker_ = 0;
   pid_t holder_ = 0;
 };

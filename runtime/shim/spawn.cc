@@ -23,11 +23,12 @@
 namespace warren::shim {
 namespace {
 
-// What the reports said so far.
+// What is known so far.
 struct Progress {
   pid_t first = 0;    // what the shim cloned
   pid_t program = 0;  // what will be the program: `first`, or its successor
   Failure failure;
+  bool has_stdio = false;
   base::UniqueFd stdio[init::kStdioFdsMax];
 };
 
@@ -41,30 +42,62 @@ const char* StepName(const char* name) {
   return "init";
 }
 
-void TakeReport(const init::Report& report, int* fds, Progress* progress) {
-  for (size_t i = 0; i < init::kStdioFdsMax; ++i) {
-    if (fds[i] >= 0) progress->stdio[i].reset(fds[i]);
+// Text for the agent, whoever wrote it: a program that is traced may have. As
+// text of a protobuf message it has to be UTF-8.
+std::string Printable(const char* text, size_t size) {
+  std::string out(text, strnlen(text, size));
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
   }
-  if (report.kind == init::ReportKind::kForked) {
-    progress->program = report.pid;
-  } else if (report.kind == init::ReportKind::kFailed) {
-    progress->failure =
-        Fail(StepName(report.step), report.error, report.detail);
+  return out;
+}
+
+Failure FailureOf(const init::Report& report) {
+  const std::string step = Printable(report.step, sizeof(report.step));
+  return Fail(StepName(step.c_str()), report.error > 0 ? report.error : EIO,
+              Printable(report.detail, sizeof(report.detail)));
+}
+
+// One report from before the last fork: stdio, once, or what failed.
+void TakeReport(const init::Report& report, int* fds, Progress* progress) {
+  base::UniqueFd given[init::kStdioFdsMax];
+  for (size_t i = 0; i < init::kStdioFdsMax; ++i) given[i].reset(fds[i]);
+  if (report.kind == init::ReportKind::kFailed) {
+    progress->failure = FailureOf(report);
+  } else if (report.kind == init::ReportKind::kStdio && !progress->has_stdio) {
+    progress->has_stdio = true;
+    for (size_t i = 0; i < init::kStdioFdsMax; ++i) {
+      progress->stdio[i] = std::move(given[i]);
+    }
+  } else {
+    progress->failure = Fail("clone", EBADMSG);
   }
 }
 
-// Reads reports until execve closes the socket, a step fails, or the agent
-// hangs up.
-void FollowReports(int socket, int launch_socket, Progress* progress) {
+// Waits until one of the two can be read or is at its end (-1 = never). 0;
+// ECANCELED when the agent hangs up; else errno.
+int Await(int fd, int other_fd, int launch_socket) {
   for (;;) {
-    pollfd p[2] = {{socket, POLLIN, 0}, {launch_socket, POLLRDHUP, 0}};
-    if (poll(p, 2, -1) < 0) {
+    pollfd p[3] = {
+        {fd, POLLIN, 0}, {other_fd, POLLIN, 0}, {launch_socket, POLLRDHUP, 0}};
+    if (poll(p, 3, -1) < 0) {
       if (errno == EINTR) continue;
-      progress->failure = Fail("clone", errno);
-      return;
+      return errno;
     }
-    if (p[0].revents == 0) {
-      progress->failure = Fail("launch", ECANCELED);
+    return p[0].revents != 0 || p[1].revents != 0 ? 0 : ECANCELED;
+  }
+}
+
+Failure AwaitFailure(int error) {
+  return Fail(error == ECANCELED ? "launch" : "clone", error);
+}
+
+// Reads reports until their socket is closed or a step fails.
+void FollowReports(int socket, int launch_socket, Progress* progress) {
+  while (!progress->failure.failed()) {
+    const int error = Await(socket, -1, launch_socket);
+    if (error != 0) {
+      progress->failure = AwaitFailure(error);
       return;
     }
     init::Report report;
@@ -73,59 +106,86 @@ void FollowReports(int socket, int launch_socket, Progress* progress) {
     if (got < 0) progress->failure = Fail("clone", errno);
     if (got <= 0) return;
     TakeReport(report, fds, progress);
-    if (progress->failure.failed()) return;
   }
 }
 
-// What a child can still say when a filter forbids it to send.
-class LastWords {
+// Two pages that the clones share with the shim: what a child can still say
+// when a filter forbids it to send, and who was forked.
+class SharedPages {
  public:
-  LastWords()
-      : page_(mmap(nullptr, sizeof(init::Report), PROT_READ | PROT_WRITE,
-                   MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {}
-  ~LastWords() {
-    if (report() != nullptr) munmap(page_, sizeof(init::Report));
+  SharedPages()
+      : words_(Map(sizeof(init::Report))), forked_(Map(sizeof(pid_t))) {}
+  ~SharedPages() {
+    if (words_ != MAP_FAILED) munmap(words_, sizeof(init::Report));
+    if (forked_ != MAP_FAILED) munmap(forked_, sizeof(pid_t));
   }
-  LastWords(const LastWords&) = delete;
-  LastWords& operator=(const LastWords&) = delete;
+  SharedPages(const SharedPages&) = delete;
+  SharedPages& operator=(const SharedPages&) = delete;
 
-  init::Report* report() const {
-    return page_ == MAP_FAILED ? nullptr : static_cast<init::Report*>(page_);
+  bool ok() const { return words_ != MAP_FAILED && forked_ != MAP_FAILED; }
+  init::Report* last_words() const {
+    return static_cast<init::Report*>(words_);
+  }
+  pid_t* forked() const { return static_cast<pid_t*>(forked_); }
+  // What they are now; they may change while this copies them.
+  [[gnu::noinline]] init::Report CopyWords() const {
+    init::Report copy;
+    memcpy(&copy, words_, sizeof(copy));
+    __asm__ volatile("" ::: "memory");  // from here on only the copy is read
+    return copy;
   }
 
  private:
-  void* const page_;
+  static void* Map(size_t size) {
+    return mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  }
+  void* const words_;
+  void* const forked_;
 };
 
-pid_t CloneFirst(PlanBuilder* builder, int* error) {
-  base::UniqueFd own_pid_ns;
-  if (builder->shim_pid_fd() >= 0) {
-    own_pid_ns.reset(open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
-    if (!own_pid_ns.valid() ||
-        setns(builder->shim_pid_fd(), CLONE_NEWPID) != 0) {
-      *error = errno;
-      return -1;
-    }
+void Reap(pid_t pid) {
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
   }
-  const pid_t pid =
-      init::CloneProcess(builder->clone_flags(), builder->cgroup_fd());
-  if (pid == 0) init::RunInit(builder->plan());
-  *error = errno;
-  if (own_pid_ns.valid() && setns(own_pid_ns.get(), CLONE_NEWPID) != 0) {
-    abort();  // later children would end up in the pod
+}
+
+// The successor of `first`, once that has ended. Before it is known, `first`
+// cannot be waited for: it dies with this process, and it forks at most once.
+void AwaitFork(const SharedPages& pages, int launch_socket,
+               Progress* progress) {
+  const base::UniqueFd pidfd(
+      static_cast<int>(syscall(SYS_pidfd_open, progress->first, 0)));
+  const int error =
+      pidfd.valid() ? Await(pidfd.get(), -1, launch_socket) : errno;
+  if (error != 0) {
+    progress->failure = AwaitFailure(error);
+    return;
   }
-  return pid;
+  Reap(std::exchange(progress->first, 0));
+  progress->program = *pages.forked();
+}
+
+// Until execve, or until it cannot come any more. The program's own end is
+// looked at because others may hold the pipe: who traces it can take a copy.
+void AwaitExecve(int alive, int launch_socket, Progress* progress) {
+  const base::UniqueFd pidfd(
+      progress->program > 0
+          ? static_cast<int>(syscall(SYS_pidfd_open, progress->program, 0))
+          : -1);
+  const int error = Await(alive, pidfd.get(), launch_socket);
+  if (error != 0) progress->failure = AwaitFailure(error);
 }
 
 // Ends whatever was cloned; all are children of ours.
-void EndChildren(const Progress& progress) {
-  for (const pid_t pid : {progress.first, progress.program}) {
-    if (pid > 0) kill(pid, SIGKILL);
-  }
-  // A successor whose report was not read yet is found by waiting for all: it
-  // dies with its report socket's peer, which the caller has closed.
-  while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
-  }
+void EndChildren(const SharedPages& pages, Progress* progress) {
+  const auto end = [](pid_t pid) {
+    if (pid <= 0) return;
+    kill(pid, SIGKILL);
+    Reap(pid);
+  };
+  if (progress->first != progress->program) end(progress->first);
+  // The first one is gone: whom it forked is known now.
+  end(progress->program != 0 ? progress->program : *pages.forked());
 }
 
 // A program that could be neither signalled nor told from a later one of its
@@ -182,54 +242,80 @@ uint64_t ReadStat(int proc_fd, pid_t pid, pid_t* session, pid_t* parent) {
   return strtoull(at + 1, nullptr, 10);
 }
 
+namespace {
+
+// What the plan needs beside the request.
+Failure PrepareLaunch(init::Plan* plan, const SharedPages& pages,
+                      base::UniqueFd* proc) {
+  if (!pages.ok()) return Fail("clone", errno);
+  plan->last_words = pages.last_words();
+  plan->forked = pages.forked();
+  if (plan->program.set_oom_score_adj ||
+      plan->program.apparmor_exec != nullptr ||
+      plan->program.selinux_exec != nullptr) {
+    *proc = PrivateProcfs();
+    if (!proc->valid()) return Fail("procfs", errno);
+    plan->proc_fd = proc->get();
+  }
+  return {};
+}
+
+// From the clone to execve.
+void Follow(const init::Plan& plan, const SharedPages& pages, int reports,
+            int alive, int launch_socket, Progress* progress) {
+  const bool forks = plan.fork_first || plan.fork_last;
+  if (!forks) progress->program = progress->first;
+  FollowReports(reports, launch_socket, progress);
+  if (!progress->failure.failed() && forks) {
+    AwaitFork(pages, launch_socket, progress);
+  }
+  if (!progress->failure.failed()) {
+    AwaitExecve(alive, launch_socket, progress);
+  }
+  if (progress->failure.failed()) return;
+  const init::Report words = pages.CopyWords();
+  if (words.kind == init::ReportKind::kFailed) {
+    progress->failure = FailureOf(words);
+  } else if (progress->program == 0) {
+    progress->failure = Fail("clone", ECHILD);  // killed before it could fork
+  }
+}
+
+}  // namespace
+
 Failure StartProgram(PlanBuilder* builder, int launch_socket,
                      Program* program) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     return Fail("clone", errno);
   }
-  base::UniqueFd ours(ends[0]);
-  base::UniqueFd theirs(ends[1]);
-  base::UniqueFd proc;
+  base::UniqueFd reports(ends[0]);
+  base::UniqueFd their_reports(ends[1]);
+  if (pipe2(ends, O_CLOEXEC) != 0) return Fail("clone", errno);
+  base::UniqueFd alive(ends[0]);
+  base::UniqueFd their_alive(ends[1]);
   init::Plan& plan = builder->plan();
-  plan.report_fd = theirs.get();
-  if (plan.program.set_oom_score_adj || plan.program.apparmor_exec != nullptr ||
-      plan.program.selinux_exec != nullptr) {
-    proc = PrivateProcfs();
-    if (!proc.valid()) return Fail("procfs", errno);
-    plan.proc_fd = proc.get();
-  }
-  const LastWords last_words;
-  if (last_words.report() == nullptr) return Fail("clone", errno);
-  plan.last_words = last_words.report();
+  plan.report_fd = their_reports.get();
+  plan.alive_fd = their_alive.get();
+  const SharedPages pages;
+  base::UniqueFd proc;
+  Failure failure = PrepareLaunch(&plan, pages, &proc);
+  if (failure.failed()) return failure;
   Progress progress;
-  int error = 0;
-  progress.first = CloneFirst(builder, &error);
-  if (progress.first < 0) return Fail("clone", error);
-  theirs.reset();
-  if (!plan.fork_again) progress.program = progress.first;
-  FollowReports(ours.get(), launch_socket, &progress);
-  if (!progress.failure.failed() &&
-      last_words.report()->kind == init::ReportKind::kFailed) {
-    int none[init::kStdioFdsMax] = {-1, -1, -1};
-    TakeReport(*last_words.report(), none, &progress);
-  }
-  if (!progress.failure.failed() && progress.program == 0) {
-    progress.failure = Fail("clone", ECHILD);  // killed before it could fork
-  }
-  if (plan.fork_again && progress.program != 0) {
-    while (waitpid(progress.first, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    progress.first = 0;
-  }
+  progress.first =
+      init::CloneProcess(builder->clone_flags(), builder->cgroup_fd());
+  if (progress.first == 0) init::RunInit(plan);
+  if (progress.first < 0) return Fail("clone", errno);
+  their_reports.reset();
+  their_alive.reset();
+  Follow(plan, pages, reports.get(), alive.get(), launch_socket, &progress);
   if (!progress.failure.failed()) {
     program->pid = progress.program;
     program->started_at_ns = RealNow();
     progress.failure = Identify(program);
   }
   if (progress.failure.failed()) {
-    ours.reset();
-    EndChildren(progress);
+    EndChildren(pages, &progress);
     return std::move(progress.failure);
   }
   for (size_t i = 0; i < init::kStdioFdsMax; ++i) {

@@ -45,6 +45,7 @@ warren_e2e_test(escape ${E}/security/escape_test.cc ${E}/security/escape_table.c
 warren_e2e_test(devices ${E}/devices/devices_test.cc ${E}/devices/cdi_test.cc)
 warren_e2e_test(security ${E}/security/entering_test.cc ${E}/security/exec_bounds_test.cc
   ${E}/security/host_view_test.cc ${E}/security/inert_keys_test.cc
+  ${E}/security/own_inodes_test.cc
   ${E}/api/odd_requests_test.cc ${E}/security/other_user_test.cc)
 # EXE-1, EXE-2: exec sessions that are hunted in each; a sanitized daemon takes
 # several times as long for one.

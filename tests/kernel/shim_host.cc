@@ -36,7 +36,7 @@ struct Host {
     Must(mount("tmpfs", path, "tmpfs", 0, "mode=0755") == 0, "tmpfs");
     const std::string scratch = directory + "/scratch";
     Must(mkdir(scratch.c_str(), 0755) == 0, "mkdir");
-    template_ns = MakeTemplate(scratch);
+    template_ns = MakeTemplate(scratch, &null);
     pin_ns = MakePinNamespace(scratch, &pin_root);
     auto opened = runtime::ShimLauncher::Open(WARREN_SHIM_PATH);
     Must(opened.ok(), "shim program");
@@ -49,6 +49,7 @@ struct Host {
 
   std::string directory;
   UniqueFd template_ns;
+  UniqueFd null;
   UniqueFd pin_ns;
   UniqueFd pin_root;
   runtime::ShimLauncher launcher;
@@ -81,7 +82,9 @@ void AddDevice(ContainerLaunch* launch, const std::string& name, uint32_t minor,
   op->set_kind(MountOp::DEVICE);
   op->set_target("/dev/" + name);
   if (user) {
-    op->set_fd(launch->fds.Add(Open("/dev/" + name, O_PATH)));
+    op->set_fd(launch->fds.Add(
+        UniqueFd(open_tree(AT_FDCWD, ("/dev/" + name).c_str(),
+                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))));
     return;
   }
   op->set_mode(S_IFCHR | 0666);
@@ -89,10 +92,16 @@ void AddDevice(ContainerLaunch* launch, const std::string& name, uint32_t minor,
   op->set_device_minor(minor);
 }
 
-void AddBaseMounts(ContainerLaunch* launch, bool user) {
+void AddBaseMounts(ContainerLaunch* launch, const Pod* pod) {
+  const bool user = pod != nullptr && pod->user;
   constexpr uint64_t kSafe =
       MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   NewFs(launch, "proc", "/proc", {}, kSafe);
+  if (pod != nullptr && pod->OpenPin("pid").valid()) {
+    const auto last = launch->container()->mounts_size() - 1;
+    launch->container()->mutable_mounts(last)->set_fd(launch->fds.Add(
+        CloneMount(TheHost().pin_ns.get(), pod->dir.get(), "proc")));
+  }
   NewFs(launch, "tmpfs", "/dev", {"mode=0755", "size=65536k"},
         MOUNT_ATTR_NOSUID);
   NewFs(launch, "devpts", "/dev/pts",
@@ -178,6 +187,9 @@ shim::v1::LaunchRequest ShimTest::SandboxRequest(uint64_t flags, FdList* fds,
     AddMappings(sandbox->mutable_gid_mappings());
   }
   sandbox->set_pod_init((flags & CLONE_NEWPID) != 0);
+  if (sandbox->pod_init()) {
+    sandbox->set_template_mnt_ns_fd(fds->AddCopy(TheHost().template_ns.get()));
+  }
   sandbox->set_pin_mnt_ns_fd(fds->AddCopy(TheHost().pin_ns.get()));
   sandbox->set_pin_dir_fd(fds->AddCopy(pin_dir->get()));
   return request;
@@ -254,8 +266,8 @@ ContainerLaunch ShimTest::Container(const std::string& script, const Pod* pod) {
   c->set_template_mnt_ns_fd(launch.fds.AddCopy(TheHost().template_ns.get()));
   c->set_rootfs_fd(launch.fds.AddCopy(launch.rootfs.get()));
   c->set_rootfs_propagation(MS_PRIVATE);
-  AddBaseMounts(&launch, user);
-  c->set_null_fd(launch.fds.Add(Open("/dev/null", O_PATH)));
+  AddBaseMounts(&launch, pod);
+  c->set_null_fd(launch.fds.AddCopy(TheHost().null.get()));
   c->set_run_dir_fd(launch.fds.AddCopy(launch.run_dir.get()));
   c->set_log_dir_fd(launch.fds.AddCopy(launch.log_dir.get()));
   c->set_log_name("0.log");
@@ -319,6 +331,7 @@ shim::v1::LaunchRequest ShimTest::ExecRequest(const runtime::Launched& target,
   auto pidfd = base::OpenProcess(target.process);
   Must(pidfd.ok(), "pidfd of the container");
   exec->set_target_pidfd(fds->Add(*std::move(pidfd)));
+  exec->set_null_fd(fds->AddCopy(TheHost().null.get()));
   uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                    CLONE_NEWUTS | CLONE_NEWCGROUP;
   if (user) flags |= CLONE_NEWUSER;

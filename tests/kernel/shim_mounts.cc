@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -60,11 +61,28 @@ UniqueFd OwnMountNamespace() {
 
 }  // namespace
 
-UniqueFd MakeTemplate(const std::string& scratch) {
+UniqueFd MakeTemplate(const std::string& scratch, UniqueFd* null) {
   UniqueFd fd;
   InMountNamespace(-1, [&] {
     PivotToTmpfs(scratch);
     fd = OwnMountNamespace();
+    Must(mkdir("/dev", 0755) == 0 &&
+             mount("tmpfs", "/dev", "tmpfs", 0, nullptr) == 0 &&
+             mknod("/dev/null", S_IFCHR, makedev(1, 3)) == 0 &&
+             chmod("/dev/null", 0666) == 0 &&
+             mount(nullptr, "/dev", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) ==
+                 0,
+         "null device");
+    null->reset(open("/dev/null", O_PATH | O_CLOEXEC));
+  });
+  return fd;
+}
+
+UniqueFd CloneMount(int mnt_ns_fd, int dirfd, const std::string& path) {
+  UniqueFd fd;
+  InMountNamespace(mnt_ns_fd, [&] {
+    fd.reset(
+        open_tree(dirfd, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   });
   return fd;
 }

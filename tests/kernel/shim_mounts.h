@@ -15,10 +15,15 @@ namespace warren::test {
 // its own: first a copy of the caller's, or that behind `mnt_ns_fd`.
 void InMountNamespace(int mnt_ns_fd, const std::function<void()>& fn);
 
-// A mount namespace with nothing but a tmpfs, a fresh /proc and a fresh /sys
+// A mount namespace with nothing but a tmpfs, a fresh /proc and a fresh /sys,
+// and a null device on a read-only mount, `*null`
 // (runtime/namespaces/README.md). `scratch`: an existing directory of the
 // caller.
-base::UniqueFd MakeTemplate(const std::string& scratch);
+base::UniqueFd MakeTemplate(const std::string& scratch, base::UniqueFd* null);
+
+// A detached copy of the mount at dirfd/path in the mount namespace behind
+// `mnt_ns_fd`.
+base::UniqueFd CloneMount(int mnt_ns_fd, int dirfd, const std::string& path);
 
 // A mount namespace with nothing but a tmpfs; `*root` is its root directory.
 base::UniqueFd MakePinNamespace(const std::string& scratch,

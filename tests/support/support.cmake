@@ -55,8 +55,8 @@ target_compile_definitions(warren_e2e_support PRIVATE
 # What tests run inside containers; static, mounted from the host.
 add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_main.cc)
 add_executable(warren_escape_probe ${S}/escape/files.cc ${S}/escape/hunt.cc
-  ${S}/escape/kernel.cc ${S}/escape/main.cc ${S}/escape/mounts.cc
-  ${S}/escape/processes.cc)
+  ${S}/escape/kernel.cc ${S}/escape/main.cc ${S}/escape/metadata.cc
+  ${S}/escape/mounts.cc ${S}/escape/processes.cc ${S}/escape/rights.cc)
 # Each file of the escape probe is one table of its own.
 set_target_properties(warren_escape_probe PROPERTIES UNITY_BUILD OFF)
 foreach(probe warren_test_probe warren_escape_probe)

@@ -46,7 +46,7 @@ class EnteringTest : public CriTest {
                     const std::vector<std::string>& capabilities = {},
                     bool users = false) {
     Ground ground;
-    ground.pod = Pod("pod-" + verb);
+    ground.pod = Pod("pod-" + verb.substr(0, verb.find('=')));
     NamespaceOptions(&ground.pod)->set_pid(pid);
     if (users) UseUserNamespace(NamespaceOptions(&ground.pod), kEnteringIds);
     ground.pod_id = RunPod(ground.pod);
@@ -97,11 +97,15 @@ class EnteringTest : public CriTest {
   }
   // Containers of the same pod, seen by the hunter if the pod shares a pid
   // namespace.
+  // With TARGET they join the hunter's own.
   void StartMany(const Ground& ground, cri::NamespaceMode pid, int count) {
     for (int i = 0; i < count; ++i) {
       cri::ContainerConfig config =
           ContainerConfig(absl::StrCat("n", i), {"/bin/true"});
       NamespaceOptions(&config)->set_pid(pid);
+      if (pid == cri::TARGET) {
+        NamespaceOptions(&config)->set_target_id(ground.id);
+      }
       WaitExited(Run(ground.pod_id, ground.pod, config));
     }
   }
@@ -172,6 +176,24 @@ TEST_F(EnteringTest, EXE_2_WhatEntersCannotBeTraced) {
     const std::string bag = Bag(ground);
     EXPECT_EQ(Number(bag, "hits"), 0);
     EXPECT_GE(Number(bag, "seen"), looks) << bag;
+    RemoveAllPods();
+  }
+}
+
+// With the capability for it everything can be traced that is in sight. What is
+// caught has nothing that the container has not got, whenever it is caught.
+TEST_F(EnteringTest, EXE_2_WhatATracerCatchesHasOnlyTheContainersOwn) {
+  const std::string verb = "rights=" + daemon().socket();
+  for (const cri::NamespaceMode pid : {cri::CONTAINER, cri::POD}) {
+    const Ground ground = MakeGround(verb, pid, {"SYS_PTRACE"});
+    const int looks = Execs() / 20;
+    ExecUntilSeen(ground, Execs() / 2, looks);
+    StartMany(ground, pid == cri::POD ? pid : cri::TARGET, Execs() / 50);
+    const std::string bag = Bag(ground);
+    EXPECT_EQ(Number(bag, "hits"), 0);
+    EXPECT_GE(Number(bag, "seen"), looks) << bag;
+    EXPECT_GT(Number(bag, "stopped"), 0) << "the hunt has found something";
+    RecordProperty(pid == cri::POD ? "pod" : "container", bag);
     RemoveAllPods();
   }
 }

@@ -18,6 +18,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/support/escape/rights.h"
+
 namespace warren::escape {
 namespace {
 
@@ -28,12 +30,15 @@ struct Bag {
   long seen = 0;     // looks at a process
   long foreign = 0;  // programs of Warren that could be opened (O_PATH)
   long hits = 0;     // what must never work
+  long stopped = 0;  // kRights: stopped processes,
+  long early = 0;    // and how many of them were Warren's still
   int caught[kMaxCaught] = {};
   int count = 0;
 };
 
 void Print(const Bag& bag) {
-  printf("seen=%ld foreign=%ld hits=%ld\n", bag.seen, bag.foreign, bag.hits);
+  printf("seen=%ld foreign=%ld hits=%ld stopped=%ld caught=%ld\n", bag.seen,
+         bag.foreign, bag.hits, bag.stopped, bag.early);
 }
 
 void Hit(Bag* bag, pid_t pid, const char* what, const char* detail) {
@@ -138,8 +143,32 @@ void LookAtEnvironment(Bag* bag, pid_t pid) {
   }
 }
 
-void Look(Bag* bag, pid_t pid, Prey prey) {
+// The same where it is permitted: what does the stopped process have?
+void LookAtRights(Bag* bag, pid_t pid, const Own& own) {
+  if (ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0) return;
+  int status = 0;
+  if (ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) == 0 &&
+      waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status)) {
+    char name[300];
+    char path[300];
+    PathOf(pid, "exe", path);
+    ++bag->stopped;
+    if (IsForeign(path, name)) ++bag->early;
+    char detail[200];
+    const char* what = MoreThanOwn(pid, own, detail, sizeof(detail));
+    if (what != nullptr) Hit(bag, pid, what, detail);
+    LookAtDescriptors(bag, pid);
+    LookAtEnvironment(bag, pid);
+    ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
+  }
+}
+
+void Look(Bag* bag, pid_t pid, Prey prey, const Own& own) {
   ++bag->seen;
+  if (prey == Prey::kRights) {
+    LookAtRights(bag, pid, own);
+    return;
+  }
   CatchProgram(bag, pid);
   if (prey == Prey::kPrograms) return;
   LookAtDescriptors(bag, pid);
@@ -149,8 +178,9 @@ void Look(Bag* bag, pid_t pid, Prey prey) {
 
 }  // namespace
 
-int Hunt(Prey prey) {
+int Hunt(Prey prey, const char* secret) {
   static Bag bag;
+  const Own own = WhatIsOwn(secret);
   // Said whenever it has doubled: few lines, and whoever reads the log may
   // wait for a number.
   long told = 0;
@@ -162,7 +192,7 @@ int Hunt(Prey prey) {
     while (const dirent* entry = readdir(proc)) {
       const pid_t pid = atoi(entry->d_name);
       // The container's own first process is a shell, and this is us.
-      if (pid > 1 && pid != getpid()) Look(&bag, pid, prey);
+      if (pid > 1 && pid != getpid()) Look(&bag, pid, prey, own);
     }
     closedir(proc);
     WriteToCaught(&bag);

@@ -13,17 +13,22 @@ enum class Prey {
   kPrograms,
   kAll,          // also descriptors and environments
   kAllAndTrace,  // also stops each process by ptrace(2)
+  // Stops each process by ptrace(2), which the hunter has the capability for,
+  // and looks for what it has beyond the container's own (rights.h).
+  kRights,
 };
 
 // Prints "ready", then looks at every process but the first and itself until
 // /stop exists, however long that takes. Prints "HIT pid what detail" for what
 // must not work, and "seen=N foreign=N hits=N" whenever one of the first two
 // has doubled and at last: looks at a process, programs of Warren that could
-// be opened, hits.
+// be opened, hits; with kRights also "stopped=N caught=N": processes that were
+// stopped, and those of them that were no program of the container yet.
+// `secret`, with kRights: a file of the node.
 //
 // What ends the hunt must make a directory of /stop: a process that makes a
 // file of it has it open, and a descriptor of a file is a hit.
-int Hunt(Prey prey);
+int Hunt(Prey prey, const char* secret = "");
 
 // "added" or the errno: a key into the session keyring.
 int AddSessionKey(const char* name);

@@ -2,8 +2,8 @@
 // [abstract=NAME]: tries every known way out of a container and prints a line
 // for each: its name and "OK" (it worked), the name of an errno, or the signal
 // that ended it.
-// warren_escape_probe hunt-programs|hunt|trace, key-add NAME, key-find NAME:
-// hunt.h.
+// warren_escape_probe hunt-programs|hunt|trace|rights=PATH, key-add NAME,
+// key-find NAME: hunt.h; metadata PATH…: metadata.h.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +15,7 @@
 
 #include "tests/support/escape/attempts.h"
 #include "tests/support/escape/hunt.h"
+#include "tests/support/escape/metadata.h"
 
 namespace warren::escape {
 
@@ -91,6 +92,12 @@ int Main(int argc, char** argv) {
     if (strcmp(argv[1], "hunt-programs") == 0) return Hunt(Prey::kPrograms);
     if (strcmp(argv[1], "hunt") == 0) return Hunt(Prey::kAll);
     if (strcmp(argv[1], "trace") == 0) return Hunt(Prey::kAllAndTrace);
+    if (strncmp(argv[1], "rights=", 7) == 0) {
+      return Hunt(Prey::kRights, argv[1] + 7);
+    }
+  }
+  if (argc >= 2 && strcmp(argv[1], "metadata") == 0) {
+    return ChangeMetadata(argc - 2, argv + 2);
   }
   if (argc == 3) {
     if (strcmp(argv[1], "key-add") == 0) return AddSessionKey(argv[2]);

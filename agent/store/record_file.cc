@@ -48,13 +48,20 @@ uint32_t Checksum(absl::string_view data) {
 }
 
 // The spare of a directory as a plain file of one name, whatever was there: a
-// second name would be a copy that somebody keeps.
+// second name would be a copy that somebody keeps. An error when that cannot be
+// looked at.
 absl::StatusOr<base::UniqueFd> OpenSpare(int directory, size_t* old_size) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
   auto spare = base::OpenAt(directory, kSpare, kFlags, 0600);
   struct stat st;
-  if (spare.ok() && fstat(spare->get(), &st) == 0 && S_ISREG(st.st_mode) &&
-      st.st_nlink == 1) {
+  if (!spare.ok() && base::GetErrno(spare.status()) != EISDIR &&
+      !base::IsDamage(spare.status())) {
+    return spare;
+  }
+  if (spare.ok() && fstat(spare->get(), &st) != 0) {
+    return base::ErrnoError(errno, "look at the spare");
+  }
+  if (spare.ok() && S_ISREG(st.st_mode) && st.st_nlink == 1) {
     *old_size = static_cast<size_t>(st.st_size);
     return spare;
   }

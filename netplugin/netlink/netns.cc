@@ -1,6 +1,7 @@
 #include "netplugin/netlink/netns.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -12,6 +13,25 @@
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {
+namespace {
+
+// How often and how long to wait for memory: a minute in all.
+constexpr int kReturnTries = 600;
+constexpr int kReturnPauseMs = 100;
+
+// setns(2) needs memory. A thread that stayed in a pod would do the node's work
+// there, so that there is no way on without it.
+void ReturnTo(int home) {
+  for (int tries = 0; setns(home, CLONE_NEWNET) < 0; ++tries) {
+    if (errno != ENOMEM || tries == kReturnTries) {
+      std::perror("cannot return to the node's network namespace");
+      std::abort();
+    }
+    poll(nullptr, 0, kReturnPauseMs);
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<base::UniqueFd> OpenOwnNetns() {
   return base::OpenAt(AT_FDCWD, "/proc/thread-self/ns/net", O_RDONLY);
@@ -36,10 +56,7 @@ absl::Status InNetns(int netns_fd, absl::FunctionRef<absl::Status()> act) {
     return absl::InvalidArgumentError(status.message());
   }
   const absl::Status status = act();
-  if (setns(home.get(), CLONE_NEWNET) < 0) {
-    std::perror("cannot return to the node's network namespace");
-    std::abort();
-  }
+  ReturnTo(home.get());
   return status;
 }
 

@@ -16,7 +16,8 @@ namespace warren::netplugin {
 // of the thread that opens them, and starts no thread. kInvalidArgument when
 // `netns_fd` (borrowed) is no network namespace. Needs CAP_SYS_ADMIN in the
 // user namespace that owns it. setns(2) moves this thread alone. Thread-safe;
-// takes as long as `act`.
+// takes as long as `act`, and at most a minute longer when the kernel has no
+// memory for the way back; without one the process ends.
 absl::Status InNetns(int netns_fd, absl::FunctionRef<absl::Status()> act);
 
 // The network namespace of the calling thread.

@@ -1,6 +1,7 @@
 #include "runtime/base/adopted.h"
 
 #include <absl/base/thread_annotations.h>
+#include <absl/status/statusor.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
@@ -9,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <set>
+#include <string>
 
 #include "runtime/base/file.h"
 
@@ -29,6 +32,13 @@ struct Registry {
 Registry& TheRegistry() {
   static Registry* const registry = new Registry;
   return *registry;
+}
+
+// The kernel gives adopted ones to the first thread.
+absl::StatusOr<std::string> ReadChildren() {
+  return ReadFileAt(AT_FDCWD,
+                    absl::StrCat("/proc/self/task/", getpid(), "/children"),
+                    kListLimit);
 }
 
 }  // namespace
@@ -57,10 +67,8 @@ void DisownChild(pid_t pid) {
 void ReapAdopted() {
   Registry& r = TheRegistry();
   absl::MutexLock making(&r.making);
-  // The kernel gives them to the first thread.
-  const auto list = ReadFileAt(
-      AT_FDCWD, absl::StrCat("/proc/self/task/", getpid(), "/children"),
-      kListLimit);
+  auto list = ReadChildren();
+  if (!list.ok()) list = ReadChildren();
   // lint: allow absence: they are listed again after the next end
   if (!list.ok()) return;
   absl::MutexLock lock(&r.mutex);
@@ -71,7 +79,10 @@ void ReapAdopted() {
       continue;
     }
     siginfo_t ignored = {};
-    waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOHANG);
+    while (waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOHANG) !=
+               0 &&
+           errno == EINTR) {
+    }
   }
 }
 

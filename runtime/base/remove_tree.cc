@@ -152,15 +152,20 @@ class TreeRemover {
   int passes_ = 0;     // over it
 };
 
-bool IsMountRoot(int fd) {
+// What is mounted somewhere is not ours to empty, and what cannot be looked at
+// may be mounted.
+absl::Status CheckIsNoMount(int fd) {
   struct statx st = {};
-  return statx(fd, "", AT_EMPTY_PATH, 0, &st) == 0 &&
-         (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  if (statx(fd, "", AT_EMPTY_PATH, 0, &st) != 0) {
+    return ErrnoError(errno, "look for a mount");
+  }
+  const bool mounted = (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  return mounted ? ErrnoError(EXDEV, "a mount") : absl::OkStatus();
 }
 
 absl::Status RemoveDirectory(int dirfd, const std::string& name,
                              UniqueFd directory, const Deadline& deadline) {
-  if (IsMountRoot(directory.get())) return ErrnoError(EXDEV, "a mount");
+  RETURN_IF_ERROR(CheckIsNoMount(directory.get()));
   ASSIGN_OR_RETURN(UniqueFd top, DupFd(directory.get()));
   ASSIGN_OR_RETURN(
       TreeCursor cursor,

@@ -176,6 +176,24 @@ absl::StatusOr<Answer> Launch(int program,
   return answer;
 }
 
+// Names of runtime/shim/exit_file.cc.
+constexpr char kExitFile[] = "exit.pb";
+constexpr char kReservedExitFile[] = ".exit.pb.new";
+
+absl::StatusOr<std::optional<shim::v1::Exited>> ReadExitFileAt(
+    int run_dir_fd, const char* name) {
+  const auto data = base::ReadRegularFileAt(run_dir_fd, name, 64 * 1024);
+  if (!data.ok()) {
+    if (GetErrno(data.status()) == ENOENT) return std::nullopt;
+    return data.status();
+  }
+  shim::v1::ExitFile file;
+  if (!file.ParseFromString(*data) || file.version() != 1 || !file.has_exit()) {
+    return ErrnoError(EBADMSG, name);
+  }
+  return std::make_optional(file.exit());
+}
+
 }  // namespace
 
 std::string FailedStep(const absl::Status& status) {
@@ -351,16 +369,16 @@ absl::Status ShimConnection::ReopenLog(int log_dir_fd,
 }
 
 absl::StatusOr<std::optional<shim::v1::Exited>> ReadExitFile(int run_dir_fd) {
-  const auto data = base::ReadRegularFileAt(run_dir_fd, "exit.pb", 64 * 1024);
-  if (!data.ok()) {
-    if (GetErrno(data.status()) == ENOENT) return std::nullopt;
-    return data.status();
+  auto exited = ReadExitFileAt(run_dir_fd, kExitFile);
+  if (!exited.ok() || exited->has_value()) return exited;
+  // An empty one is all zeros, which is no message.
+  exited = ReadExitFileAt(run_dir_fd, kReservedExitFile);
+  if (GetErrno(exited.status()) == EBADMSG || base::IsDamage(exited.status())) {
+    return std::nullopt;
   }
-  shim::v1::ExitFile file;
-  if (!file.ParseFromString(*data) || file.version() != 1 || !file.has_exit()) {
-    return ErrnoError(EBADMSG, "exit.pb");
-  }
-  return std::make_optional(file.exit());
+  if (!exited.ok() || exited->has_value()) return exited;
+  // It got its name between the two looks.
+  return ReadExitFileAt(run_dir_fd, kExitFile);
 }
 
 }  // namespace warren::runtime

@@ -182,8 +182,10 @@ class ShimConnection {
   base::ProcessId shim_;
 };
 
-// What the shim of an ended container left in its run directory; nullopt when
-// there is no exit file. A file that cannot be parsed is an error.
+// What the shim of an ended container left in its run directory: exit.pb, or
+// the file that the shim could not give that name to. nullopt when there is
+// neither, or the latter was not filled. An exit.pb that cannot be parsed is an
+// error.
 absl::StatusOr<std::optional<shim::v1::Exited>> ReadExitFile(int run_dir_fd);
 
 }  // namespace warren::runtime

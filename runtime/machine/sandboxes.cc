@@ -12,6 +12,7 @@
 #include <optional>
 #include <utility>
 
+#include "runtime/base/adopted.h"
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
 #include "runtime/base/process.h"
@@ -168,15 +169,14 @@ absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
     RETURN_IF_ERROR_IN(
         parts_.cgroups->Create(spec.cgroup, Resources(), StandardDeviceRules()),
         "make the pod init's cgroup");
-    undo.Push("remove cgroup", [&] {
-      return parts_.cgroups->Delete(spec.cgroup, base::Deadline::Never());
+    // Also when the launch failed: what the shim said of a pod init that runs
+    // may not have come through.
+    undo.Push("end the pod init", [&] {
+      return EndPodInit(spec.id, spec.cgroup, base::Deadline::Never());
     });
   }
   ASSIGN_OR_RETURN(const base::ProcessId pod_init,
                    LaunchNamespaces(spec, directory.get()));
-  undo.Push("end the pod init", [&] {
-    return EndPodInit(spec.id, spec.cgroup, base::Deadline::Never());
-  });
   RETURN_IF_ERROR_IN(KeepPodInit(spec.id, pod_init), "watch the pod init");
   ASSIGN_OR_RETURN(SandboxFacts facts, ReadFacts(spec));
   facts.pod_init = pod_init;
@@ -243,7 +243,10 @@ absl::Status Sandboxes::EndPodInit(const std::string& id,
     // started it.
     base::Reap(pod_init.get()).IgnoreError();
   }
+  const bool known = pod_init.valid();
   RETURN_IF_ERROR(parts_.KillLeaf(leaf, deadline.Within(kPodInitPatience)));
+  // One that nobody could watch has nobody to reap it.
+  if (!known) base::ReapAdopted();
   return parts_.cgroups->Delete(leaf, deadline);
 }
 

@@ -68,6 +68,7 @@ class ExecSession {
     for (;;) {
       int status;
       const pid_t pid = waitpid(-1, &status, WNOHANG);
+      if (pid < 0 && errno == EINTR) continue;
       if (pid <= 0) return;
       if (pid != program_.pid) continue;
       ended_ = true;
@@ -104,9 +105,13 @@ class ExecSession {
     SendPacket(socket_.get(), event);
   }
 
-  int SignalAll(int proc, int signal) {
-    if (!cgroup_procs_.valid() || proc < 0) return 0;
-    return SignalSession(proc, cgroup_procs_.get(), program_.pid, signal);
+  // Opens `proc` when that did not work before; without it, somebody may live.
+  int SignalAll(base::UniqueFd* proc, int signal) {
+    if (!cgroup_procs_.valid()) return 0;
+    if (!proc->valid()) *proc = PrivateProcfs();
+    if (!proc->valid()) return 1;
+    return SignalSession(proc->get(), cgroup_procs_.get(), program_.pid,
+                         signal);
   }
 
   // Until nothing is left of it. First all are stopped, until a look finds no
@@ -114,13 +119,13 @@ class ExecSession {
   // descends from whom can be told when they are killed. The number of an
   // unreaped child is its own, so it may be used as a process group.
   void KillAll() {
-    const base::UniqueFd proc = PrivateProcfs();
+    base::UniqueFd proc;
     for (int round = 0, last = -1; round < kStopRounds; ++round) {
-      const int found = SignalAll(proc.get(), SIGSTOP);
+      const int found = SignalAll(&proc, SIGSTOP);
       if (found == std::exchange(last, found)) break;
     }
     for (int round = 0; round < kKillRounds; ++round) {
-      const int alive = SignalAll(proc.get(), SIGKILL);
+      const int alive = SignalAll(&proc, SIGKILL);
       if (!ended_) {
         kill(-program_.pid, SIGKILL);
         syscall(SYS_pidfd_send_signal, program_.pidfd.get(), SIGKILL, nullptr,

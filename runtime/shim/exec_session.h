@@ -16,7 +16,8 @@ namespace warren::shim {
 int RunExec(std::unique_ptr<LaunchInput> input, base::UniqueFd launch_socket);
 
 // Sends `signal` to every process listed in `cgroup_procs_fd` that belongs to
-// `session` or descends from one that does. Returns how many were found alive.
+// `session` or descends from one that does. Returns how many were found alive;
+// what cannot be looked at, for want of descriptors or memory, counts as alive.
 // `proc_fd`: a procfs of the caller's pid namespace.
 int SignalSession(int proc_fd, int cgroup_procs_fd, pid_t session, int signal);
 

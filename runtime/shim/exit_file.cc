@@ -36,22 +36,27 @@ int ExitFile::Write(int run_dir, const v1::Exited& exited) {
   *file.mutable_exit() = exited;
   std::string data;
   file.SerializeToString(&data);
+  int error = EIO;
+  for (int i = 0; error != 0 && i < kTries; ++i) error = Fill(data);
+  // A record cut short must not be found.
+  if (error != 0) Discard(run_dir);
+  fd_.reset();
+  if (error != 0) return error;
+  for (int i = 0; i < kTries; ++i) {
+    if (renameat(run_dir, kTemporary, run_dir, kName) == 0) break;
+  }
+  return 0;
+}
+
+int ExitFile::Fill(const std::string& data) const {
   const auto size = static_cast<ssize_t>(data.size());
   ssize_t written;
   do {
     written = pwrite(fd_.get(), data.data(), data.size(), 0);
   } while (written < 0 && errno == EINTR);
-  int error = 0;
-  if (written < 0) error = errno;
-  if (written >= 0 && written != size) error = ENOSPC;
-  if (error == 0 && ftruncate(fd_.get(), size) != 0) error = errno;
-  if (error == 0 && renameat(run_dir, kTemporary, run_dir, kName) != 0) {
-    error = errno;
-  }
-  // A record cut short must not be found.
-  if (error != 0) Discard(run_dir);
-  fd_.reset();
-  return error;
+  if (written < 0) return errno;
+  if (written != size) return ENOSPC;
+  return ftruncate(fd_.get(), size) == 0 ? 0 : errno;
 }
 
 void ExitFile::Discard(int run_dir) {

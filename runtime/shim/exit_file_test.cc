@@ -20,8 +20,8 @@ v1::Exited Code(int code) {
   return exited;
 }
 
-int CodeIn(int dir) {
-  const auto data = base::ReadFileAt(dir, "exit.pb", 4096);
+int CodeIn(int dir, const char* name = "exit.pb") {
+  const auto data = base::ReadFileAt(dir, name, 4096);
   v1::ExitFile file;
   if (!data.ok() || !file.ParseFromString(*data)) return -1;
   return file.exit().exit_code();
@@ -56,6 +56,13 @@ TEST_F(ExitFileTest, REL_15_AFullRunDirectoryLosesNoExitCode) {
   EXPECT_EQ(file.Write(dir_.get(), Code(42)), 0);
   EXPECT_EQ(CodeIn(dir_.get()), 42);
   EXPECT_EQ(base::ListDir(dir_.get(), ".")->size(), 2u) << "and the filler";
+}
+
+TEST_F(ExitFileTest, REL_15_WhatCannotBeRenamedStaysWhole) {
+  ExitFile file;
+  ASSERT_EQ(file.Reserve(dir_.get()).error, 0);
+  EXPECT_EQ(file.Write(/*run_dir=*/-1, Code(42)), 0) << "nothing is renamed";
+  EXPECT_EQ(CodeIn(dir_.get(), ".exit.pb.new"), 42);
 }
 
 TEST_F(ExitFileTest, NoRoomIsAnErrorOfTheStart) {

@@ -25,44 +25,53 @@ struct Member {
   bool ours;
 };
 
-// What cgroup.procs says now. v1 keeps the list of the first read for as long
-// as that descriptor is read again within a second, and cuts it when a process
-// joins at that moment: only a descriptor opened anew shows what is there.
-std::string ListMembers(int proc_fd, int cgroup_procs_fd) {
+// What a failed look proves: the process, or the cgroup of the list, is gone.
+bool IsGone(int error) {
+  return error == ENOENT || error == ESRCH || error == ENODEV;
+}
+
+// What cgroup.procs says now; false when it cannot be read. v1 keeps the list
+// of the first read for as long as that descriptor is read again within a
+// second, and cuts it when a process joins at that moment: only a descriptor
+// opened anew shows what is there.
+bool ListMembers(int proc_fd, int cgroup_procs_fd, std::string* text) {
   char path[32];
   snprintf(path, sizeof(path), "self/fd/%d", cgroup_procs_fd);
-  const base::UniqueFd fresh(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
-  const int fd = fresh.valid() ? fresh.get() : cgroup_procs_fd;
-  std::string text;
-  if (lseek(fd, 0, SEEK_SET) != 0) return text;
+  const base::UniqueFd fd(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return IsGone(errno);
   char buffer[4096];
   for (;;) {
-    const ssize_t n = read(fd, buffer, sizeof(buffer));
+    const ssize_t n = read(fd.get(), buffer, sizeof(buffer));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return text;
-    text.append(buffer, static_cast<size_t>(n));
+    if (n < 0) return IsGone(errno);
+    if (n == 0) return true;
+    text->append(buffer, static_cast<size_t>(n));
   }
 }
 
+// False when that is not known, either.
 bool IsZombie(int proc_fd, pid_t pid) {
   char path[32];
   snprintf(path, sizeof(path), "%d/stat", pid);
   const base::UniqueFd fd(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return IsGone(errno);
   char text[512];
-  const ssize_t n = fd.valid() ? read(fd.get(), text, sizeof(text) - 1) : -1;
-  if (n <= 0) return true;
+  const ssize_t n = read(fd.get(), text, sizeof(text) - 1);
+  if (n <= 0) return n < 0 && IsGone(errno);
   text[n] = '\0';
   const char* at = strrchr(text, ')');
-  return at == nullptr || at[1] == '\0' || at[2] == 'Z' || at[2] == 'X';
+  return at != nullptr && (at[1] == '\0' || at[2] == 'Z' || at[2] == 'X');
 }
 
-// A number may have a new owner by now: the pidfd is opened first, then the
-// start time is read again.
+// False when it is proven that the process has ended. A number may have a new
+// owner by now: the pidfd is opened first, then the start time is read again.
 bool SignalMember(int proc_fd, const Member& member, int signal) {
   const base::UniqueFd pidfd(
       static_cast<int>(syscall(SYS_pidfd_open, member.pid, 0)));
-  if (!pidfd.valid()) return false;
-  if (ReadStat(proc_fd, member.pid) != member.start_time) return false;
+  if (!pidfd.valid()) return !IsGone(errno);
+  const uint64_t start_time = ReadStat(proc_fd, member.pid);
+  if (start_time == 0) return !IsGone(errno);
+  if (start_time != member.start_time) return false;
   if (IsZombie(proc_fd, member.pid)) return false;
   syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
   return true;
@@ -95,7 +104,9 @@ void AddDescendants(std::vector<Member>* members) {
 
 int SignalSession(int proc_fd, int cgroup_procs_fd, pid_t session, int signal) {
   std::vector<Member> members;
-  const std::string list = ListMembers(proc_fd, cgroup_procs_fd);
+  std::string list;
+  int alive = 0;
+  if (!ListMembers(proc_fd, cgroup_procs_fd, &list)) ++alive;
   const char* at = list.c_str();
   while (*at != '\0') {
     char* end;
@@ -106,10 +117,13 @@ int SignalSession(int proc_fd, int cgroup_procs_fd, pid_t session, int signal) {
     pid_t its_session = 0;
     member.start_time = ReadStat(proc_fd, pid, &its_session, &member.parent);
     member.ours = pid == session || its_session == session;
-    if (member.start_time != 0) members.push_back(member);
+    if (member.start_time != 0) {
+      members.push_back(member);
+    } else if (!IsGone(errno)) {
+      ++alive;
+    }
   }
   AddDescendants(&members);
-  int alive = 0;
   for (const Member& member : members) {
     if (member.ours && SignalMember(proc_fd, member, signal)) ++alive;
   }

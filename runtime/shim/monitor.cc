@@ -165,6 +165,7 @@ void Monitor::Reap() {
   for (;;) {
     int status;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid < 0 && errno == EINTR) continue;
     if (pid <= 0) return;
     if (pid != kept_.program.pid || ended_) continue;  // an adopted orphan
     ended_ = true;
@@ -273,7 +274,7 @@ void Monitor::EndOrphans() {
   const int64_t deadline = MonotonicMs() + kOrphansMaxMs;
   for (;;) {
     const pid_t pid = waitpid(-1, nullptr, WNOHANG);
-    if (pid > 0) continue;
+    if (pid > 0 || (pid < 0 && errno == EINTR)) continue;
     if (pid < 0 || MonotonicMs() >= deadline) return;  // ECHILD: none left
     KillChildren();
     pollfd p = {kept_.signals.get(), POLLIN, 0};

@@ -102,7 +102,7 @@ class Sandbox {
     started->set_pid(holder_);
     started->set_started_at_ns(RealNow());
     if (holder_ != 0) {
-      started->set_start_time(ReadStat(proc_.get(), holder_));
+      started->set_start_time(holder_start_);
       const char go = 'g';
       if (send(socket_.get(), &go, 1, MSG_NOSIGNAL) != 1) return false;
     }
@@ -322,6 +322,9 @@ class Sandbox {
         return Fail("clone", EBADMSG, "pod init");
       }
     }
+    // Without it the agent could not tell it from a later one of its number.
+    failure = ReadStartTime(proc_.get(), holder_, &holder_start_);
+    if (failure.failed()) return failure;
     base::UniqueFd fd = OpenProc(holder_, "ns/pid", O_RDONLY);
     if (!fd.valid()) return Fail("namespaces", errno, "pid");
     namespaces_.push_back({"pid", std::move(fd)});
@@ -366,6 +369,7 @@ class Sandbox {
   base::UniqueFd procfs_;  // of the pod init's pid namespace
   pid_t maker_ = 0;
   pid_t holder_ = 0;
+  uint64_t holder_start_ = 0;
 };
 
 }  // namespace

@@ -197,10 +197,7 @@ Failure Identify(Program* program) {
   const base::UniqueFd host_proc(
       open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!host_proc.valid()) return Fail("procfs", errno);
-  errno = 0;
-  program->start_time = ReadStat(host_proc.get(), program->pid);
-  if (program->start_time != 0) return {};
-  return Fail("procfs", errno == 0 ? EIO : errno);
+  return ReadStartTime(host_proc.get(), program->pid, &program->start_time);
 }
 
 }  // namespace
@@ -227,9 +224,15 @@ uint64_t ReadStat(int proc_fd, pid_t pid, pid_t* session, pid_t* parent) {
   snprintf(path, sizeof(path), "%d/stat", pid);
   const base::UniqueFd fd(openat(proc_fd, path, O_RDONLY | O_CLOEXEC));
   char text[1024];
-  const ssize_t n = fd.valid() ? read(fd.get(), text, sizeof(text) - 1) : -1;
-  if (n <= 0) return 0;
+  ssize_t n = -1;
+  if (fd.valid()) {
+    do {
+      n = read(fd.get(), text, sizeof(text) - 1);
+    } while (n < 0 && errno == EINTR);
+  }
+  if (n < 0) return 0;
   text[n] = '\0';
+  errno = EBADMSG;  // unless it is as proc(5) says
   // Fields start after the last ')': the command name may hold anything.
   const char* at = strrchr(text, ')');
   if (at == nullptr) return 0;
@@ -240,6 +243,11 @@ uint64_t ReadStat(int proc_fd, pid_t pid, pid_t* session, pid_t* parent) {
     if (field == 6 && session != nullptr) *session = atoi(at);
   }
   return strtoull(at + 1, nullptr, 10);
+}
+
+Failure ReadStartTime(int proc_fd, pid_t pid, uint64_t* start_time) {
+  *start_time = ReadStat(proc_fd, pid);
+  return *start_time != 0 ? Failure{} : Fail("procfs", errno);
 }
 
 namespace {

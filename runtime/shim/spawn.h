@@ -35,10 +35,14 @@ void Describe(const Program& program, v1::Started* started);
 // that nobody can have put anything over it (FS-3). Invalid with errno.
 base::UniqueFd PrivateProcfs();
 
-// Field 22 of <proc>/<pid>/stat; 0 when it cannot be read. `session`, if
-// asked for, gets field 6, `parent` field 4.
+// Field 22 of <proc>/<pid>/stat; 0 when it cannot be read, with errno: ENOENT
+// or ESRCH when there is no such process. `session`, if asked for, gets field
+// 6, `parent` field 4.
 uint64_t ReadStat(int proc_fd, pid_t pid, pid_t* session = nullptr,
                   pid_t* parent = nullptr);
+
+// The same of a child that is not reaped yet, so that 0 is an error.
+Failure ReadStartTime(int proc_fd, pid_t pid, uint64_t* start_time);
 
 // CLOCK_REALTIME in nanoseconds.
 int64_t RealNow();

@@ -20,11 +20,28 @@ enum Operation {
   kRemove,
   kImport,
   kAgentStart,
+  // Of these the walk takes only the points that those above do not reach.
+  kMapped,
+  kHostPids,
+  kExecTimeout,
+  kLook,
+  kRemoveImage,
   kOperations
 };
 inline constexpr const char* kNames[] = {
-    "RunPodSandbox", "CreateContainer",  "StartContainer", "ExecSync",
-    "StopContainer", "RemovePodSandbox", "ImportImage",    "start of the agent",
+    "RunPodSandbox",
+    "CreateContainer",
+    "StartContainer",
+    "ExecSync",
+    "StopContainer",
+    "RemovePodSandbox",
+    "ImportImage",
+    "start of the agent",
+    "a pod with a user namespace",
+    "a pod with the node's pids",
+    "ExecSync, timed out",
+    "looks and changes",
+    "RemoveImage",
 };
 
 struct Case {

@@ -89,18 +89,43 @@ Exceptions::Exceptions() {
   }
 }
 
-bool Exceptions::Has(const std::string& kind, const Point& point) const {
+bool Exceptions::Line::Fits(const Point& point,
+                            const std::string& operation) const {
   std::istringstream words(point.name);
-  std::string program, call, function;
-  words >> program >> call;
-  std::getline(words >> std::ws, function);
+  std::string its_program, its_call, its_function;
+  words >> its_program >> its_call;
+  std::getline(words >> std::ws, its_function);
+  if (function.find('@') != function.npos) its_function += "@" + operation;
   const auto fits = [](const std::string& glob, const std::string& text) {
     return fnmatch(glob.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
   };
+  return fits(program, its_program) && fits(call, its_call) &&
+         fits(function, its_function);
+}
+
+bool Exceptions::Has(const std::string& kind, const Point& point,
+                     const std::string& operation) const {
+  std::string without_blanks = operation;
+  std::erase(without_blanks, ' ');
   return std::any_of(lines_.begin(), lines_.end(), [&](const Line& line) {
-    return line.kind == kind && fits(line.program, program) &&
-           fits(line.call, call) && fits(line.function, function);
+    return line.kind == kind && line.Fits(point, without_blanks);
   });
+}
+
+std::vector<std::string> Exceptions::Stale(
+    const std::map<uint64_t, Point>& points) const {
+  std::vector<std::string> stale;
+  for (const Line& line : lines_) {
+    // Only the function counts here.
+    Line anywhere = line;
+    anywhere.function = line.function.substr(0, line.function.find('@'));
+    if (std::none_of(points.begin(), points.end(), [&](const auto& one) {
+          return anywhere.Fits(one.second, "");
+        })) {
+      stale.push_back(line.kind + " " + line.call + " " + line.function);
+    }
+  }
+  return stale;
 }
 
 OrdersFile::OrdersFile() {
@@ -143,6 +168,12 @@ void OrdersFile::Disarm() {
 void OrdersFile::SpareRunningShims() {
   orders_->immune.store(orders_->generation);
   ++orders_->generation;
+}
+
+uint32_t OrdersFile::Count(uint64_t key) const {
+  const auto counts = Counts();
+  const auto found = counts.find(key);
+  return found == counts.end() ? 0 : found->second;
 }
 
 std::map<uint64_t, uint32_t> OrdersFile::Counts() const {

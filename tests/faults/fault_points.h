@@ -26,12 +26,18 @@ class Exceptions {
   Exceptions();
   // False when the file cannot be read or a line of it has no reason.
   bool valid() const { return valid_; }
-  // `kind` is the first word of a line.
-  bool Has(const std::string& kind, const Point& point) const;
+  // `kind` is the first word of a line. A function's glob is compared with
+  // "function#2", or with "function#2@operation" (without blanks) when the
+  // line has an "@".
+  bool Has(const std::string& kind, const Point& point,
+           const std::string& operation = "") const;
+  // Lines that fit none of `points`: their code is gone.
+  std::vector<std::string> Stale(const std::map<uint64_t, Point>& points) const;
 
  private:
   struct Line {
     std::string kind, program, call, function;  // the last three are globs
+    bool Fits(const Point& point, const std::string& operation) const;
   };
   bool valid_ = false;
   std::vector<Line> lines_;
@@ -54,7 +60,8 @@ class OrdersFile {
   // Shims that run now do not obey later orders.
   void SpareRunningShims();
   bool fired() const { return orders_->fired != 0; }
-  // Calls by point since Arm().
+  // Calls of one point since Arm(), and of all points.
+  uint32_t Count(uint64_t key) const;
   std::map<uint64_t, uint32_t> Counts() const;
 
  private:

@@ -34,7 +34,7 @@ absl::StatusOr<std::string> CleanPath(absl::string_view path) {
 }
 
 bool IsAtOrBelow(absl::string_view path, absl::string_view parent) {
-  return path == parent ||
+  return path == parent || parent == "/" ||
          (absl::StartsWith(path, parent) && path[parent.size()] == '/');
 }
 

@@ -235,7 +235,7 @@ int JoinPeers(Context* c) {
   for (size_t i = 0; i < c->plan.mount_count; ++i) {
     const MountStep& step = c->plan.mounts[i];
     if (step.peer_fd < 0) continue;
-    c->detail = step.target;
+    c->detail = step.what;
     if (move_mount(step.peer_fd, "", step.fd, "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH |
                        MOVE_MOUNT_SET_GROUP) != 0) {
@@ -281,7 +281,7 @@ int BuildMounts(Context* c) {
   umask(0);
   for (size_t i = 0; i < c->plan.mount_count; ++i) {
     const MountStep& step = c->plan.mounts[i];
-    c->detail = step.target;
+    c->detail = step.what;
     const int error = RunMountStep(c, step);
     if (error != 0) return error;
   }

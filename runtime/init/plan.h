@@ -37,6 +37,7 @@ struct MountStep {
   Kind kind;
   bool target_is_file;
   const char* target;  // absolute, inside the root
+  const char* what;    // for messages
   int fd;              // detached mount; -1: kDevice: mknod, kNewFs: fsopen
   const char* fs_type;
   const FsOption* options;  // kNewFs; kMask: at most one

@@ -125,6 +125,10 @@ absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
                        base::MayCoverProcFile(planned.place);
   planned.make_missing &= !planned.plain_file;
   RETURN_IF_ERROR(CheckTarget(planned));
+  if (planned.source == MountSource::kHostPath) {
+    planned.op.set_what(
+        absl::StrCat(target, " (host_path ", mount.host_path, ")"));
+  }
   return planned;
 }
 

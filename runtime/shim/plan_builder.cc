@@ -199,6 +199,7 @@ void PlanBuilder::AddMount(const v1::MountOp& op) {
   init::MountStep step = {};
   step.target = Text(op.target(), "mount target");
   if (step.target[0] != '/') Refuse("mount target", EINVAL);
+  step.what = op.what().empty() ? step.target : Text(op.what(), "mount");
   step.target_is_file = op.target_is_file();
   step.attributes = op.attributes();
   step.propagation = op.propagation();

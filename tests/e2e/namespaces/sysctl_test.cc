@@ -183,8 +183,18 @@ TEST_F(SysctlTest, C33_GroupsMayPingInAUserNamespace) {
   security->mutable_run_as_user()->set_value(1000);
   security->mutable_run_as_group()->set_value(1000);
   security->mutable_capabilities()->add_drop_capabilities("ALL");
-  const std::string id = Run(RunPod(pod), pod, config);
-  EXPECT_EQ(ExitCodeOf(id, {"ping", "-c", "1", "127.0.0.1"}), 0);
+  AddMount(&config, ProbePath(), "/probe", true);
+  const std::string pod_id = RunPod(pod);
+  const std::string id = Run(pod_id, pod, config);
+  // An echo socket, of which busybox's ping knows nothing.
+  const std::vector<std::string> open_socket = {
+      "/probe", "call", std::to_string(SYS_socket), std::to_string(AF_INET),
+      std::to_string(SOCK_DGRAM), std::to_string(IPPROTO_ICMP)};
+  EXPECT_EQ(Output(id, open_socket), "0\n");
+  security->mutable_run_as_group()->set_value(1001);
+  config.mutable_metadata()->set_name("other");
+  const std::string other = Run(pod_id, pod, config);
+  EXPECT_EQ(Output(other, open_socket), absl::StrCat(EACCES, "\n"));
 }
 
 }  // namespace

@@ -160,11 +160,10 @@ int EnterCgroup(Context* c) {
 // device be cloned, which is the template's own.
 int EnterTemplate(Context* c) {
   if (setns(c->plan.template_mnt_fd, CLONE_NEWNS) != 0) return errno;
-  if (c->plan.null_fd < 0) return 0;
-  c->detail = "null";
-  c->null_tree = open_tree(c->plan.null_fd, "",
-                           static_cast<unsigned>(AT_EMPTY_PATH) |
-                               OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (c->plan.null_path == nullptr) return 0;
+  c->detail = c->plan.null_path;
+  c->null_tree = open_tree(AT_FDCWD, c->plan.null_path,
+                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   return c->null_tree >= 0 ? 0 : errno;
 }
 

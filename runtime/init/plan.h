@@ -125,7 +125,9 @@ struct Plan {
   uint64_t rootfs_propagation;
   const MountStep* mounts;
   size_t mount_count;
-  int null_fd;  // container: the null device, in the template; -1 = no masks
+  // The null device that covers masked files, a path in the template; nullptr:
+  // no file can be masked.
+  const char* null_path;
 
   // stdin, stdout, stderr of an exec; [0] is also a container's stdin when
   // !stdin_open.

@@ -68,11 +68,12 @@ absl::Status FillTemplate(int root, base::UniqueFd* null) {
                      "template procfs");
   RETURN_IF_ERROR_IN(MountAt(root, "sys", base::NewFileSystem("sysfs", {}, 0)),
                      "template sysfs");
-  RETURN_IF_ERROR_IN(MountAt(root, "dev", MakeNullDevice()),
+  RETURN_IF_ERROR_IN(MountAt(root, "null", MakeNullDevice()),
                      "template null device");
-  // A program sees where its stdin was opened: at the usual name.
-  ASSIGN_OR_RETURN(*null,
-                   base::OpenAt(root, absl::StrCat("dev/", kNullName), O_PATH));
+  // Through a mount that is nowhere: see kNullName.
+  ASSIGN_OR_RETURN(const base::UniqueFd copy,
+                   base::CloneTree(root, "null", false));
+  ASSIGN_OR_RETURN(*null, base::OpenAt(copy.get(), kNullName, O_PATH));
   return absl::OkStatus();
 }
 

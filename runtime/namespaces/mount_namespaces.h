@@ -24,9 +24,9 @@
 //   template   tmpfs /            a fresh procfs and sysfs, fully visible:
 //   without
 //           +- proc, sys       them the kernel lets no user namespace mount its
-//           +- dev/null        own (mount_too_revealing). Each container starts
+//           +- null            own (mount_too_revealing). Each container starts
 //                              as a copy of it; all else arrives by descriptor.
-//                              The null device that containers get.
+//                              null/dev/null covers masked files.
 //   pins    tmpfs /
 //           +- <sandbox id>/   one tmpfs for each pod, so that a single
 //              +- user, pid, net, ipc, uts, time    umount2 drops all its pins
@@ -60,7 +60,8 @@ class MountNamespaces {
   int pins() const { return pins_.get(); }
   // Where the pins are pinned on the host, links followed.
   const std::string& pin_path() const { return pin_path_; }
-  // O_PATH, borrowed: the null device in the template (null_device.h).
+  // O_PATH, borrowed: the null device that is in the template (null_device.h),
+  // through a mount of its own that is nowhere.
   int null() const { return null_.get(); }
 
   // Makes the directory of a new pod and returns it, O_PATH. It is empty but

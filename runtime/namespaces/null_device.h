@@ -7,8 +7,9 @@
 
 namespace warren::runtime {
 
-// Its name in the root of MakeNullDevice().
-inline constexpr char kNullName[] = "null";
+// Where it is below the root of MakeNullDevice(): what a program sees as the
+// name of its stdin, as no mount of this file system is in sight of one.
+inline constexpr char kNullName[] = "dev/null";
 
 // A detached tmpfs of the host's user namespace that holds nothing but a null
 // device (1:3), mode 0666, root's. It covers masked files and is the stdin of

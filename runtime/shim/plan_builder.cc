@@ -24,6 +24,8 @@ namespace {
 
 constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+// See ContainerLaunch::template_mnt_ns_fd.
+constexpr char kNullPath[] = "/null/dev/null";
 constexpr uint64_t kNewOfContainer =
     CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP;
 
@@ -259,7 +261,8 @@ Failure PlanBuilder::BuildContainer() {
   for (const v1::MountOp& op : container.mounts()) AddMount(op);
   plan_.mounts = mounts_.data();
   plan_.mount_count = mounts_.size();
-  plan_.null_fd = RequiredFd(container.null_fd(), "null");
+  null_fd_ = RequiredFd(container.null_fd(), "null");
+  plan_.null_path = kNullPath;
   plan_.tty = container.tty();
   plan_.stdin_open = container.stdin_open();
   for (int& fd : plan_.stdio_fds) fd = -1;
@@ -271,7 +274,7 @@ Failure PlanBuilder::BuildExec() {
   plan_.container = false;
   plan_.proc_fd = -1;
   plan_.template_mnt_fd = plan_.user_fd = plan_.pid_fd = plan_.rootfs_fd = -1;
-  plan_.null_fd = RequiredFd(exec.null_fd(), "null");
+  null_fd_ = RequiredFd(exec.null_fd(), "null");
   AddProcess(exec.process());
   AddCgroup(exec.cgroup());
   plan_.target_pidfd = RequiredFd(exec.target_pidfd(), "target");
@@ -289,7 +292,7 @@ Failure PlanBuilder::BuildExec() {
 Failure PlanBuilder::OpenNull(base::UniqueFd* null) const {
   struct stat st;
   struct statvfs fs;
-  if (fstat(plan_.null_fd, &st) != 0 || fstatvfs(plan_.null_fd, &fs) != 0) {
+  if (fstat(null_fd_, &st) != 0 || fstatvfs(null_fd_, &fs) != 0) {
     return Fail("null", errno);
   }
   if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) {
@@ -298,7 +301,7 @@ Failure PlanBuilder::OpenNull(base::UniqueFd* null) const {
   if ((fs.f_flag & ST_RDONLY) == 0) return Fail("null", EROFS, "is writable");
   // The link keeps the mount, and so what it forbids, whose root this may be.
   char path[32];
-  snprintf(path, sizeof(path), "/proc/self/fd/%d", plan_.null_fd);
+  snprintf(path, sizeof(path), "/proc/self/fd/%d", null_fd_);
   null->reset(open(path, O_RDWR | O_CLOEXEC));
   return null->valid() ? Failure{} : Fail("null", errno);
 }

@@ -69,6 +69,7 @@ class PlanBuilder {
   init::Plan plan_ = {};
   uint64_t clone_flags_ = 0;
   int cgroup_fd_ = -1;
+  int null_fd_ = -1;
 
   std::string apparmor_exec_;
   std::vector<const char*> args_;

@@ -66,14 +66,18 @@ UniqueFd MakeTemplate(const std::string& scratch, UniqueFd* null) {
   InMountNamespace(-1, [&] {
     PivotToTmpfs(scratch);
     fd = OwnMountNamespace();
-    Must(mkdir("/dev", 0755) == 0 &&
-             mount("tmpfs", "/dev", "tmpfs", 0, nullptr) == 0 &&
-             mknod("/dev/null", S_IFCHR, makedev(1, 3)) == 0 &&
-             chmod("/dev/null", 0666) == 0 &&
-             mount(nullptr, "/dev", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) ==
-                 0,
+    Must(mkdir("/null", 0755) == 0 &&
+             mount("tmpfs", "/null", "tmpfs", 0, nullptr) == 0 &&
+             mkdir("/null/dev", 0755) == 0 &&
+             mknod("/null/dev/null", S_IFCHR, makedev(1, 3)) == 0 &&
+             chmod("/null/dev/null", 0666) == 0 &&
+             mount(nullptr, "/null", nullptr, MS_REMOUNT | MS_RDONLY,
+                   nullptr) == 0,
          "null device");
-    null->reset(open("/dev/null", O_PATH | O_CLOEXEC));
+    const UniqueFd copy(
+        open_tree(AT_FDCWD, "/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    null->reset(openat(copy.get(), "dev/null", O_PATH | O_CLOEXEC));
+    Must(null->valid(), "null device");
   });
   return fd;
 }

@@ -18,7 +18,7 @@ function(warren_e2e_test name)
 endfunction()
 
 warren_e2e_test(node ${E}/api/node_test.cc ${E}/api/unimplemented_test.cc
-  ${E}/api/wire_test.cc ${E}/api/answers_test.cc)
+  ${E}/api/wire_test.cc ${E}/api/answers_test.cc ${E}/api/memory_test.cc)
 warren_e2e_test(images ${E}/images/images_test.cc ${E}/images/image_import_test.cc)
 warren_e2e_test(pods ${E}/pods/pod_lifecycle_test.cc ${E}/pods/pod_requests_test.cc
   ${E}/pods/pod_list_test.cc)

@@ -56,7 +56,8 @@ endif()
 target_compile_definitions(e2e_security_test PRIVATE
   WARREN_HUNTED_EXECS=${HUNTED_EXECS})
 set_tests_properties(e2e_security_test PROPERTIES TIMEOUT 3600)
-warren_e2e_test(restart ${E}/pods/restart_test.cc
+warren_e2e_test(restart ${E}/pods/restart_test.cc ${E}/pods/reconcile_test.cc
+  ${E}/containers/first_process_test.cc
   ${E}/pods/changed_node_test.cc ${E}/pods/pod_ranges_test.cc
   ${E}/api/damaged_files_test.cc ${E}/api/daemon_test.cc)
 

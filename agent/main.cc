@@ -16,6 +16,7 @@
 #include "agent/api/rpc.h"
 #include "agent/api/runtime_service.h"
 #include "agent/cri/text.h"
+#include "agent/host/memory.h"
 #include "agent/host/process_setup.h"
 #include "agent/node/node.h"
 #include "agent/options/options.h"
@@ -61,6 +62,9 @@ absl::Status Serve(const Options& options, ShutdownSignals* signals) {
   }
   absl::StatusOr<std::unique_ptr<CallPool>> pool = CallPool::Start();
   if (!pool.ok()) return pool.status();
+  const absl::StatusOr<std::unique_ptr<MemoryReturn>> memory =
+      MemoryReturn::Start();
+  if (!memory.ok()) return memory.status();
   RuntimeService runtime_service(node->get(), pool->get());
   ImageService image_service(&(*node)->images(), pool->get());
   NodeService node_service(node->get());
@@ -102,6 +106,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   const std::vector<std::string> refused = HardenProcess();
+  BoundMemory();
   ShutdownSignals signals(kGrace);
   SetUpLog(line->options.log_level);
   for (const std::string& what : refused) spdlog::warn("start: {}", what);

@@ -86,7 +86,7 @@ class Runtime {
   // that makes the namespaces, at most 60 s; cannot be cancelled.
   virtual absl::StatusOr<SandboxFacts> CreateSandbox(
       const SandboxSpec& spec) = 0;
-  // After a restart: are the pins (and the pod init) still what they were?
+  // After a restart, or later: are pins and pod init still what they were?
   // kFailedPrecondition: proven not to be. Any other error: nobody knows, ask
   // again. Waits for nothing.
   virtual absl::Status AdoptSandbox(const SandboxSpec& spec,

@@ -22,8 +22,8 @@ namespace warren::agent {
 class CallPool {
  public:
   // Threads of a class at most; one of each is always there. Calls beyond wait
-  // in the queue. An end that waits for a death holds its thread: more of them
-  // than of the others may be stuck (a device that does not answer).
+  // in the queue. A removal that waits for a death holds its thread: more of
+  // them than of the others may be stuck (a device that does not answer).
   static constexpr int kChangeThreads = 64;
   static constexpr int kEndThreads = 128;
   static constexpr int kExecThreads = 64;

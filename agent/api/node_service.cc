@@ -88,4 +88,16 @@ grpc::Status NodeService::ImportImage(
   });
 }
 
+grpc::Status NodeService::Reconcile(grpc::ServerContext* context,
+                                    const api::ReconcileRequest* /*request*/,
+                                    api::ReconcileResponse* reply) {
+  RpcCall call{.service = api::NodeService::service_full_name(),
+               .name = "Reconcile",
+               .mutating = true};
+  return RunRpc(context, &call, reply, [this](const CallContext&) {
+    node_->Reconcile();
+    return absl::OkStatus();
+  });
+}
+
 }  // namespace warren::agent

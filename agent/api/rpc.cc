@@ -13,6 +13,7 @@
 #include "agent/caller/access.h"
 #include "agent/caller/admission.h"
 #include "agent/cri/text.h"
+#include "agent/host/memory.h"
 #include "agent/transport/caller_acceptors.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
@@ -124,6 +125,7 @@ grpc::Status RunRpcAs(
     status = body({.deadline = deadline, .caller = caller});
   }
   --calls_under_way;
+  MemoryReturn::CallEnded();
   if (status.ok() && reply != nullptr) CleanStrings(reply);
   Log(caller, *call, status, absl::Nanoseconds(clock.MonotonicNow() - start));
   return ToGrpcStatus(status);
@@ -159,7 +161,10 @@ class PooledCall final : public grpc::ServerUnaryReactor {
   }
 
   void OnCancel() override { stop_.request_stop(); }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    MemoryReturn::CallEnded();
+    delete this;
+  }
 
  private:
   void Step() {

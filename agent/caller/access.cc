@@ -95,6 +95,8 @@ constexpr RpcRight kTable[] = {
      CallClass::kRead},
     {"warren.node.v1.NodeService/ImportImage", Right::kOperate,
      CallClass::kStream},
+    {"warren.node.v1.NodeService/Reconcile", Right::kOperate,
+     CallClass::kChange},
 };
 
 const RpcRight* Find(absl::string_view rpc) {

@@ -59,6 +59,12 @@ TEST(CtlApp, StatusFailsWhenNotReady) {
   EXPECT_THAT(node.out(), HasSubstr("no bridge"));
 }
 
+TEST(CtlApp, ReconcileAsksTheDaemon) {
+  FakeNode node;
+  EXPECT_EQ(node.Ctl({"reconcile"}), kExitOk);
+  EXPECT_EQ(node.node_service.reconciles, 1);
+}
+
 TEST(CtlApp, UnreachableDaemonIsSaidPlainly) {
   std::ostringstream out;
   std::ostringstream err;

@@ -200,6 +200,12 @@ absl::Status Client::RemoveImage(const std::string& image) {
       .status();
 }
 
+absl::Status Client::Reconcile() {
+  return Unary(&stubs_->node, &node::NodeService::Stub::Reconcile,
+               node::ReconcileRequest(), timeout_)
+      .status();
+}
+
 absl::StatusOr<node::InspectPodSandboxResponse> Client::InspectPodSandbox(
     const std::string& id) {
   node::InspectPodSandboxRequest request;

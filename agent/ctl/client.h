@@ -75,6 +75,8 @@ class Client {
   absl::StatusOr<node::InspectPodSandboxResponse> InspectPodSandbox(
       const std::string& id);
 
+  absl::Status Reconcile();
+
   // Takes the bytes of an archive, any number at a time.
   using Sink = std::function<absl::Status(absl::string_view)>;
   // Streams what `source` writes to its sink. The sink fails once the server

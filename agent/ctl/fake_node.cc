@@ -130,6 +130,13 @@ grpc::Status FakeRuntime::ExecSync(grpc::ServerContext*,
   return grpc::Status::OK;
 }
 
+grpc::Status FakeNodeService::Reconcile(grpc::ServerContext*,
+                                        const node::ReconcileRequest*,
+                                        node::ReconcileResponse*) {
+  ++reconciles;
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeNodeService::ImportImage(
     grpc::ServerContext*, grpc::ServerReader<node::ImportImageRequest>* reader,
     node::ImportImageResponse* response) {

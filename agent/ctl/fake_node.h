@@ -82,6 +82,10 @@ class FakeNodeService : public node::NodeService::Service {
                            grpc::ServerReader<node::ImportImageRequest>* reader,
                            node::ImportImageResponse* response) override;
 
+  grpc::Status Reconcile(grpc::ServerContext*, const node::ReconcileRequest*,
+                         node::ReconcileResponse*) override;
+
+  int reconciles = 0;
   std::string reference;
   std::string archive;
   size_t largest_chunk = 0;          // bytes of one message

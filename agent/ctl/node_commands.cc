@@ -1,4 +1,4 @@
-// version, status
+// version, status, reconcile
 #include <absl/strings/str_cat.h>
 
 #include <string>
@@ -57,11 +57,22 @@ absl::StatusOr<int> ShowStatus(Session& session, bool verbose) {
   return code;
 }
 
+absl::StatusOr<int> Reconcile(Session& session) {
+  RETURN_IF_ERROR(session.client.Reconcile());
+  return kExitOk;
+}
+
 }  // namespace
 
 void AddNodeCommands(CLI::App& app, Action* action) {
   app.add_subcommand("version", "versions of this program and the daemon")
       ->callback([action] { *action = ShowVersion; });
+
+  app.add_subcommand(
+         "reconcile",
+         "have the daemon compare records and kernel now; \"status\" "
+         "says what is left")
+      ->callback([action] { *action = Reconcile; });
 
   CLI::App* status =
       app.add_subcommand("status", "is the node ready for pods?");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "agent/host/facts.h"
+#include "agent/node/network_table.h"
 #include "agent/pods/inspection.h"
 #include "agent/pods/reconciler.h"
 #include "runtime/base/clock.h"
@@ -87,6 +88,15 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
 }
 
 absl::Status Node::StartNetwork() {
+  const absl::Status same_table =
+      CheckNetworkTable(options_.state_dir, store_->boot_id(), options_.table);
+  if (absl::IsFailedPrecondition(same_table)) return same_table;
+  if (!same_table.ok()) {
+    unreadable_.push_back(absl::StrCat(
+        same_table.message(),
+        "; rules in nftables tables of an earlier name would stay"));
+    start_notes_.push_back(unreadable_.back());
+  }
   ranges_ = std::make_unique<PodRanges>(options_.state_dir, options_.pod_ranges,
                                         parts_.network.get());
   auto saved = ranges_->Read();
@@ -98,7 +108,11 @@ absl::Status Node::StartNetwork() {
     start_notes_.push_back(unreadable_.back());
     saved.emplace();
   }
-  return ranges_->Start(*saved);
+  RETURN_IF_ERROR(ranges_->Start(*saved));
+  const absl::Status kept =
+      KeepNetworkTable(options_.state_dir, store_->boot_id(), options_.table);
+  if (!kept.ok()) start_notes_.emplace_back(kept.message());
+  return absl::OkStatus();
 }
 
 absl::Status Node::Adopt() {

@@ -185,6 +185,9 @@ class ContainerManager {
   // the others are dead all the same, unless the time is over.
   absl::Status KillAndWait(std::vector<Victim> victims,
                            const CallContext& call);
+  // Until no process is left in its cgroup; `give_up` as `until`.
+  absl::Status AwaitLeftovers(const Container& container, int64_t give_up,
+                              const CallContext& call);
   // Until no exec session is left in it.
   absl::Status AwaitSessions(const Container& container,
                              const CallContext& call);

@@ -66,8 +66,7 @@ class StopSteps final : public Steps {
       if (grace.has_value()) return grace;
       Leave();
     }
-    RETURN_IF_ERROR(manager_.KillAndWait({{container_, /*ran=*/true}}, call_));
-    return std::nullopt;
+    return Kill();
   }
 
  private:
@@ -81,6 +80,7 @@ class StopSteps final : public Steps {
     ASSIGN_OR_RETURN(const OperationLock::Guard guard, (*found)->Lock(call_));
     if ((*found)->gone() || !IsRunning(**found)) return false;
     container_ = *std::move(found);
+    victim_ = {container_, /*ran=*/true};
     visit_.emplace(std::move(visit));
     if (timeout_seconds_ <= 0) return true;
     const int64_t grace =
@@ -104,8 +104,38 @@ class StopSteps final : public Steps {
     const int64_t left = kill_at - manager_.clock_->MonotonicNow();
     if (!IsRunning(*container_) || left <= 0) return std::nullopt;
     RETURN_IF_ERROR(call_.deadline.Check());
+    return PauseFor(left, seen);
+  }
+
+  // SIGKILL, once a second, until it has ended. As KillAndWait, but the wait is
+  // a pause.
+  absl::StatusOr<std::optional<Pause>> Kill() {
+    const auto now = [this] { return manager_.clock_->MonotonicNow(); };
+    if (give_up_ == 0) give_up_ = now() + kKillPatience;
+    for (;;) {
+      const uint64_t seen = container_->version();
+      const int64_t left = std::min(next_shot_, give_up_) - now();
+      if (left > 0 && IsRunning(*container_) && call_.deadline.Check().ok()) {
+        return PauseFor(left, seen);
+      }
+      next_shot_ = now() + kKillAgain;
+      ASSIGN_OR_RETURN(const ContainerManager::Shot shot,
+                       manager_.Shoot(&victim_, call_));
+      if (shot == ContainerManager::Shot::kEnded) return std::nullopt;
+      if (shot == ContainerManager::Shot::kLeftovers) {
+        RETURN_IF_ERROR(manager_.AwaitLeftovers(*container_, give_up_, call_));
+        return std::nullopt;
+      }
+      RETURN_IF_ERROR(call_.deadline.Check());
+      if (now() >= give_up_) return DoesNotDie();
+    }
+  }
+
+  // Or until the container is not as it was seen.
+  Pause PauseFor(int64_t left_ns, uint64_t seen) const {
     // Of the clock of the system, which the manager's need not be.
-    const base::Deadline over = call_.deadline.Within(absl::Nanoseconds(left));
+    const base::Deadline over =
+        call_.deadline.Within(absl::Nanoseconds(left_ns));
     Pause pause;
     pause.until_ns = over.monotonic_ns();
     pause.watch = ChangesOf(*container_, seen);
@@ -124,6 +154,10 @@ class StopSteps final : public Steps {
   // The reconcile loop keeps off; goes before the container.
   std::optional<OperationLock::Visit> visit_;
   bool in_grace_ = false;  // it has joined those who wait
+  ContainerManager::Victim victim_;
+  // Of the manager's clock; 0: not yet.
+  int64_t give_up_ = 0;
+  int64_t next_shot_ = 0;
 };
 
 std::unique_ptr<Steps> ContainerManager::BeginStop(std::string id,
@@ -206,13 +240,18 @@ absl::Status ContainerManager::KillAndWait(std::vector<Victim> victims,
     }
   }
   for (const ContainerPtr& container : ended) {
-    const int64_t left = give_up - clock_->MonotonicNow();
-    absl::Status dead = runtime_->AwaitContainerDeath(
-        container->id(), call.deadline.Within(absl::Nanoseconds(left)));
-    if (absl::IsDeadlineExceeded(dead)) dead = DoesNotDie();
-    base::Update(&result, dead);
+    base::Update(&result, AwaitLeftovers(*container, give_up, call));
   }
   return result;
+}
+
+absl::Status ContainerManager::AwaitLeftovers(const Container& container,
+                                              int64_t give_up,
+                                              const CallContext& call) {
+  const int64_t left = give_up - clock_->MonotonicNow();
+  const absl::Status dead = runtime_->AwaitContainerDeath(
+      container.id(), call.deadline.Within(absl::Nanoseconds(left)));
+  return absl::IsDeadlineExceeded(dead) ? DoesNotDie() : dead;
 }
 
 absl::Status ContainerManager::Remove(const std::string& id,

@@ -1,3 +1,4 @@
+#include <absl/synchronization/notification.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -169,6 +170,28 @@ TEST_F(ContainerStopTest, REL_11_KillIsRepeatedAndEndsWithItsPatience) {
   node_.clock.Advance(60 * kSecond);
   stop.join();
   node_.runtime.Release(id);
+}
+
+// So a drain of containers that do not die holds no thread of a worker.
+TEST_F(ContainerStopTest, REL_12_AStopThatWaitsForADeathIsAPause) {
+  node_.runtime.SetManners({.unkillable = true});
+  const std::string id = node_.MustStart(pod_, "stuck");
+  const auto stop = node_.containers->BeginStop(id, 0, {});
+  const absl::StatusOr<std::optional<Pause>> pause = stop->Next();
+  ASSERT_TRUE(pause.ok()) << pause.status();
+  ASSERT_TRUE(pause->has_value()) << "it waited on this thread";
+  EXPECT_EQ(node_.faults.Count("Runtime.KillContainer"), 1);
+  absl::Notification woken;
+  const auto unwatch = (*pause)->watch([&] {
+    if (!woken.HasBeenNotified()) woken.Notify();
+  });
+  node_.runtime.Release(id);
+  woken.WaitForNotification();
+  unwatch();
+  const auto last = stop->Next();
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_FALSE(last->has_value());
+  EXPECT_EQ(node_.ContainerStatus(id).exit_code(), 137);
 }
 
 TEST_F(ContainerStopTest, REL_11_NoLockIsHeldWhileAContainerDies) {

@@ -16,11 +16,6 @@
 namespace warren::agent {
 namespace {
 
-using test::Bury;
-using test::CoreNode;
-using test::FakeKernel;
-using test::Remains;
-using test::Revive;
 using test::StateDirectory;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

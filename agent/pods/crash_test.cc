@@ -13,12 +13,6 @@
 namespace warren::agent {
 namespace {
 
-using test::CoreNode;
-using test::ExpectClean;
-using test::FakeKernel;
-using test::Remains;
-using test::RemoveAll;
-using test::Revive;
 using test::StateDirectory;
 using ::testing::IsEmpty;
 

@@ -13,10 +13,6 @@
 namespace warren::agent {
 namespace {
 
-using test::CoreNode;
-using test::ExpectClean;
-using test::FakeKernel;
-using test::Remains;
 using test::StateDirectory;
 
 constexpr uint32_t kStart = 1 << 24;

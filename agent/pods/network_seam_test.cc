@@ -19,13 +19,7 @@
 namespace warren::agent {
 namespace {
 
-using test::Bury;
-using test::CoreNode;
-using test::ExpectClean;
 using test::LateAddressNetwork;
-using test::Remains;
-using test::RemoveAll;
-using test::Revive;
 using test::StateDirectory;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;

@@ -148,7 +148,7 @@ absl::Status PodSandboxManager::Build(const PodSandboxPtr& sandbox) {
     ended = building_.extract(sandbox->id()).mapped();
   }
   if (status.ok()) {
-    if (ended) EndWithPodInit(sandbox);
+    if (ended) EndByItself(sandbox, kPodInitEnded);
     return status;
   }
   absl::Status undone = undo.Unwind();

@@ -120,9 +120,14 @@ class PodSandboxManager {
   absl::Status RemoveLocked(const PodSandboxPtr& sandbox,
                             const CallContext& call);
 
-  // On a thread of the runtime: the pod becomes NOTREADY and says why.
+  // On a thread of the runtime.
   void OnPodInitExit(const std::string& id);
-  void EndWithPodInit(const PodSandboxPtr& sandbox);
+  static constexpr char kPodInitEnded[] =
+      "the pod init has ended, and all of the pod's pid namespace with it; "
+      "stop "
+      "and remove the pod sandbox";
+  // A ready pod becomes NOTREADY and says why; nobody has asked for a stop.
+  void EndByItself(const PodSandboxPtr& sandbox, const std::string& why);
 
   runtime::Runtime* const runtime_;
   netplugin::PodNetwork* const network_;

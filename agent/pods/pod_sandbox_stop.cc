@@ -10,13 +10,6 @@
 // The way down of a pod sandbox. Every step may be repeated and works on
 // something that is half gone.
 namespace warren::agent {
-namespace {
-
-constexpr char kPodInitEnded[] =
-    "the pod init has ended, and all of the pod's pid namespace with it; stop "
-    "and remove the pod sandbox";
-
-}  // namespace
 
 absl::Status PodSandboxManager::Stop(const std::string& id,
                                      const CallContext& call) {
@@ -67,23 +60,24 @@ void PodSandboxManager::OnPodInitExit(const std::string& id) {
       b->second = true;
     }
   }
-  if (sandbox != nullptr) EndWithPodInit(sandbox);
+  if (sandbox != nullptr) EndByItself(sandbox, kPodInitEnded);
 }
 
-void PodSandboxManager::EndWithPodInit(const PodSandboxPtr& sandbox) {
+void PodSandboxManager::EndByItself(const PodSandboxPtr& sandbox,
+                                    const std::string& why) {
   bool was_ready = false;
   const absl::Status ended =
       sandbox->Update(PodSandbox::Write::kFactEvenUnrecorded,
                       [&](PodSandboxState* state) -> absl::Status {
                         was_ready = state->record.phase() == record::RUNNING;
                         if (!was_ready) return absl::OkStatus();
-                        state->record.set_ended_because(kPodInitEnded);
+                        state->record.set_ended_because(why);
                         return Advance(&state->record, record::EXITED);
                       });
   store_->Problem(absl::StrCat("record of pod sandbox ", sandbox->id()), ended);
   if (!was_ready) return;
   store_->Problem(absl::StrCat("pod sandbox ", sandbox->id()),
-                  absl::FailedPreconditionError(kPodInitEnded));
+                  absl::FailedPreconditionError(why));
 }
 
 void PodSandboxManager::SetPhase(const PodSandboxPtr& sandbox,

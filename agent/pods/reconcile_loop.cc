@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/base/clock.h"
+
 namespace warren::agent {
 namespace {
 
@@ -58,12 +60,14 @@ std::vector<std::string> ReconcileLoop::problems() const {
 
 void ReconcileLoop::Work() {
   while (const std::optional<ReconcileKey> key = queue_.Next()) {
+    const int64_t begin = base::SystemClock().MonotonicNow();
     ReconcileReport report;
     const ReconcileOutcome outcome = reconciler_->Settle(*key, &report);
     const std::optional<absl::Duration> again = Book(*key, outcome);
     Note(report);
     for (const ReconcileKey& next : outcome.next) queue_.Add(next);
-    queue_.Done(*key, again);
+    queue_.Done(*key, again,
+                absl::Nanoseconds(base::SystemClock().MonotonicNow() - begin));
   }
 }
 

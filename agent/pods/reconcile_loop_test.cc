@@ -1,6 +1,5 @@
 #include "agent/pods/reconcile_loop.h"
 
-#include <absl/synchronization/mutex.h>
 #include <absl/synchronization/notification.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "agent/pods/reconciler.h"
+#include "tests/fakes/living_node.h"
 #include "tests/fakes/remains.h"
 
 // Every test that waits here ends long before the loop's timer comes: what it
@@ -20,68 +19,11 @@
 namespace warren::agent {
 namespace {
 
-using test::Bury;
-using test::CoreNode;
-using test::ExpectClean;
-using test::Remains;
-using test::RemoveAll;
-using test::Revive;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-template <typename Condition>
-void Await(const Condition& condition) {
-  while (!condition()) std::this_thread::yield();
-}
-
-// An agent that has adopted, with what it says to its log.
-class LivingNode {
- public:
-  explicit LivingNode(std::unique_ptr<CoreNode> node)
-      : node_(std::move(node)),
-        reconciler_(&node_->runtime, &node_->network, &node_->images,
-                    node_->store.get(), node_->sandboxes.get(),
-                    node_->containers.get(), &node_->clock) {
-    node_->store->SetProblemSink([this](absl::string_view problem) {
-      absl::MutexLock lock(&mutex_);
-      problems_.emplace_back(problem);
-    });
-    const auto report = reconciler_.Adopt();
-    EXPECT_TRUE(report.ok()) << report.status();
-  }
-
-  // As after the start: the first scan.
-  void Begin() {
-    loop_ = std::make_unique<ReconcileLoop>(&reconciler_, node_->store.get(),
-                                            node_->containers->reconcile(),
-                                            [this](absl::string_view note) {
-                                              absl::MutexLock lock(&mutex_);
-                                              notes_.emplace_back(note);
-                                            });
-  }
-
-  CoreNode* operator->() { return node_.get(); }
-  CoreNode* get() { return node_.get(); }
-  ReconcileLoop& loop() { return *loop_; }
-  std::vector<std::string> told() {
-    absl::MutexLock lock(&mutex_);
-    return problems_;
-  }
-  std::vector<std::string> notes() {
-    absl::MutexLock lock(&mutex_);
-    return notes_;
-  }
-
- private:
-  absl::Mutex mutex_;
-  std::vector<std::string> problems_, notes_;
-  std::unique_ptr<CoreNode> node_;
-  Reconciler reconciler_;
-  std::unique_ptr<ReconcileLoop> loop_;
-};
 
 class ReconcileLoopTest : public testing::Test {
  protected:

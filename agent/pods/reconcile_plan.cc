@@ -18,7 +18,7 @@ ReconcileAction Decide(const record::PodSandboxRecord& sandbox,
   switch (sandbox.phase()) {
     case record::RUNNING:
       if (!this_boot) return ReconcileAction::kEnd;
-      return Has(input.seen, sandbox.id()) ? ReconcileAction::kKeep
+      return Has(input.seen, sandbox.id()) ? ReconcileAction::kLook
                                            : ReconcileAction::kAdopt;
     case record::EXITED: {
       // Its containers may have a grace that only a kubelet knows.

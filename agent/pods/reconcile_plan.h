@@ -14,11 +14,12 @@
 //
 //   sandbox record   this boot                     another boot
 //   CREATING         undo                          undo
-//   RUNNING          adopt; keep once seen         end (NOTREADY)
+//   RUNNING          adopt; once seen, look if it  end (NOTREADY)
+//                    still is what it was
 //   EXITED           finish its stop; keep once    finish its stop
 //                    stopped, or while nobody
-//                    asked for a stop (its pod
-//                    init ended)
+//                    asked for a stop (it ended
+//                    by itself)
 //   REMOVING         finish its removal            finish its removal
 //
 //   container record this boot                     another boot
@@ -62,6 +63,7 @@ struct ReconcileInput {
 
 enum class ReconcileAction {
   kKeep,
+  kLook,   // sandbox only: keep, unless something of it was taken away
   kLeave,  // nobody can tell what it is
   kAdopt,
   kEnd,            // record that it is over; its processes are

@@ -72,7 +72,7 @@ TEST(ReconcilePlan, WhatWasSeenIsAdoptedOnce) {
   record.set_boot_id("now");
   record.set_phase(record::RUNNING);
   input.seen = {"s"};
-  EXPECT_EQ(Plan(input).sandboxes[0].action, kKeep);
+  EXPECT_EQ(Plan(input).sandboxes[0].action, kLook);
 }
 
 TEST(ReconcilePlan, AStopIsFinishedOnceAndOnlyIfSomebodyAskedForIt) {

@@ -47,7 +47,7 @@ std::optional<ReconcileKey> ReconcileQueue::Next() {
   while (!closed_) {
     auto first = entries_.end();
     for (auto at = entries_.begin(); at != entries_.end(); ++at) {
-      if (at->second.taken ||
+      if (at->second.taken || (at->second.is_long && long_taken_) ||
           (at->first.slow() && slow_taken_ >= slow_limit_)) {
         continue;
       }
@@ -62,6 +62,7 @@ std::optional<ReconcileKey> ReconcileQueue::Next() {
     } else {
       first->second.taken = true;
       if (first->first.slow()) ++slow_taken_;
+      if (first->second.is_long) long_taken_ = true;
       return first->first;
     }
   }
@@ -69,18 +70,21 @@ std::optional<ReconcileKey> ReconcileQueue::Next() {
 }
 
 void ReconcileQueue::Done(const ReconcileKey& key,
-                          std::optional<absl::Duration> again) {
+                          std::optional<absl::Duration> again,
+                          absl::Duration took) {
   {
     const base::MutexLock lock(&mutex_);
     const auto at = entries_.find(key);
     if (key.slow()) --slow_taken_;
     Entry& entry = at->second;
+    if (entry.is_long) long_taken_ = false;
     if (!again.has_value() && !entry.once_more) {
       entries_.erase(at);
     } else {
       const absl::Duration pause =
           entry.once_more ? absl::ZeroDuration() : *again;
-      entry = {.due = MonotonicNow() + absl::ToInt64Nanoseconds(pause)};
+      entry = {.due = MonotonicNow() + absl::ToInt64Nanoseconds(pause),
+               .is_long = key.slow() && took >= kLong};
     }
   }
   changed_.NotifyAll();

@@ -22,6 +22,7 @@ struct ReconcileKey {
     kLeftovers,    // what an ended container left running
     kLinks,        // links of pods that were just detached; no id
     kOrphanLinks,  // links without a pod; no id
+    kReadyPod,     // is a ready pod sandbox still what it was?
     kContainer,    // a container with a record
     kSandbox,      // a pod sandbox with a record
     kOrphanContainer,
@@ -55,8 +56,12 @@ class ReconcileQueue {
   // caller gives the key back with Done().
   std::optional<ReconcileKey> Next();
   // `again`: it is due after so long once more; none: it is forgotten, unless
-  // it was added meanwhile.
-  void Done(const ReconcileKey& key, std::optional<absl::Duration> again);
+  // it was added meanwhile. `took`: how long the caller had it. Of the keys
+  // that took kLong or more last time one worker has one at a time: so a few
+  // giant trees hold up no other orphan for more than their first try.
+  void Done(const ReconcileKey& key, std::optional<absl::Duration> again,
+            absl::Duration took = absl::ZeroDuration());
+  static constexpr absl::Duration kLong = absl::Seconds(5);
 
   // Every Next() ends, now and from now on.
   void Close();
@@ -66,6 +71,7 @@ class ReconcileQueue {
     int64_t due = 0;  // monotonic nanoseconds
     bool taken = false;
     bool once_more = false;
+    bool is_long = false;
   };
 
   const int slow_limit_;
@@ -73,6 +79,7 @@ class ReconcileQueue {
   base::Condition changed_;
   std::map<ReconcileKey, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   int slow_taken_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool long_taken_ ABSL_GUARDED_BY(mutex_) = false;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -57,6 +57,30 @@ TEST(ReconcileQueue, SlowKeysLeaveAWorkerFree) {
   EXPECT_EQ(queue.Next(), orphans[2]);
 }
 
+// Giant trees that were not removed at the first try.
+TEST(ReconcileQueue, OfLongKeysOneIsTakenAtATime) {
+  ReconcileQueue queue(3);
+  const ReconcileKey giants[] = {{Kind::kOrphanContainer, "a"},
+                                 {Kind::kOrphanContainer, "b"}};
+  const ReconcileKey small = {Kind::kOrphanContainer, "c"};
+  for (const ReconcileKey& key : giants) queue.Add(key);
+  EXPECT_EQ(queue.Next(), giants[0]);
+  EXPECT_EQ(queue.Next(), giants[1]) << "nobody knows yet";
+  for (const ReconcileKey& key : giants) {
+    queue.Done(key, absl::ZeroDuration(), ReconcileQueue::kLong);
+  }
+  EXPECT_EQ(queue.Next(), giants[0]);
+  queue.Add(small);
+  EXPECT_EQ(queue.Next(), small);
+  queue.Done(giants[0], std::nullopt, ReconcileQueue::kLong);
+  EXPECT_EQ(queue.Next(), giants[1]);
+  // It went fast this time.
+  queue.Done(giants[1], absl::ZeroDuration());
+  queue.Add(giants[0]);
+  EXPECT_EQ(queue.Next(), giants[1]);
+  EXPECT_EQ(queue.Next(), giants[0]);
+}
+
 TEST(ReconcileQueue, CloseEndsAWait) {
   ReconcileQueue queue(1);
   std::thread worker([&] { EXPECT_EQ(queue.Next(), std::nullopt); });

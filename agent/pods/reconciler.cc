@@ -222,7 +222,9 @@ void Reconciler::AdoptSandbox(const PodSandboxPtr& sandbox,
   absl::Status adopted =
       runtime_->AdoptSandbox(*state->spec, GetFacts(state->record));
   if (adopted.ok() && state->network.has_value()) {
-    adopted = CheckNetwork(sandbox, report);
+    adopted = CheckNetwork(
+        sandbox, Altered::kIsTold,
+        base::Deadline::After(PodSandboxManager::kNetworkPatience), report);
   }
   if (!adopted.ok() && !absl::IsFailedPrecondition(adopted)) {
     SetUnseen(sandbox->id(), absl::StrCat(name, ": ", adopted.message()));
@@ -250,14 +252,15 @@ void Reconciler::HoldAddress(const PodSandboxPtr& sandbox) {
 }
 
 absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox,
+                                      Altered altered,
+                                      const base::Deadline& deadline,
                                       ReconcileReport* report) {
   const netplugin::NetworkState before = *sandbox->Get()->network;
   const std::string what = "check the network of " + Short(sandbox->id());
   const auto netns = runtime_->OpenSandboxNetns(sandbox->id());
   Try(what, netns.status(), report);
-  const auto check = network_->Check(
-      before, netns.ok() ? netns->get() : -1,
-      base::Deadline::After(PodSandboxManager::kNetworkPatience));
+  const auto check =
+      network_->Check(before, netns.ok() ? netns->get() : -1, deadline);
   Try(what, check.status(), report);
   // lint: allow absence: unknown is not gone, the pod goes on
   if (!check.ok()) return absl::OkStatus();
@@ -265,7 +268,8 @@ absl::Status Reconciler::CheckNetwork(const PodSandboxPtr& sandbox,
     return absl::FailedPreconditionError(
         absl::StrCat("it has lost its network: ", check->problem));
   }
-  if (check->verdict == netplugin::PodCheck::Verdict::kAltered) {
+  if (check->verdict == netplugin::PodCheck::Verdict::kAltered &&
+      altered == Altered::kIsTold) {
     Try(what, absl::InternalError(check->problem), report);
   }
   if (check->state == before) return absl::OkStatus();

@@ -120,9 +120,13 @@ class Reconciler {
   void AdoptSandbox(const PodSandboxPtr& sandbox, ReconcileReport* report);
   void EndContainer(const ContainerPtr& container, absl::string_view message,
                     ReconcileReport* report);
-  // Takes the pod's address again. An error only when the pod's network is
-  // known to be lost.
-  absl::Status CheckNetwork(const PodSandboxPtr& sandbox,
+  // What becomes of a network that is not as it was made: the pod itself may
+  // have changed it.
+  enum class Altered { kIsTold, kIsItsOwn };
+  // Takes the pod's address again, unless that is held. An error only when the
+  // pod's network is known to be lost.
+  absl::Status CheckNetwork(const PodSandboxPtr& sandbox, Altered altered,
+                            const base::Deadline& deadline,
                             ReconcileReport* report);
   // Takes the address of a pod that goes, or of which nobody knows.
   void HoldAddress(const PodSandboxPtr& sandbox);
@@ -152,6 +156,11 @@ class Reconciler {
                                    ReconcileReport* report);
   ReconcileOutcome SettleSandbox(const std::string& id,
                                  ReconcileReport* report);
+  // A pod of which something was taken away (REL-25: a namespace, its link, its
+  // pod init) becomes NOTREADY and says why; it is not stopped, as its
+  // containers may have a grace that only the kubelet knows. Rules of the node
+  // that are missing are put back.
+  void LookAtReadyPod(const std::string& id, ReconcileReport* report);
   // Of an object that a step has removed.
   ReconcileOutcome Removed(const std::string& id, ReconcileReport own,
                            ReconcileReport* report);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/pods/reconciler.h"
+#include "agent/store/record_convert.h"
 #include "runtime/base/deadline.h"
 
 // The steps of the reconcile loop for objects with a record, one object at a
@@ -162,8 +163,22 @@ void Reconciler::Step(const ContainerPtr& container,
 void Reconciler::KillLeftovers(const ContainerPtr& container,
                                const base::Deadline& deadline,
                                ReconcileReport* report) {
-  const std::string what =
-      absl::StrCat("kill what container ", Short(container->id()), " left");
+  const std::string name = "container " + Short(container->id());
+  const std::string what = absl::StrCat("kill what ", name, " left");
+  if (!Seen(container->id())) {
+    // It had ended before this agent came: the runtime does not know it yet.
+    const auto state = container->Get();
+    const absl::Status known =
+        runtime_
+            ->AdoptContainer(*state->spec, GetFacts(state->record),
+                             deadline.Within(kShimPatience))
+            .status();
+    if (!known.ok()) {
+      SetUnseen(container->id(), absl::StrCat(name, ": ", known.message()));
+      return;
+    }
+    SetSeen(container->id());
+  }
   absl::Status dead = runtime_->KillContainer(container->id());
   if (dead.ok()) {
     dead = runtime_->AwaitContainerDeath(container->id(),
@@ -232,7 +247,9 @@ ReconcileOutcome Reconciler::SettleSandbox(const std::string& id,
     return Removed(id, std::move(own), report);
   }
   if (cut_short) return ReconcileOutcome::Of(ReconcileOutcome::Kind::kBusy);
-  const bool done = PlanFor(sandbox) == ReconcileAction::kKeep;
+  const ReconcileAction left = PlanFor(sandbox);
+  const bool done =
+      left == ReconcileAction::kKeep || left == ReconcileAction::kLook;
   const bool failed = !own.problems.empty();
   report->Add(std::move(own));
   return ReconcileOutcome::Of(done || failed
@@ -263,6 +280,35 @@ void Reconciler::Step(const PodSandboxPtr& sandbox,
     default:
       break;
   }
+}
+
+void Reconciler::LookAtReadyPod(const std::string& id,
+                                ReconcileReport* report) {
+  auto found = store_->FindSandbox(id);
+  // lint: allow absence: the store knows all; it was removed meanwhile
+  if (!found.ok()) return;
+  const PodSandboxPtr sandbox = *std::move(found);
+  const OperationLock::Guard turn = sandbox->TryLock();
+  // A call works on it, and the next scan looks again.
+  if (!turn.held() || sandbox->gone() ||
+      PlanFor(sandbox) != ReconcileAction::kLook) {
+    return;
+  }
+  const auto state = sandbox->Get();
+  const std::string name = "pod sandbox " + Short(id);
+  absl::Status still =
+      runtime_->AdoptSandbox(*state->spec, GetFacts(state->record));
+  if (still.ok() && state->network.has_value()) {
+    still = CheckNetwork(sandbox, Altered::kIsItsOwn,
+                         StepDeadline(kShimPatience), report);
+  }
+  if (absl::IsFailedPrecondition(still)) {
+    sandboxes_->EndByItself(
+        sandbox,
+        absl::StrCat(still.message(), "; stop and remove the pod sandbox"));
+    return;
+  }
+  Try("look at " + name, still, report);
 }
 
 void Reconciler::RemoveSandbox(const PodSandboxPtr& sandbox,

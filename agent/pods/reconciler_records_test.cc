@@ -16,12 +16,6 @@
 namespace warren::agent {
 namespace {
 
-using test::Bury;
-using test::CoreNode;
-using test::ExpectClean;
-using test::Remains;
-using test::RemoveAll;
-using test::Revive;
 using ::testing::IsEmpty;
 
 // Rewrites the record in `directory` without what version 1 did not know.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "agent/pods/reconciler.h"
+#include "agent/store/record_convert.h"
 #include "runtime/base/deadline.h"
 
 // The steps of the reconcile loop: one object at a time.
@@ -20,13 +21,13 @@ base::Deadline Reconciler::StepDeadline(absl::Duration patience) const {
 bool Reconciler::MayHaveLeftovers(const ContainerPtr& container) const {
   const auto state = container->Get();
   if (state->record.phase() != record::EXITED ||
-      state->spec->pid == runtime::NamespaceMode::kContainer) {
+      state->spec->pid == runtime::NamespaceMode::kContainer ||
+      GetFacts(state->record).start.process.pid == 0 ||
+      state->record.boot_id() != store_->boot_id()) {
     return false;
   }
   const base::MutexLock lock(&mutex_);
-  // The runtime does not know those that had ended before this agent came.
-  return unseen_.count(container->id()) == 0 &&
-         emptied_.count(container->id()) == 0;
+  return emptied_.count(container->id()) == 0;
 }
 
 ReconcileInput Reconciler::World() const {
@@ -79,7 +80,9 @@ std::vector<ReconcileKey> Reconciler::Scan() {
     }
   }
   for (const ReconcileStep& step : plan.sandboxes) {
-    if (step.action != ReconcileAction::kKeep) {
+    if (step.action == ReconcileAction::kLook) {
+      keys.push_back({ReconcileKey::Kind::kReadyPod, step.id});
+    } else if (step.action != ReconcileAction::kKeep) {
       keys.push_back({ReconcileKey::Kind::kSandbox, step.id});
     }
   }
@@ -137,6 +140,9 @@ ReconcileOutcome Reconciler::Settle(const ReconcileKey& key,
         break;
       }
       outcome = SettleContainer(key.id, nullptr, &own);
+      break;
+    case ReconcileKey::Kind::kReadyPod:
+      LookAtReadyPod(key.id, &own);
       break;
     case ReconcileKey::Kind::kContainer:
       outcome = SettleContainer(key.id, nullptr, &own);

@@ -14,13 +14,6 @@
 namespace warren::agent {
 namespace {
 
-using test::Bury;
-using test::CoreNode;
-using test::ExpectClean;
-using test::FakeKernel;
-using test::Remains;
-using test::RemoveAll;
-using test::Revive;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;

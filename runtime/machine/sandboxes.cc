@@ -122,6 +122,10 @@ void Sandboxes::SetPodInitCallback(Runtime::PodInitCallback callback) {
 absl::Status Sandboxes::KeepPodInit(const std::string& id,
                                     const base::ProcessId& pod_init) {
   if (pod_init.pid == 0) return absl::OkStatus();
+  {
+    const base::MutexLock lock(&mutex_);
+    if (pod_inits_.count(id) != 0) return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(base::UniqueFd pidfd, base::OpenProcess(pod_init));
   base::UniqueFd watched(fcntl(pidfd.get(), F_DUPFD_CLOEXEC, 3));
   if (!watched.valid()) return base::ErrnoError(errno, "watch the pod init");

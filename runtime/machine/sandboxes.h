@@ -46,7 +46,7 @@ class Sandboxes {
   // What is pinned now.
   absl::StatusOr<SandboxFacts> ReadFacts(const SandboxSpec& spec) const;
   // From now on the pod has this pod init, whose end is told. pid 0: it has
-  // none. kNotFound: it has ended.
+  // none. kNotFound: it has ended. One that is kept already stays as it is.
   absl::Status KeepPodInit(const std::string& id,
                            const base::ProcessId& pod_init);
   // On a watcher's thread; also for one that was ended on purpose.

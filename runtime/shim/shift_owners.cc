@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "runtime/base/unique_fd.h"
 
@@ -18,32 +20,27 @@ namespace warren::shim {
 namespace {
 
 constexpr char kCapability[] = "security.capability";
-constexpr int kMaxDepth = 1024;
 
 class Shifter {
  public:
   Shifter(const IdMappings& uids, const IdMappings& gids, dev_t device)
       : uids_(uids), gids_(gids), device_(device) {}
 
-  // Everything in `dir`, then nothing about `dir` itself.
-  Failure ShiftContents(base::UniqueFd dir, int depth) {
-    if (depth > kMaxDepth) return Fail("shift_owners", ELOOP);
-    const int fd = dir.get();
-    DIR* stream = fdopendir(dir.release());
-    if (stream == nullptr) return Fail("shift_owners", errno);
-    Failure failure;
-    while (!failure.failed()) {
+  // Everything below `top`, but not `top` itself.
+  Failure ShiftBelow(base::UniqueFd top) {
+    Failure failure = Enter(std::move(top));
+    while (!failure.failed() && !levels_.empty()) {
+      DIR* const stream = levels_.back().get();
       errno = 0;
       const dirent* entry = readdir(stream);
       if (entry == nullptr) {
         if (errno != 0) failure = Fail("shift_owners", errno);
-        break;
-      }
-      if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-        failure = ShiftEntry(fd, entry->d_name, depth);
+        levels_.pop_back();
+      } else if (strcmp(entry->d_name, ".") != 0 &&
+                 strcmp(entry->d_name, "..") != 0) {
+        failure = ShiftEntry(dirfd(stream), entry->d_name);
       }
     }
-    closedir(stream);
     return failure;
   }
 
@@ -69,7 +66,21 @@ class Shifter {
   }
 
  private:
-  Failure ShiftEntry(int dir, const char* name, int depth) {
+  struct CloseDir {
+    void operator()(DIR* stream) const { closedir(stream); }
+  };
+
+  // Its entries come next.
+  Failure Enter(base::UniqueFd dir) {
+    if (levels_.size() == kMaxShiftDepth) return Fail("shift_owners", ELOOP);
+    DIR* const stream = fdopendir(dir.get());
+    if (stream == nullptr) return Fail("shift_owners", errno);
+    (void)dir.release();  // the stream's
+    levels_.emplace_back(stream);
+    return {};
+  }
+
+  Failure ShiftEntry(int dir, const char* name) {
     struct stat st;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
       return Fail("shift_owners", errno, name);
@@ -83,7 +94,7 @@ class Shifter {
     base::UniqueFd sub(
         openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!sub.valid()) return Fail("shift_owners", errno, name);
-    return ShiftContents(std::move(sub), depth + 1);
+    return Enter(std::move(sub));
   }
 
   // As version 3, bound to the root of the user namespace: only there does
@@ -100,6 +111,10 @@ class Shifter {
   const IdMappings& uids_;
   const IdMappings& gids_;
   const dev_t device_;
+  // The way down, each directory where it was left. They stay open: a change of
+  // owner copies a file up, after which an overlay lists its directory in
+  // another order to those who open it anew.
+  std::vector<std::unique_ptr<DIR, CloseDir>> levels_;
 };
 
 // True when an id that was shifted could be taken for one that was not: then
@@ -143,7 +158,7 @@ Failure ShiftOwners(int rootfs_fd, const IdMappings& uids,
   Shifter shifter(uids, gids, st.st_dev);
   const Failure failure = shifter.ShiftOne(root.get(), "", st);
   if (failure.failed()) return failure;
-  return shifter.ShiftContents(std::move(root), 0);
+  return shifter.ShiftBelow(std::move(root));
 }
 
 }  // namespace warren::shim

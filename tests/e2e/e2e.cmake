@@ -18,7 +18,7 @@ function(warren_e2e_test name)
 endfunction()
 
 warren_e2e_test(node ${E}/api/node_test.cc ${E}/api/unimplemented_test.cc
-  ${E}/api/wire_test.cc ${E}/api/answers_test.cc)
+  ${E}/api/wire_test.cc ${E}/api/answers_test.cc ${E}/api/memory_test.cc)
 warren_e2e_test(images ${E}/images/images_test.cc ${E}/images/image_import_test.cc)
 warren_e2e_test(pods ${E}/pods/pod_lifecycle_test.cc ${E}/pods/pod_requests_test.cc
   ${E}/pods/pod_list_test.cc)
@@ -57,7 +57,8 @@ endif()
 target_compile_definitions(e2e_security_test PRIVATE
   WARREN_HUNTED_EXECS=${HUNTED_EXECS})
 set_tests_properties(e2e_security_test PROPERTIES TIMEOUT 3600)
-warren_e2e_test(restart ${E}/pods/restart_test.cc
+warren_e2e_test(restart ${E}/pods/restart_test.cc ${E}/pods/reconcile_test.cc
+  ${E}/containers/first_process_test.cc
   ${E}/pods/changed_node_test.cc ${E}/pods/pod_ranges_test.cc
   ${E}/api/damaged_files_test.cc ${E}/api/daemon_test.cc)
 

@@ -36,6 +36,11 @@ int FakePodNetwork::misuses() const {
   return misuses_;
 }
 
+void FakePodNetwork::DropLink(const std::string& sandbox_id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  links_.erase(sandbox_id);
+}
+
 absl::Status FakePodNetwork::Init() { return absl::OkStatus(); }
 
 absl::Status FakePodNetwork::SetPodRanges(

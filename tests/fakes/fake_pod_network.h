@@ -25,6 +25,7 @@ class FakePodNetwork : public netplugin::PodNetwork {
   std::set<std::string> links() const;   // by sandbox id
   std::set<std::string> leases() const;  // reservations, by sandbox id
   int misuses() const;
+  void DropLink(const std::string& sandbox_id);  // somebody deletes it
 
   // ---- PodNetwork ----
   absl::Status Init() override;

@@ -53,6 +53,8 @@ class FakeRuntime : public runtime::Runtime {
   void Release(const std::string& id);  // an unkillable one dies now
   // The pod init of a pod ends, although nobody stops the pod.
   void EndPodInit(const std::string& sandbox_id);
+  // Somebody takes the namespaces of a pod away.
+  void DropPins(const std::string& sandbox_id);
   // RemoveContainer of this one waits until then, whatever its deadline says.
   void HoldRemoval(const std::string& id, absl::Notification* until);
   int overlaps() const;

@@ -23,6 +23,11 @@ void FakeRuntime::ExitUnseen(const std::string& id, runtime::ExitRecord exit) {
   EndLocked(id, exit);
 }
 
+void FakeRuntime::DropPins(const std::string& sandbox_id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kernel_.sandboxes.at(sandbox_id).pinned = false;
+}
+
 void FakeRuntime::Lose(const std::string& id) {
   const std::lock_guard<std::mutex> lock(mutex_);
   kernel_.containers[id].process = FakeKernel::Process::kGone;

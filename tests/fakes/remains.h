@@ -51,4 +51,15 @@ inline void RemoveAll(CoreNode* node) {
 
 }  // namespace warren::test
 
+// The tests of recovery are the agent's.
+namespace warren::agent {
+using test::Bury;
+using test::CoreNode;
+using test::ExpectClean;
+using test::FakeKernel;
+using test::Remains;
+using test::RemoveAll;
+using test::Revive;
+}  // namespace warren::agent
+
 #endif  // WARREN_TESTS_FAKES_REMAINS_H_

@@ -97,8 +97,8 @@ class TwoLevels {
     if (Share(files_[1]) != 1e9 && Share(files_[1]) > Share(files_[0])) {
       return false;
     }
-    const auto outside = Processors(files_[0]["cpuset.cpus"]);
-    const auto inside = Processors(files_[1]["cpuset.cpus"]);
+    const auto outside = Processors(Now(Level::kOuter, "cpuset.cpus"));
+    const auto inside = Processors(Now(Level::kInner, "cpuset.cpus"));
     return std::includes(outside.begin(), outside.end(), inside.begin(),
                          inside.end());
   }

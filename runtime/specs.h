@@ -27,10 +27,16 @@ struct CgroupLeaf {
   CgroupLeaf(const char* p) : path(p) {}
   CgroupLeaf(std::string p, std::string parent)
       : path(std::move(p)), own_parent(std::move(parent)) {}
-  // NOLINTEND Below the root(s), "/a/b/<id>"; "" = not decided.
+  // NOLINTEND
+
+  // Below the root(s), "/a/b/<id>"; "" = not decided.
   std::string path;
   // cgroup v1: the parent in the hierarchies that no kubelet knows of.
   std::string own_parent;
+  // Name of the cgroup below `path` that the program is in, where limits are:
+  // those of `path` hold, those of this one are a copy to be read. "" = the
+  // program is in `path` itself, as those of older agents and pod inits are.
+  std::string inner;
   bool operator==(const CgroupLeaf&) const = default;
 };
 

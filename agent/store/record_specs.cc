@@ -64,8 +64,16 @@ std::vector<runtime::IdMapping> GetMappings(const Mappings& from) {
 }
 
 void PutLeaf(const runtime::CgroupLeaf& leaf, record::CgroupLeaf* out) {
-  out->set_path(leaf.path);
-  out->set_own_parent(leaf.own_parent);
+  const auto& [path, own_parent, inner] = leaf;
+  out->set_path(path);
+  out->set_own_parent(own_parent);
+  out->set_inner(inner);
+}
+
+runtime::CgroupLeaf GetLeaf(const record::CgroupLeaf& in) {
+  runtime::CgroupLeaf leaf(in.path(), in.own_parent());
+  leaf.inner = in.inner();
+  return leaf;
 }
 
 void PutSeccomp(const runtime::SeccompChoice& choice, record::Seccomp* out) {
@@ -211,7 +219,7 @@ absl::StatusOr<runtime::SandboxSpec> GetSpec(
     spec.sysctls.emplace_back(sysctl.name(), sysctl.value());
   }
   spec.cgroup_parent = in.cgroup_parent();
-  spec.cgroup = {in.cgroup().path(), in.cgroup().own_parent()};
+  spec.cgroup = GetLeaf(in.cgroup());
   spec.resolv_conf = in.resolv_conf();
   spec.hosts = in.hosts();
   RETURN_IF_ERROR(GetSeccomp(in.seccomp(), &spec.seccomp));
@@ -265,7 +273,7 @@ absl::StatusOr<runtime::ContainerSpec> GetSpec(
   runtime::ContainerSpec spec;
   spec.id = record.id();
   spec.sandbox = sandbox;
-  spec.cgroup = {in.cgroup().path(), in.cgroup().own_parent()};
+  spec.cgroup = GetLeaf(in.cgroup());
   spec.layer_dirs = All(record.layer_dirs());
   spec.readonly_rootfs = in.readonly_rootfs();
   spec.args = All(in.args());

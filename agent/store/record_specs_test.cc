@@ -110,7 +110,8 @@ TEST(RecordSpecs, REL_26_ResolvedSpecsComeBackWhole) {
   ASSERT_TRUE(pod_read.ParseFromString(pod_record.SerializeAsString()));
   EXPECT_EQ(*GetSpec(pod_read), pod);
 
-  const runtime::ContainerSpec spec = WholeContainer();
+  runtime::ContainerSpec spec = WholeContainer();
+  spec.cgroup.inner = "within";
   record::ContainerRecord container_record;
   Put(spec, &container_record);
   record::ContainerRecord read;

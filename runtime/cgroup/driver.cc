@@ -7,6 +7,8 @@
 #include <absl/strings/strip.h>
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "runtime/base/file.h"
 #include "runtime/base/mountinfo.h"
 #include "runtime/base/status.h"
@@ -60,12 +62,23 @@ absl::StatusOr<std::string> ExpandSlice(absl::string_view name) {
   return path;
 }
 
-bool IsMountPoint(const std::vector<base::MountEntry>& mounts,
-                  const std::string& target, const char* fs_type) {
+// The last one hides those before it.
+const base::MountEntry* FindMount(const std::vector<base::MountEntry>& mounts,
+                                  const std::string& target,
+                                  const char* fs_type) {
+  const base::MountEntry* found = nullptr;
   for (const base::MountEntry& m : mounts) {
-    if (m.target == target && m.fs_type == fs_type) return true;
+    if (m.target == target && m.fs_type == fs_type) found = &m;
   }
-  return false;
+  return found;
+}
+
+// Whether the kernel keeps a cgroup namespace from writing to its own root.
+bool Delegates(const base::MountEntry& mount) {
+  const std::vector<absl::string_view> options =
+      absl::StrSplit(mount.super_options, ',');
+  return std::find(options.begin(), options.end(), "nsdelegate") !=
+         options.end();
 }
 
 }  // namespace
@@ -78,6 +91,11 @@ absl::StatusOr<std::string> CgroupParentPath(absl::string_view parent,
     return ExpandSlice(elements.back());
   }
   return absl::StrCat("/", absl::StrJoin(elements, "/"));
+}
+
+std::string ProgramsPath(const CgroupLeaf& leaf) {
+  return leaf.inner.empty() ? leaf.path
+                            : absl::StrCat(leaf.path, "/", leaf.inner);
 }
 
 absl::StatusOr<std::string> CgroupPath(absl::string_view parent,
@@ -97,10 +115,11 @@ absl::StatusOr<std::unique_ptr<CgroupDriver>> MakeCgroupDriver(
     const std::string& root, absl::string_view mountinfo,
     const std::string& own_parent) {
   ASSIGN_OR_RETURN(const auto mounts, base::ParseMountInfo(mountinfo));
-  if (IsMountPoint(mounts, root, "cgroup2")) {
+  if (const base::MountEntry* v2 = FindMount(mounts, root, "cgroup2")) {
     ASSIGN_OR_RETURN(base::UniqueFd fd,
                      base::OpenAt(AT_FDCWD, root, O_PATH | O_DIRECTORY));
-    return std::make_unique<CgroupV2>(std::move(fd), CanFilterDevices());
+    return std::make_unique<CgroupV2>(std::move(fd), CanFilterDevices(),
+                                      Delegates(*v2));
   }
   ASSIGN_OR_RETURN(auto hierarchies, FindV1Hierarchies(root, mounts));
   if (hierarchies.empty()) {

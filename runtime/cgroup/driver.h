@@ -24,7 +24,9 @@
 // admin-guide/cgroup-v1 and cgroup-v2).
 //
 // A leaf's path, made by CgroupPath(), is below the root(s). Limits are written
-// to leaves only, never to a parent.
+// to leaves only, never to a parent. A leaf with an inner cgroup
+// (CgroupLeaf::inner) has programs in that one: it is the root of their cgroup
+// namespace, whose files they may write to, and has a copy of the limits.
 namespace warren::runtime {
 
 // What a new process needs to be born inside a leaf (EXE-10).
@@ -50,6 +52,9 @@ struct LeafDirectories {
   base::UniqueFd memory;
   base::UniqueFd pids;
   base::UniqueFd blkio;
+  // Also of memory: where kills are counted. v1 counts them where the victim
+  // was, which is not the leaf when it has an inner cgroup.
+  base::UniqueFd victims;
 };
 
 // Thread-safe; calls on one leaf are serialised by the caller.
@@ -63,8 +68,12 @@ class CgroupDriver {
   // mounts.
   virtual bool ControlsDevices() const = 0;
   virtual std::vector<CgroupMount> Mounts() const = 0;
+  // CgroupLeaf::inner of a new container. "" where the kernel itself refuses
+  // writes to the root of a cgroup namespace from inside (v2: nsdelegate).
+  virtual std::string InnerName() const = 0;
 
-  // Makes the leaf and what is missing above it and writes the limits. With
+  // Makes the leaf and what is missing above it and writes the limits, to the
+  // inner cgroup as well. With
   // `devices` nothing but what these rules allow can be opened or made in it;
   // nullopt: what the cgroups above allow. An existing empty leaf is taken
   // over. Nothing is left of the leaf on failure.
@@ -74,25 +83,33 @@ class CgroupDriver {
   // Brings a leaf from the limits of `from` to those of `to`, all or nothing:
   // writes only what differs, and puts the values of before back when one is
   // refused. A limit that only `from` has goes back to the kernel's default.
-  // Errors as WriteAllOrNone() (update.h), nothing was written then.
+  // The inner cgroup is brought along; what a program wrote there is no
+  // obstacle. Errors as WriteAllOrNone() (update.h), nothing was written then.
   virtual absl::Status Update(const CgroupLeaf& leaf, const Resources& from,
                               const Resources& to) = 0;
   virtual absl::StatusOr<CgroupPlacement> OpenPlacement(
       const CgroupLeaf& leaf) = 0;
   // Where a program is to be born that joins the container whose first process
   // is `first`: the leaf; on v2 the cgroup below it that `first` is in, when
-  // the leaf passes controllers on. Such a cgroup takes no processes (EBUSY),
-  // and a container that is privileged may arrange itself so.
+  // the cgroup of the programs passes controllers on. Such a cgroup takes no
+  // processes (EBUSY), and a container that is privileged may arrange itself
+  // so.
   virtual absl::StatusOr<CgroupLeaf> JoiningLeaf(const CgroupLeaf& leaf,
                                                  pid_t first) = 0;
-  // v2 memory.events, v1 memory.oom_control; an invalid descriptor when there
-  // is no memory controller.
+  // v2 memory.events of the leaf, v1 memory.oom_control of the programs'
+  // cgroup; an invalid descriptor when there is no memory controller.
   virtual absl::StatusOr<base::UniqueFd> OpenOomFile(
       const CgroupLeaf& leaf) = 0;
+  // Whether the kernel killed a process in the leaf or below it for want of
+  // memory since it was made; what was counted in a cgroup that is gone is not
+  // seen on v1. Nothing where there is no leaf. kDeadlineExceeded when there
+  // are too many cgroups to look at.
+  virtual absl::StatusOr<bool> HadOomKill(const CgroupLeaf& leaf,
+                                          const base::Deadline& deadline) = 0;
   // For LeafSampler::Open(). errno ENOENT when the leaf is not there.
   virtual absl::StatusOr<LeafDirectories> OpenDirectories(
       const CgroupLeaf& leaf) = 0;
-  // cgroup.procs of the leaf, read only.
+  // cgroup.procs of the programs' cgroup, read only.
   virtual absl::StatusOr<base::UniqueFd> OpenProcsFile(
       const CgroupLeaf& leaf) = 0;
   // Of the leaf and all cgroups below it; empty when it is gone.
@@ -130,6 +147,12 @@ absl::StatusOr<std::unique_ptr<CgroupDriver>> MakeCgroupDriver(
     const std::string& own_parent);
 
 // ---- Pure -------------------------------------------------------------------
+
+// The name of inner cgroups. Recorded with each leaf, so it may change.
+inline constexpr char kInnerName[] = "container";
+
+// Where the programs of a leaf are: `path` of the leaf, or its inner cgroup.
+std::string ProgramsPath(const CgroupLeaf& leaf);
 
 // Path of the leaf of `id` below a parent as CRI gives it: "" = the default
 // parent; "…/x.slice" (systemd spelling) is expanded from its last element,

@@ -160,7 +160,8 @@ absl::Status LeafSampler::OpenV1(const LeafDirectories& directories) {
                    OpenFigures(directories.cpuacct.get(), "cpuacct.usage"));
   ASSIGN_OR_RETURN(memory_usage_, OpenFigures(memory, "memory.usage_in_bytes"));
   ASSIGN_OR_RETURN(memory_stat_, OpenFigures(memory, "memory.stat"));
-  ASSIGN_OR_RETURN(oom_, OpenFigures(memory, "memory.oom_control"));
+  ASSIGN_OR_RETURN(
+      oom_, OpenFigures(directories.victims.get(), "memory.oom_control"));
   ASSIGN_OR_RETURN(pids_, OpenFigures(directories.pids.get(), "pids.current"));
   ASSIGN_OR_RETURN(io_, OpenThrottle(blkio, "blkio.throttle.io_service_bytes"));
   ASSIGN_OR_RETURN(io_operations_,

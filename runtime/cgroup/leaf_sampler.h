@@ -41,7 +41,8 @@ struct LeafSample {
   std::optional<uint64_t> cpu_usage_us;
   std::optional<Memory> memory;
   // Processes the kernel killed in it for want of memory. v2 memory.events, v1
-  // memory.oom_control (since Linux 4.13): oom_kill.
+  // memory.oom_control (since Linux 4.13): oom_kill; v1 without those that were
+  // in cgroups that the container made for itself.
   std::optional<uint64_t> oom_kills;
   std::optional<uint64_t> pids;  // processes and threads: pids.current
   std::optional<Io> io;

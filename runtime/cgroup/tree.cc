@@ -142,16 +142,7 @@ absl::StatusOr<base::UniqueFd> CgroupTree::Make(
     for (const std::string& part : parts) {
       if (!current.ok()) break;
       const int parent = current->get();
-      const bool made = mkdirat(parent, part.c_str(), 0755) == 0;
-      if (!made && errno != EEXIST) {
-        current = base::ErrnoError(errno, absl::StrCat("mkdir ", path));
-        break;
-      }
-      auto next = OpenDirectory(parent, part);
-      // The daemon's umask must not hide a container's limits from it.
-      if (made && next.ok() && fchmod(next->get(), 0755) != 0) {
-        return base::ErrnoError(errno, absl::StrCat("chmod ", path));
-      }
+      auto next = MakeChild(parent, part);
       if (next.ok()) {
         absl::Status ready = prepare(parent, next->get());
         if (!ready.ok()) next = std::move(ready);
@@ -163,7 +154,21 @@ absl::StatusOr<base::UniqueFd> CgroupTree::Make(
     const int error = base::GetErrno(last);
     if (error != ENOENT && error != ENODEV) break;
   }
-  return last;
+  return base::Annotate(last, path);
+}
+
+absl::StatusOr<base::UniqueFd> CgroupTree::MakeChild(int parent,
+                                                     const std::string& name) {
+  const bool made = mkdirat(parent, name.c_str(), 0755) == 0;
+  if (!made && errno != EEXIST) {
+    return base::ErrnoError(errno, absl::StrCat("mkdir ", name));
+  }
+  auto child = OpenDirectory(parent, name);
+  // The daemon's umask must not hide a container's limits from it.
+  if (made && child.ok() && fchmod(child->get(), 0755) != 0) {
+    return base::ErrnoError(errno, absl::StrCat("chmod ", name));
+  }
+  return child;
 }
 
 absl::StatusOr<base::UniqueFd> CgroupTree::Open(const std::string& path) const {

@@ -122,6 +122,8 @@ absl::Status PutBack(int directory, const std::string& file,
 
 }  // namespace
 
+bool HasDefault(absl::string_view file) { return DefaultOf(file).has_value(); }
+
 absl::StatusOr<std::vector<ControlValue>> ChangedValues(
     const std::vector<ControlValue>& from,
     const std::vector<ControlValue>& to) {

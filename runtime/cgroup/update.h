@@ -27,6 +27,10 @@ namespace warren::runtime {
 absl::StatusOr<std::vector<ControlValue>> ChangedValues(
     const std::vector<ControlValue>& from, const std::vector<ControlValue>& to);
 
+// Whether the kernel's default of a file is known: the limits that programs
+// look up for themselves are among these.
+bool HasDefault(absl::string_view file);
+
 // Puts pairs of v1 files in an order in which the kernel takes both:
 //  - memory must never be above memory plus swap, so whichever limit would
 //    pass the other waits (mm/memcontrol-v1.c: EINVAL);

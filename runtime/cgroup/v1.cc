@@ -1,7 +1,6 @@
 #include "runtime/cgroup/v1.h"
 
 #include <absl/strings/match.h>
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
@@ -9,15 +8,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <map>
 #include <optional>
 
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
 #include "runtime/base/status.h"
 #include "runtime/cgroup/freezer.h"
-#include "runtime/cgroup/update.h"
+#include "runtime/cgroup/oom_kills.h"
 
 namespace warren::runtime {
 namespace {
@@ -27,6 +24,9 @@ constexpr std::array<absl::string_view, 15> kControllers = {
     "cpu",      "cpuacct",    "cpuset", "memory",  "devices",
     "freezer",  "blkio",      "pids",   "hugetlb", "net_cls",
     "net_prio", "perf_event", "rdma",   "misc",    "debug"};
+// Those with a limit or a rule of ours (V1Values, RulesFor).
+constexpr std::array<absl::string_view, 6> kLimiting = {
+    "cpu", "cpuset", "memory", "devices", "pids", "hugetlb"};
 
 std::vector<std::string> ControllersOf(const base::MountEntry& mount) {
   std::vector<std::string> result;
@@ -46,55 +46,17 @@ bool HasController(const V1Hierarchy& h) {
          !absl::StartsWith(h.controllers[0], "name=");
 }
 
-bool Has(const V1Hierarchy& h, absl::string_view controller) {
-  return std::find(h.controllers.begin(), h.controllers.end(), controller) !=
-         h.controllers.end();
-}
-
-// A new cpuset is empty, and nothing can enter it, until it is given what its
-// parent has; cgroup.clone_children lets the kernel do that for what we make
-// below.
-absl::Status InheritCpuset(int parent, int directory) {
-  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    ASSIGN_OR_RETURN(const std::string own, base::ReadFileAt(directory, file));
-    if (own != "\n" && !own.empty()) continue;
-    ASSIGN_OR_RETURN(const std::string value, base::ReadFileAt(parent, file));
-    RETURN_IF_ERROR(base::WriteControlAt(directory, file, value));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status RestrictDevices(int directory, const DeviceRules& rules) {
-  RETURN_IF_ERROR(base::WriteControlAt(directory, "devices.deny", "a"));
-  ASSIGN_OR_RETURN(const base::UniqueFd allow,
-                   base::OpenAt(directory, "devices.allow", O_WRONLY));
-  for (const DeviceRule& rule : rules) {
-    const std::string text = ToV1Text(rule);
-    RETURN_IF_ERROR_IN(base::WriteFd(allow.get(), text),
-                       absl::StrCat("devices.allow \"", text, "\""));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status WriteValues(const V1Hierarchy& h, int directory,
-                         const std::vector<ControlValue>& values) {
-  for (const ControlValue& v : values) {
-    if (!Has(h, v.controller)) continue;
-    RETURN_IF_ERROR(WriteValue({directory, v}, base::WriteControlAt));
-  }
-  return absl::OkStatus();
-}
-
-// A number in a control file; unlimited and unreadable are the largest.
-int64_t ReadLimit(int directory, const char* file) {
-  const auto text = base::ReadFileAt(directory, file);
-  int64_t number = 0;
-  const bool parsed =
-      text.ok() && absl::SimpleAtoi(absl::StripAsciiWhitespace(*text), &number);
-  return parsed && number >= 0 ? number : INT64_MAX;
-}
-
 }  // namespace
+
+bool V1Hierarchy::Has(absl::string_view controller) const {
+  return std::find(controllers.begin(), controllers.end(), controller) !=
+         controllers.end();
+}
+
+bool V1Hierarchy::CarriesLimits() const {
+  return std::any_of(kLimiting.begin(), kLimiting.end(),
+                     [&](absl::string_view name) { return Has(name); });
+}
 
 absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
     const std::string& root, const std::vector<base::MountEntry>& mounts) {
@@ -128,7 +90,7 @@ absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
 
 const V1Hierarchy* CgroupV1::Find(absl::string_view controller) const {
   for (const V1Hierarchy& h : hierarchies_) {
-    if (Has(h, controller)) return &h;
+    if (h.Has(controller)) return &h;
   }
   return nullptr;
 }
@@ -151,6 +113,13 @@ std::string CgroupV1::PathIn(const V1Hierarchy& h,
   return absl::StrCat(own, leaf.path.substr(leaf.path.rfind('/')));
 }
 
+std::string CgroupV1::ProgramsIn(const V1Hierarchy& h,
+                                 const CgroupLeaf& leaf) const {
+  const std::string path = PathIn(h, leaf);
+  if (leaf.inner.empty() || !h.CarriesLimits()) return path;
+  return absl::StrCat(path, "/", leaf.inner);
+}
+
 std::vector<CgroupMount> CgroupV1::Mounts() const {
   std::vector<CgroupMount> mounts;
   for (const V1Hierarchy& h : hierarchies_) {
@@ -159,88 +128,11 @@ std::vector<CgroupMount> CgroupV1::Mounts() const {
   return mounts;
 }
 
-absl::Status CgroupV1::Create(const CgroupLeaf& leaf,
-                              const Resources& resources,
-                              const std::optional<DeviceRules>& devices) {
-  const absl::Status status = Build(leaf, resources, devices);
-  if (!status.ok()) Delete(leaf, base::Deadline::Never()).IgnoreError();
-  return status;
-}
-
-absl::Status CgroupV1::Build(const CgroupLeaf& leaf, const Resources& resources,
-                             const std::optional<DeviceRules>& devices) {
-  ASSIGN_OR_RETURN(const std::vector<ControlValue> values, V1Values(resources));
-  RETURN_IF_ERROR(CheckMounted(values));
-  for (const V1Hierarchy& h : hierarchies_) {
-    const bool cpuset = Has(h, "cpuset");
-    ASSIGN_OR_RETURN_IN(const base::UniqueFd directory,
-                        h.tree.Make(PathIn(h, leaf),
-                                    [&](int parent, int made) -> absl::Status {
-                                      if (!cpuset) return absl::OkStatus();
-                                      return InheritCpuset(parent, made);
-                                    }),
-                        absl::StrCat("cgroup hierarchy ", h.name));
-    RETURN_IF_ERROR(WriteValues(h, directory.get(), values));
-    if (devices.has_value() && Has(h, "devices")) {
-      RETURN_IF_ERROR(RestrictDevices(directory.get(), *devices));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CgroupV1::CheckMounted(
-    const std::vector<ControlValue>& values) const {
-  for (const ControlValue& v : values) {
-    if (v.best_effort || Find(v.controller) != nullptr) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat(v.field, ": the host mounts no cgroup controller \"",
-                     v.controller, "\", needed for ", v.file));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CgroupV1::Update(const CgroupLeaf& leaf, const Resources& from,
-                              const Resources& to) {
-  Resources had = from;
-  // What v1 does not have was never written.
-  std::erase_if(had.unified,
-                [](const auto& entry) { return entry.first != kPidsMax; });
-  ASSIGN_OR_RETURN(const auto old_values, V1Values(had));
-  ASSIGN_OR_RETURN(const auto new_values, V1Values(to));
-  ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));
-  RETURN_IF_ERROR(CheckMounted(changed));
-  std::map<const V1Hierarchy*, base::UniqueFd> directories;
-  for (const ControlValue& v : changed) {
-    const V1Hierarchy* h = Find(v.controller);
-    if (h == nullptr || directories.count(h) != 0) continue;
-    ASSIGN_OR_RETURN(directories[h], h->tree.Open(PathIn(*h, leaf)));
-  }
-  const auto now = [&](const char* controller, const char* file) {
-    const auto directory = directories.find(Find(controller));
-    return directory == directories.end()
-               ? INT64_MAX
-               : ReadLimit(directory->second.get(), file);
-  };
-  OrderV1(now("memory", "memory.memsw.limit_in_bytes"),
-          now("cpu", "cpu.cfs_period_us"), &changed);
-  std::vector<ControlWrite> writes;
-  for (ControlValue& v : changed) {
-    const auto directory = directories.find(Find(v.controller));
-    if (directory == directories.end()) continue;  // best effort
-    if (v.value.empty()) {  // a cpuset: what the parent has
-      ASSIGN_OR_RETURN(v.value, base::ReadFileAt(directory->second.get(),
-                                                 absl::StrCat("../", v.file)));
-    }
-    writes.push_back({directory->second.get(), std::move(v)});
-  }
-  return WriteAllOrNone(writes);
-}
-
 absl::StatusOr<CgroupPlacement> CgroupV1::OpenPlacement(
     const CgroupLeaf& leaf) {
   CgroupPlacement placement;
   for (const V1Hierarchy& h : hierarchies_) {
-    const std::string directory = PathIn(h, leaf).substr(1);
+    const std::string directory = ProgramsIn(h, leaf).substr(1);
     if (h.is_v2) {
       ASSIGN_OR_RETURN(placement.v2_dir, base::OpenAt(h.tree.root(), directory,
                                                       O_RDONLY | O_DIRECTORY));
@@ -265,9 +157,16 @@ absl::StatusOr<CgroupLeaf> CgroupV1::JoiningLeaf(const CgroupLeaf& leaf,
 absl::StatusOr<base::UniqueFd> CgroupV1::OpenOomFile(const CgroupLeaf& leaf) {
   const V1Hierarchy* memory = Find("memory");
   if (memory == nullptr) return base::UniqueFd();
-  return base::OpenAt(memory->tree.root(),
-                      PathIn(*memory, leaf).substr(1) + "/memory.oom_control",
-                      O_RDONLY);
+  return base::OpenAt(
+      memory->tree.root(),
+      ProgramsIn(*memory, leaf).substr(1) + "/memory.oom_control", O_RDONLY);
+}
+
+absl::StatusOr<bool> CgroupV1::HadOomKill(const CgroupLeaf& leaf,
+                                          const base::Deadline& deadline) {
+  const V1Hierarchy* memory = Find("memory");
+  if (memory == nullptr) return false;
+  return SaysOomKillBelow(memory->tree, PathIn(*memory, leaf), deadline);
 }
 
 absl::StatusOr<LeafDirectories> CgroupV1::OpenDirectories(
@@ -282,6 +181,10 @@ absl::StatusOr<LeafDirectories> CgroupV1::OpenDirectories(
     if (h == nullptr) continue;
     ASSIGN_OR_RETURN(*directory, h->tree.Open(PathIn(*h, leaf)));
   }
+  if (const V1Hierarchy* memory = Find("memory"); memory != nullptr) {
+    ASSIGN_OR_RETURN(directories.victims,
+                     memory->tree.Open(ProgramsIn(*memory, leaf)));
+  }
   return directories;
 }
 
@@ -292,8 +195,8 @@ const V1Hierarchy& CgroupV1::Listing() const {
 
 absl::StatusOr<base::UniqueFd> CgroupV1::OpenProcsFile(const CgroupLeaf& leaf) {
   const V1Hierarchy& h = Listing();
-  return base::OpenAt(h.tree.root(),
-                      PathIn(h, leaf).substr(1) + "/cgroup.procs", O_RDONLY);
+  return base::OpenAt(
+      h.tree.root(), ProgramsIn(h, leaf).substr(1) + "/cgroup.procs", O_RDONLY);
 }
 
 absl::StatusOr<std::vector<pid_t>> CgroupV1::Processes(const CgroupLeaf& leaf) {
@@ -366,6 +269,8 @@ absl::Status CgroupV1::Delete(const CgroupLeaf& leaf,
                               const base::Deadline& deadline) {
   absl::Status result;
   for (const V1Hierarchy& h : hierarchies_) {
+    // The usual case, without a look at what is there.
+    if (!leaf.inner.empty()) h.tree.RemoveIfEmpty(ProgramsIn(h, leaf));
     base::Update(&result,
                  base::Annotate(h.tree.Remove(PathIn(h, leaf), deadline),
                                 absl::StrCat("cgroup hierarchy ", h.name)));

@@ -20,6 +20,10 @@ struct V1Hierarchy {
   std::vector<std::string> controllers;
   bool is_v2 = false;
   CgroupTree tree;
+
+  bool Has(absl::string_view controller) const;
+  // Whether a leaf has limits or rules here, and so an inner cgroup.
+  bool CarriesLimits() const;
 };
 
 // Hierarchies mounted right below `root`, each once.
@@ -30,6 +34,7 @@ absl::StatusOr<std::vector<V1Hierarchy>> FindV1Hierarchies(
 // the v2 tree) are unknown to a kubelet, which would never remove a pod's
 // directory there: leaves in them always go below our own parent. The v2 tree
 // of a hybrid machine gives CLONE_INTO_CGROUP, cgroup.kill and "populated".
+// Inner cgroups are only where limits are.
 class CgroupV1 : public CgroupDriver {
  public:
   CgroupV1(std::vector<V1Hierarchy> hierarchies, std::string own_parent)
@@ -39,6 +44,7 @@ class CgroupV1 : public CgroupDriver {
   bool IsV2() const override { return false; }
   bool ControlsDevices() const override { return Find("devices") != nullptr; }
   std::vector<CgroupMount> Mounts() const override;
+  std::string InnerName() const override { return kInnerName; }
   absl::Status Create(const CgroupLeaf& leaf, const Resources& resources,
                       const std::optional<DeviceRules>& devices) override;
   absl::Status Update(const CgroupLeaf& leaf, const Resources& from,
@@ -48,6 +54,8 @@ class CgroupV1 : public CgroupDriver {
   absl::StatusOr<CgroupLeaf> JoiningLeaf(const CgroupLeaf& leaf,
                                          pid_t first) override;
   absl::StatusOr<base::UniqueFd> OpenOomFile(const CgroupLeaf& leaf) override;
+  absl::StatusOr<bool> HadOomKill(const CgroupLeaf& leaf,
+                                  const base::Deadline& deadline) override;
   absl::StatusOr<LeafDirectories> OpenDirectories(
       const CgroupLeaf& leaf) override;
   absl::StatusOr<base::UniqueFd> OpenProcsFile(const CgroupLeaf& leaf) override;
@@ -67,10 +75,21 @@ class CgroupV1 : public CgroupDriver {
   // Where the leaf is in that hierarchy.
   std::string PathIn(const V1Hierarchy& hierarchy,
                      const CgroupLeaf& leaf) const;
+  // Where its programs are in that hierarchy.
+  std::string ProgramsIn(const V1Hierarchy& hierarchy,
+                         const CgroupLeaf& leaf) const;
+
+  // ---- v1_limits.cc ----
   absl::Status Build(const CgroupLeaf& leaf, const Resources& resources,
                      const std::optional<DeviceRules>& devices);
+  // Makes the leaf in one hierarchy, and its inner cgroup.
+  absl::Status BuildIn(const V1Hierarchy& hierarchy, const CgroupLeaf& leaf,
+                       const std::vector<ControlValue>& values,
+                       const std::optional<DeviceRules>& devices) const;
   // kFailedPrecondition when a value's controller is not mounted.
   absl::Status CheckMounted(const std::vector<ControlValue>& values) const;
+
+  // ---- v1.cc ----
   // One round of SIGKILL to all in the leaf and below it, by cgroup.kill of the
   // v2 tree, or with all of it frozen. Wait for nothing.
   void KillUnified(const V1Hierarchy& v2, const CgroupLeaf& leaf) const;

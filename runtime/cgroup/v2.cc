@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/status.h"
+#include "runtime/cgroup/oom_kills.h"
 #include "runtime/cgroup/update.h"
 #include "runtime/devices/filter.h"
 
@@ -93,6 +95,20 @@ absl::Status CgroupV2::Build(const CgroupLeaf& leaf, const Resources& resources,
   for (const ControlValue& value : values) {
     RETURN_IF_ERROR(WriteValue({directory.get(), value}, base::WriteControlAt));
   }
+  return leaf.inner.empty() ? absl::OkStatus()
+                            : BuildInner(leaf, directory.get(), values);
+}
+
+absl::Status CgroupV2::BuildInner(const CgroupLeaf& leaf, int outer,
+                                  const std::vector<ControlValue>& values) {
+  RETURN_IF_ERROR_IN(EnableIn(outer), "controllers of the leaf");
+  ASSIGN_OR_RETURN(const base::UniqueFd inner,
+                   tree_.Make(ProgramsPath(leaf),
+                              [](int, int) { return absl::OkStatus(); }));
+  for (const ControlValue& value : values) {
+    if (!HasDefault(value.file)) continue;
+    RETURN_IF_ERROR(WriteValue({inner.get(), value}, base::WriteControlAt));
+  }
   return absl::OkStatus();
 }
 
@@ -100,17 +116,26 @@ absl::Status CgroupV2::Update(const CgroupLeaf& leaf, const Resources& from,
                               const Resources& to) {
   ASSIGN_OR_RETURN(const auto old_values, V2Values(from));
   ASSIGN_OR_RETURN(const auto new_values, V2Values(to));
-  ASSIGN_OR_RETURN(auto changed, ChangedValues(old_values, new_values));
+  ASSIGN_OR_RETURN(const auto changed, ChangedValues(old_values, new_values));
   if (changed.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(leaf.path));
+  base::UniqueFd inner;
+  if (!leaf.inner.empty()) {
+    ASSIGN_OR_RETURN(inner, tree_.Open(ProgramsPath(leaf)));
+  }
   std::vector<ControlWrite> writes;
-  for (ControlValue& value : changed) {
+  for (const ControlValue& value : changed) {
     if (value.file == "memory.max") {
       const std::optional<int64_t> limit = MemoryBytes(value.value);
       if (limit.has_value())
         RETURN_IF_ERROR(MakeRoomV2(directory.get(), *limit));
     }
-    writes.push_back({directory.get(), std::move(value)});
+    writes.push_back({directory.get(), value});
+    // No order of the two is refused here: what is above counts (cgroup-v2,
+    // "Resource Distribution Models").
+    if (inner.valid() && HasDefault(value.file)) {
+      writes.push_back({inner.get(), value});
+    }
   }
   return WriteAllOrNone(writes);
 }
@@ -118,18 +143,19 @@ absl::Status CgroupV2::Update(const CgroupLeaf& leaf, const Resources& from,
 absl::StatusOr<CgroupPlacement> CgroupV2::OpenPlacement(
     const CgroupLeaf& leaf) {
   CgroupPlacement placement;
-  ASSIGN_OR_RETURN(placement.v2_dir, tree_.Open(leaf.path));
+  ASSIGN_OR_RETURN(placement.v2_dir, tree_.Open(ProgramsPath(leaf)));
   return placement;
 }
 
 absl::StatusOr<CgroupLeaf> CgroupV2::JoiningLeaf(const CgroupLeaf& leaf,
                                                  pid_t first) {
-  ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(leaf.path));
+  const std::string path = ProgramsPath(leaf);
+  ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(path));
   ASSIGN_OR_RETURN(const std::string passed_on,
                    base::ReadFileAt(directory.get(), "cgroup.subtree_control"));
   if (absl::StripAsciiWhitespace(passed_on).empty()) return leaf;
-  // One that has left the leaf altogether is no guide.
-  ASSIGN_OR_RETURN(const auto found, tree_.DirectoryOf(leaf.path, first));
+  // One that has left it altogether is no guide.
+  ASSIGN_OR_RETURN(const auto found, tree_.DirectoryOf(path, first));
   return found.has_value() ? CgroupLeaf(*found) : leaf;
 }
 
@@ -142,6 +168,14 @@ absl::StatusOr<base::UniqueFd> CgroupV2::OpenOomFile(const CgroupLeaf& leaf) {
   return events;
 }
 
+absl::StatusOr<bool> CgroupV2::HadOomKill(const CgroupLeaf& leaf,
+                                          const base::Deadline& /*deadline*/) {
+  ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> directory,
+                   base::ToLook(tree_.Open(leaf.path)));
+  return directory.has_value() ? SaysOomKill(directory->get(), "memory.events")
+                               : false;
+}
+
 absl::StatusOr<LeafDirectories> CgroupV2::OpenDirectories(
     const CgroupLeaf& leaf) {
   LeafDirectories directories;
@@ -150,7 +184,8 @@ absl::StatusOr<LeafDirectories> CgroupV2::OpenDirectories(
 }
 
 absl::StatusOr<base::UniqueFd> CgroupV2::OpenProcsFile(const CgroupLeaf& leaf) {
-  ASSIGN_OR_RETURN(const base::UniqueFd directory, tree_.Open(leaf.path));
+  ASSIGN_OR_RETURN(const base::UniqueFd directory,
+                   tree_.Open(ProgramsPath(leaf)));
   return base::OpenAt(directory.get(), "cgroup.procs", O_RDONLY);
 }
 

@@ -17,13 +17,20 @@ class CgroupV2 : public CgroupDriver {
  public:
   // `root`: the mount point, O_PATH. Any directory will do for tests of the
   // logic: control files that are missing are then errors of the caller.
-  // `filter_devices`: see CanFilterDevices().
-  explicit CgroupV2(base::UniqueFd root, bool filter_devices = false)
-      : tree_(std::move(root)), filter_devices_(filter_devices) {}
+  // `filter_devices`: see CanFilterDevices(). `nsdelegate`: an option of the
+  // mount, without which new leaves have an inner cgroup.
+  explicit CgroupV2(base::UniqueFd root, bool filter_devices = false,
+                    bool nsdelegate = true)
+      : tree_(std::move(root)),
+        filter_devices_(filter_devices),
+        nsdelegate_(nsdelegate) {}
 
   bool IsV2() const override { return true; }
   bool ControlsDevices() const override { return filter_devices_; }
   std::vector<CgroupMount> Mounts() const override;
+  std::string InnerName() const override {
+    return nsdelegate_ ? "" : kInnerName;
+  }
   absl::Status Create(const CgroupLeaf& leaf, const Resources& resources,
                       const std::optional<DeviceRules>& devices) override;
   absl::Status Update(const CgroupLeaf& leaf, const Resources& from,
@@ -33,6 +40,8 @@ class CgroupV2 : public CgroupDriver {
   absl::StatusOr<CgroupLeaf> JoiningLeaf(const CgroupLeaf& leaf,
                                          pid_t first) override;
   absl::StatusOr<base::UniqueFd> OpenOomFile(const CgroupLeaf& leaf) override;
+  absl::StatusOr<bool> HadOomKill(const CgroupLeaf& leaf,
+                                  const base::Deadline& deadline) override;
   absl::StatusOr<LeafDirectories> OpenDirectories(
       const CgroupLeaf& leaf) override;
   absl::StatusOr<base::UniqueFd> OpenProcsFile(const CgroupLeaf& leaf) override;
@@ -45,10 +54,14 @@ class CgroupV2 : public CgroupDriver {
  private:
   absl::Status Build(const CgroupLeaf& leaf, const Resources& resources,
                      const std::optional<DeviceRules>& devices);
+  // The inner cgroup below the leaf `outer`: limits passed on, and the copy.
+  absl::Status BuildInner(const CgroupLeaf& leaf, int outer,
+                          const std::vector<ControlValue>& values);
   absl::Status EnableControllers(const std::string& path);
 
   const CgroupTree tree_;
   const bool filter_devices_;
+  const bool nsdelegate_;
 };
 
 }  // namespace warren::runtime

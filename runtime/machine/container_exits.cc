@@ -1,5 +1,6 @@
 #include "runtime/machine/container_exits.h"
 
+#include <absl/time/time.h>
 #include <fcntl.h>
 #include <poll.h>
 
@@ -23,6 +24,10 @@ namespace {
 constexpr int kRetryPauseMs = 100;
 constexpr int kRetries = 600;
 
+// For the look at a container's cgroups, of which it may have made any number,
+// while others' ends wait to be told.
+constexpr absl::Duration kOomLook = absl::Seconds(1);
+
 ExitRecord Lost() {
   ExitRecord record;
   record.finished_at_ns = base::SystemClock().RealNow();
@@ -32,10 +37,12 @@ ExitRecord Lost() {
 
 // What the shim left in the run directory; nullopt when that is nothing, or
 // something that nobody can understand.
-base::Look<ExitRecord> ReadRecord(const std::string& container_dir) {
-  ASSIGN_OR_RETURN(const std::optional<base::UniqueFd> dir,
-                   base::ToLook(base::OpenAt(AT_FDCWD, container_dir,
-                                             O_RDONLY | O_DIRECTORY)));
+base::Look<ExitRecord> ReadRecord(const Parts& parts,
+                                  const ContainerSpec& spec) {
+  ASSIGN_OR_RETURN(
+      const std::optional<base::UniqueFd> dir,
+      base::ToLook(base::OpenAt(AT_FDCWD, parts.ContainerDir(spec.id),
+                                O_RDONLY | O_DIRECTORY)));
   if (!dir.has_value()) return std::nullopt;
   const auto exited = ReadExitFile(dir->get());
   if (base::IsDamage(exited.status()) ||
@@ -44,11 +51,22 @@ base::Look<ExitRecord> ReadRecord(const std::string& container_dir) {
   }
   RETURN_IF_ERROR(exited.status());
   if (!exited->has_value()) return std::nullopt;
-  return ExitRecord{(*exited)->exit_code(), (*exited)->signal(),
-                    (*exited)->oom_killed(), (*exited)->finished_at_ns()};
+  return ExitRecordOf(parts, spec, **exited);
 }
 
 }  // namespace
+
+ExitRecord ExitRecordOf(const Parts& parts, const ContainerSpec& spec,
+                        const shim::v1::Exited& exited) {
+  ExitRecord record = {exited.exit_code(), exited.signal(), exited.oom_killed(),
+                       exited.finished_at_ns()};
+  if (record.oom_killed) return record;
+  const auto killed =
+      parts.cgroups->HadOomKill(spec.cgroup, base::Deadline::After(kOomLook));
+  // lint: allow absence: only the reason would say more
+  record.oom_killed = killed.ok() && *killed;
+  return record;
+}
 
 absl::StatusOr<std::unique_ptr<ContainerExits>> ContainerExits::Start(
     Parts* parts) {
@@ -118,7 +136,7 @@ void ContainerExits::OnShimExit(const LiveContainerPtr& container,
 
 absl::Status ContainerExits::Tell(const LiveContainerPtr& container) {
   ASSIGN_OR_RETURN(const std::optional<ExitRecord> left,
-                   ReadRecord(parts_.ContainerDir(container->spec.id)));
+                   ReadRecord(parts_, container->spec));
   const ExitRecord record = left.has_value() ? *left : Lost();
   // With a pid namespace of its own, everything ended with its first process.
   // Otherwise, and when the shim itself was killed, something may be left.

@@ -12,8 +12,15 @@
 #include "runtime/launch/exit_watcher.h"
 #include "runtime/machine/parts.h"
 #include "runtime/runtime.h"
+#include "warren/shim/v1/shim.pb.h"
 
 namespace warren::runtime {
+
+// What the shim left of the container's first process, as a record. The shim
+// sees kills for want of memory where the program was started; here all of the
+// leaf is looked at too, for a second at the longest.
+ExitRecord ExitRecordOf(const Parts& parts, const ContainerSpec& spec,
+                        const shim::v1::Exited& exited);
 
 // The end of containers: waits for the shim of each, reads what it left, and
 // tells the agent. What hangs in one end holds up no other (ExitWatcher).

@@ -185,8 +185,7 @@ absl::StatusOr<AdoptedContainer> Containers::Adopt(
   ASSIGN_OR_RETURN(const auto exited, ReadExitFile(dir->get()));
   if (exited.has_value()) {
     adopted.liveness = ContainerLiveness::kExited;
-    adopted.exit = {exited->exit_code(), exited->signal(), exited->oom_killed(),
-                    exited->finished_at_ns()};
+    adopted.exit = ExitRecordOf(parts_, container->spec, *exited);
     return adopted;
   }
   RETURN_IF_ERROR(AdoptWithoutShim(container, facts, dir->get(), deadline));

@@ -24,6 +24,7 @@ absl::Status SaveIdentity(const std::string& dir, const Identity& identity) {
   file.set_version(kIdentityVersion);
   file.set_cgroup(identity.cgroup.path);
   file.set_own_cgroup_parent(identity.cgroup.own_parent);
+  file.set_inner_cgroup(identity.cgroup.inner);
   file.set_pod_init(identity.pod_init);
   ASSIGN_OR_RETURN(const base::UniqueFd fd,
                    base::OpenAt(AT_FDCWD, dir, O_PATH | O_DIRECTORY));
@@ -44,7 +45,11 @@ base::Look<Identity> LoadIdentity(const std::string& dir) {
       file.cgroup().empty()) {
     return absl::DataLossError(absl::StrCat(path, " cannot be read"));
   }
-  return Identity{{file.cgroup(), file.own_cgroup_parent()}, file.pod_init()};
+  Identity identity;
+  identity.cgroup = {file.cgroup(), file.own_cgroup_parent()};
+  identity.cgroup.inner = file.inner_cgroup();
+  identity.pod_init = file.pod_init();
+  return identity;
 }
 
 }  // namespace warren::runtime

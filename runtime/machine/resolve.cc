@@ -4,7 +4,9 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -91,6 +93,11 @@ absl::Status ResolveContainerSpec(const Parts& parts,
     ASSIGN_OR_RETURN(leaf.path, CgroupPath(spec->sandbox.cgroup_parent,
                                            ParentOf(pod.path), spec->id));
     leaf.own_parent = pod.own_parent;
+  }
+  // One that is there already was made by an agent that knew no inner cgroups.
+  if (access(parts.ContainerDir(spec->id).c_str(), F_OK) != 0 &&
+      base::ProvesAbsence(errno)) {
+    leaf.inner = parts.cgroups->InnerName();
   }
   ASSIGN_OR_RETURN(const std::optional<CgroupLeaf> shown,
                    LeafOfProcess(parts, process, spec->id));

@@ -52,7 +52,8 @@ class IdentityFileTest : public testing::Test {
 TEST_F(IdentityFileTest, IsReadBack) {
   EXPECT_EQ(*LoadIdentity(dir_), std::nullopt);
   EXPECT_EQ(*LoadIdentity(dir_ + "/missing"), std::nullopt);
-  const Identity identity = {{"/a/b", "/own"}, true};
+  Identity identity = {{"/a/b", "/own"}, true};
+  identity.cgroup.inner = "within";
   ASSERT_TRUE(SaveIdentity(dir_, identity).ok());
   EXPECT_EQ(*LoadIdentity(dir_), identity);
 }

@@ -33,7 +33,8 @@ warren_e2e_test(process ${E}/security/apparmor_test.cc ${E}/security/identity_te
   ${E}/containers/program_test.cc ${E}/security/granted_ids_test.cc ${E}/containers/process_restart_test.cc
   ${E}/security/selinux_test.cc ${E}/containers/field_containers_test.cc)
 warren_e2e_test(resources ${E}/containers/kill_test.cc ${E}/resources/resources_test.cc ${E}/resources/resources_fixture.cc
-  ${E}/resources/oom_test.cc ${E}/resources/pod_cgroup_test.cc ${E}/resources/cgroup_v2_test.cc)
+  ${E}/resources/oom_test.cc ${E}/resources/pod_cgroup_test.cc ${E}/resources/cgroup_v2_test.cc
+  ${E}/resources/cgroup_namespace_test.cc)
 warren_e2e_test(exec ${E}/containers/exec_sync_test.cc ${E}/containers/log_test.cc
   ${E}/security/seccomp_test.cc)
 warren_e2e_test(namespaces ${E}/namespaces/pid_namespace_test.cc

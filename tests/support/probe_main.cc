@@ -9,6 +9,8 @@
 //   names D N   N files with names of 255 bytes in D
 //   blocked     calls that the default seccomp profile blocks, and their errno
 //   call N A…   one system call by number, and its errno
+//   cgroups C…  the command C in a cgroup namespace of its own, in which every
+//               hierarchy is mounted below /cg
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -23,6 +25,7 @@
 #include <ctime>
 
 #include "tests/support/probe_calls.h"
+#include "tests/support/probe_cgroups.h"
 
 namespace {
 
@@ -113,6 +116,9 @@ int main(int argc, char** argv) {
   if (std::strcmp(verb, "blocked") == 0) return warren::test::TryBlockedCalls();
   if (std::strcmp(verb, "call") == 0) {
     return warren::test::TryCall(argc - 2, argv + 2);
+  }
+  if (argc > 2 && std::strcmp(verb, "cgroups") == 0) {
+    return warren::test::EnterCgroupNamespace(argv + 2);
   }
   std::fprintf(stderr, "unknown verb \"%s\"\n", verb);
   return 2;

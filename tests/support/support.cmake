@@ -53,7 +53,8 @@ target_compile_definitions(warren_e2e_support PRIVATE
   WARREN_TEST_IMAGES="${WARREN_TEST_IMAGES}")
 
 # What tests run inside containers; static, mounted from the host.
-add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_main.cc)
+add_executable(warren_test_probe ${S}/probe_calls.cc ${S}/probe_cgroups.cc
+  ${S}/probe_main.cc)
 add_executable(warren_escape_probe ${S}/escape/files.cc ${S}/escape/hunt.cc
   ${S}/escape/kernel.cc ${S}/escape/main.cc ${S}/escape/metadata.cc
   ${S}/escape/mounts.cc ${S}/escape/processes.cc ${S}/escape/rights.cc)

@@ -164,7 +164,8 @@ TEST_F(PodCgroupTest, EXE_10_AForkBombStaysBelowThePodsLimit) {
   EXPECT_TRUE(Eventually([&] {
     peak = std::max(peak, std::stoi(ReadHostFile(pids + "/pids.current")));
     // Older kernels count the refusal where it was tried.
-    for (const std::string& directory : {pids, pids + "/" + id}) {
+    for (const std::string& directory :
+         {pids, pids + "/" + id, pids + "/" + id + "/container"}) {
       const std::string events = ReadHostFile(directory + "/pids.events");
       if (!events.empty() && events.substr(0, 6) != "max 0\n") return true;
     }

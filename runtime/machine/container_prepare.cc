@@ -133,6 +133,7 @@ absl::StatusOr<PreparedContainer> PrepareContainer(
   places.rootfs_dir = options.dir;
   places.rootfs_fd = prepared.rootfs.get();
   places.shift_owners = prepared.shift_owners;
+  places.layer_dirs = &spec.layer_dirs;
   places.sandbox = &spec.sandbox;
   places.creating = preparation == Preparation::kFirst;
   places.own_directories = {parts->options.state_dir, parts->options.run_dir};

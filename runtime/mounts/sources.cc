@@ -108,7 +108,7 @@ absl::StatusOr<base::UniqueFd> OpenDevice(const MountPlaces& places,
 class SourceOpener {
  public:
   explicit SourceOpener(const MountPlaces& places) : places_(places) {
-    if (places.shift_owners) {
+    if (places.sandbox != nullptr) {
       copy_.uid_mappings = places.sandbox->uid_mappings;
       copy_.gid_mappings = places.sandbox->gid_mappings;
     }
@@ -215,10 +215,30 @@ class SourceOpener {
     return absl::OkStatus();
   }
 
+  // What volumes are filled from: the image with its own owners. Through an
+  // idmapped mount nobody reads a closed file whose owner is not mapped
+  // (capable_wrt_inode_uidgid of kernel/capability.c).
+  absl::StatusOr<int> VolumeContent() {
+    if (places_.shift_owners || copy_.uid_mappings.empty()) {
+      return places_.rootfs_fd;
+    }
+    if (!image_.valid()) {
+      ImageVolumeOptions options;
+      options.layer_dirs = *places_.layer_dirs;
+      options.attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                           MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+      options.rootfs_dir = places_.rootfs_dir;
+      options.mount_namespaces = places_.mount_namespaces;
+      ASSIGN_OR_RETURN(HostTree tree, OpenImageVolume(options));
+      image_ = std::move(tree.mount);
+    }
+    return image_.get();
+  }
+
   absl::StatusOr<base::UniqueFd> OpenVolume(const PlannedMount& mount) {
     OwnVolumeOptions options;
     options.path = mount.path;
-    options.rootfs_fd = places_.rootfs_fd;
+    ASSIGN_OR_RETURN(options.rootfs_fd, VolumeContent());
     options.rootfs_dir = places_.rootfs_dir;
     options.name = absl::StrCat(volumes_++);
     options.attributes = mount.attributes;
@@ -231,6 +251,7 @@ class SourceOpener {
 
   const MountPlaces& places_;
   TreeCopyOptions copy_;
+  base::UniqueFd image_;  // see VolumeContent
   int volumes_ = 0;
 };
 

@@ -43,6 +43,7 @@ struct MountPlaces {
   std::string rootfs_dir;     // see rootfs.h
   int rootfs_fd = -1;         // the mounted overlay
   bool shift_owners = false;  // it shows the image's owners
+  const std::vector<std::string>* layer_dirs = nullptr;  // of the image
   // Owner of what the image does not have, and how to shift owners.
   const SandboxSpec* sandbox = nullptr;
   // True when the container is created, false when its sources are opened again

@@ -21,9 +21,8 @@ struct TreeCopyOptions {
   uint64_t max_bytes = uint64_t{8} << 30;
   uint64_t max_entries = 1'000'000;
   size_t max_depth = 256;  // directories
-  // For a rootfs that shows the image's own owners (shift_owners): the copies
-  // belong to the ids that these map them to. Empty: to the ids that the rootfs
-  // shows. An id that is not mapped stays as it is.
+  // The copies belong to the ids that these map the owners of `from` to. Empty:
+  // to the owners themselves. An id that is not mapped stays as it is.
   std::vector<IdMapping> uid_mappings;
   std::vector<IdMapping> gid_mappings;
 };

@@ -266,6 +266,40 @@ TEST_F(DeclaredVolumeTest, ItBelongsToThePodsUsers) {
             "7:8\n1000:1001\n0:0\n");
 }
 
+// Owners that the pod does not have (C5): nobody's, closed, and no obstacle.
+TEST_F(DeclaredVolumeTest, C5_FilesOfIdsThatThePodLacks) {
+  cri::ContainerConfig config =
+      App(R"("/data":{})", {{.name = "data/closed",
+                             .content = "x",
+                             .mode = 0600,
+                             .uid = 12011476,
+                             .gid = 12011476},
+                            {.name = "data/dir",
+                             .type = '5',
+                             .mode = 0700,
+                             .uid = 70000,
+                             .gid = 1001},
+                            {.name = "data/dir/in", .content = "y"},
+                            {.name = "data/group",
+                             .content = "of the group",
+                             .mode = 0640,
+                             .uid = 70000}});
+  const std::string facts =
+      "cd /data; stat -c '%n %u:%g %a' closed dir group; cat group; "
+      "cat closed 2>/dev/null && echo read; touch closed 2>/dev/null && echo "
+      "w; "
+      "ls dir 2>/dev/null; true";
+  EXPECT_EQ(ShellOutput(RunAlone(config), facts),
+            "closed 12011476:12011476 600\ndir 70000:1001 700\n"
+            "group 70000:0 640\nof the groupxread\nw\nin\n");
+  cri::PodSandboxConfig pod = Pod("mapped");
+  UseUserNamespace(NamespaceOptions(&pod), kVolumeIds);
+  UseUserNamespace(NamespaceOptions(&config), kVolumeIds);
+  EXPECT_EQ(ShellOutput(Run(RunPod(pod), pod, config), facts),
+            "closed 65534:65534 600\ndir 65534:1001 700\n"
+            "group 65534:0 640\nof the group");
+}
+
 TEST_F(DeclaredVolumeTest, ItIsThereAfterARestart) {
   cri::ContainerConfig config = App(R"("/data":{})");
   const cri::PodSandboxConfig pod = Pod("pod");

@@ -191,9 +191,12 @@ TEST_F(SysctlTest, C33_GroupsMayPingInAUserNamespace) {
   const std::string pod_id = RunPod(pod);
   const std::string id = Run(pod_id, pod, config);
   // An echo socket, of which busybox's ping knows nothing.
-  const std::vector<std::string> open_socket = {
-      "/probe", "call", std::to_string(SYS_socket), std::to_string(AF_INET),
-      std::to_string(SOCK_DGRAM), std::to_string(IPPROTO_ICMP)};
+  const std::vector<std::string> open_socket = {"/probe",
+                                                "call",
+                                                std::to_string(SYS_socket),
+                                                std::to_string(AF_INET),
+                                                std::to_string(SOCK_DGRAM),
+                                                std::to_string(IPPROTO_ICMP)};
   EXPECT_EQ(Output(id, open_socket), "0\n");
   security->mutable_run_as_group()->set_value(1001);
   config.mutable_metadata()->set_name("other");

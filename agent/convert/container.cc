@@ -78,6 +78,10 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
   spec.stdin_open = config.stdin();
   RETURN_IF_ERROR(ConvertSecurity(inputs, &spec));
   if (config.linux().has_resources()) {
+    if (!inputs.modules.decided_before) {
+      RETURN_IF_ERROR(CheckMemoryFloor("config.linux.resources",
+                                       config.linux().resources()));
+    }
     ASSIGN_OR_RETURN(
         spec.resources,
         ConvertResources("config.linux.resources", config.linux().resources()));

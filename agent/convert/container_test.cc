@@ -251,6 +251,22 @@ TEST(ConvertContainer, Resources) {
   }
 }
 
+TEST(ConvertContainer, ALimitBelowWhatAnyProgramNeedsIsRefused) {
+  const auto limit = [](const char* bytes) {
+    return absl::StrCat("linux { resources { memory_limit_in_bytes: ", bytes,
+                        " } }");
+  };
+  for (const char* good : {"-1", "0", "524288"}) {
+    EXPECT_TRUE(Case(limit(good)).Convert().ok()) << good;
+  }
+  for (const char* bad : {"1", "4096", "524287"}) {
+    const std::string error = Case(limit(bad)).Error();
+    EXPECT_THAT(error,
+                StartsWith("config.linux.resources.memory_limit_in_bytes: "));
+    EXPECT_THAT(error, HasSubstr("524288"));
+  }
+}
+
 TEST(ConvertContainer, StopSignals) {
   EXPECT_EQ(Case("stop_signal: SIGNAL_SIGQUIT").Convert()->stop_signal,
             SIGQUIT);

@@ -87,6 +87,12 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
 absl::StatusOr<runtime::Resources> ConvertResources(
     absl::string_view field, const cri::LinuxContainerResources& resources);
 
+// Of a request; what was allowed before stays allowed. kInvalidArgument: a limit
+// below what any program needs, with which it would end before it does
+// anything.
+absl::Status CheckMemoryFloor(absl::string_view field,
+                              const cri::LinuxContainerResources& resources);
+
 // Absent = unconfined, empty = RuntimeDefault. The deprecated path (of the
 // field with "_profile_path" behind its name) is read if the message is
 // absent. Whether a Localhost profile exists and is good, the runtime finds

@@ -96,6 +96,7 @@ absl::Status ContainerManager::UpdateResources(
     const CallContext& call) {
   ASSIGN_OR_RETURN(const ContainerPtr container,
                    store_->FindContainer(request.container_id()));
+  RETURN_IF_ERROR(CheckMemoryFloor("linux", request.linux()));
   // Annotations could only be options of an update, and there are none.
   if (!request.annotations().empty()) {
     return Invalid("annotations", "no option of an update is known");

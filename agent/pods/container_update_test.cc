@@ -63,10 +63,10 @@ class ContainerUpdateTest : public testing::Test {
 TEST_F(ContainerUpdateTest, GivenFieldsChangeAndTheRestStays) {
   const char* first =
       "cpu_period: 100000 cpu_quota: 5000 cpu_shares: 10 "
-      "memory_limit_in_bytes: 1000 oom_score_adj: 5 cpuset_cpus: '0' "
+      "memory_limit_in_bytes: 1000000 oom_score_adj: 5 cpuset_cpus: '0' "
       "hugepage_limits { page_size: '2MB' limit: 1 } "
       "unified { key: 'memory.high' value: '7' } "
-      "memory_swap_limit_in_bytes: 2000";
+      "memory_swap_limit_in_bytes: 2000000";
   struct Case {
     const char* update;
     const char* result;
@@ -75,26 +75,26 @@ TEST_F(ContainerUpdateTest, GivenFieldsChangeAndTheRestStays) {
       {"", first},
       {"cpu_shares: 20 cpuset_mems: '0' oom_score_adj: 900",
        "cpu_period: 100000 cpu_quota: 5000 cpu_shares: 20 "
-       "memory_limit_in_bytes: 1000 oom_score_adj: 5 cpuset_cpus: '0' "
+       "memory_limit_in_bytes: 1000000 oom_score_adj: 5 cpuset_cpus: '0' "
        "cpuset_mems: '0' hugepage_limits { page_size: '2MB' limit: 1 } "
        "unified { key: 'memory.high' value: '7' } "
-       "memory_swap_limit_in_bytes: 2000"},
+       "memory_swap_limit_in_bytes: 2000000"},
       // Swap follows memory.
-      {"memory_limit_in_bytes: 3000 cpu_quota: -1 cpu_period: 50000",
+      {"memory_limit_in_bytes: 3000000 cpu_quota: -1 cpu_period: 50000",
        "cpu_period: 50000 cpu_quota: -1 cpu_shares: 10 "
-       "memory_limit_in_bytes: 3000 oom_score_adj: 5 cpuset_cpus: '0' "
+       "memory_limit_in_bytes: 3000000 oom_score_adj: 5 cpuset_cpus: '0' "
        "hugepage_limits { page_size: '2MB' limit: 1 } "
        "unified { key: 'memory.high' value: '7' }"},
-      {"memory_swap_limit_in_bytes: 1500 cpuset_cpus: '1-2' "
+      {"memory_swap_limit_in_bytes: 1500000 cpuset_cpus: '1-2' "
        "hugepage_limits { page_size: '2MB' } "
        "hugepage_limits { page_size: '1GB' limit: 4 } "
        "unified { key: 'memory.high' value: '8' }",
        "cpu_period: 100000 cpu_quota: 5000 cpu_shares: 10 "
-       "memory_limit_in_bytes: 1000 oom_score_adj: 5 cpuset_cpus: '1-2' "
+       "memory_limit_in_bytes: 1000000 oom_score_adj: 5 cpuset_cpus: '1-2' "
        "hugepage_limits { page_size: '2MB' } "
        "hugepage_limits { page_size: '1GB' limit: 4 } "
        "unified { key: 'memory.high' value: '8' } "
-       "memory_swap_limit_in_bytes: 1500"},
+       "memory_swap_limit_in_bytes: 1500000"},
   };
   for (const Case& c : cases) {
     const std::string id = Create(first);
@@ -124,11 +124,12 @@ TEST_F(ContainerUpdateTest, CreatedAndRunningOnly) {
 }
 
 TEST_F(ContainerUpdateTest, BadValuesNameTheFieldAndChangeNothing) {
-  const std::string id = Create("memory_limit_in_bytes: 1000");
+  const std::string id = Create("memory_limit_in_bytes: 1000000");
   node_->faults.ClearCalls();
   for (const char* bad :
        {"cpu_shares: -1", "cpu_quota: 500", "cpu_period: 10",
         "memory_limit_in_bytes: -2", "memory_swap_limit_in_bytes: 500",
+        "memory_limit_in_bytes: 524287",
         "memory_limit_in_bytes: 9 memory_swap_limit_in_bytes: 5",
         "memory_limit_in_bytes: -1 memory_swap_limit_in_bytes: 5",
         "cpuset_cpus: 'a'", "cpuset_mems: '0;1'",
@@ -145,7 +146,7 @@ TEST_F(ContainerUpdateTest, BadValuesNameTheFieldAndChangeNothing) {
   EXPECT_TRUE(absl::IsInvalidArgument(annotated));
   EXPECT_THAT(std::string(annotated.message()), StartsWith("annotations: "));
   EXPECT_EQ(node_->faults.Count("Runtime.UpdateResources"), 0);
-  EXPECT_EQ(Shown(id), "memory_limit_in_bytes: 1000");
+  EXPECT_EQ(Shown(id), "memory_limit_in_bytes: 1000000");
 }
 
 TEST_F(ContainerUpdateTest, AFailureOfTheKernelChangesNothing) {
@@ -176,7 +177,7 @@ TEST_F(ContainerUpdateTest, REL_3_AnUpdateCutShortIsTakenBack) {
           {StateDirectory::CopyOf(state_.path()), node_->kernel()});
     }
   });
-  EXPECT_TRUE(Update(id, "cpu_shares: 20 memory_limit_in_bytes: 7").ok());
+  EXPECT_TRUE(Update(id, "cpu_shares: 20 memory_limit_in_bytes: 7000000").ok());
   node_->faults.Observe(nullptr);
   ASSERT_EQ(crashes.size(), 2u);
   EXPECT_EQ(crashes[0].kernel.containers.at(id).resources.cpu_shares, 20);

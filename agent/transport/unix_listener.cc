@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/status.h"
 
 namespace warren::agent {
@@ -89,6 +90,9 @@ absl::Status RemoveStale(const std::string& path, const sockaddr_un& address) {
   if (connected == 0 || errno == EAGAIN) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": another program listens there"));
+  }
+  if (!base::ProvesAbsence(errno)) {
+    return ErrnoError(errno, absl::StrCat("look who listens at ", path));
   }
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
     return ErrnoError(errno, absl::StrCat("unlink ", path));

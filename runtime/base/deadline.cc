@@ -115,6 +115,7 @@ absl::Status AwaitFd(int fd, int16_t events, const Deadline& deadline) {
                        {stop.has_value() ? stop->fd() : -1, POLLIN, 0}};
     const int ready = poll(polled, 2, patience);
     if (ready < 0 && errno != EINTR) return ErrnoError(errno, "poll");
+    if (ready < 0 && patience == 0) continue;  // it has not looked
     if (ready > 0 && polled[0].revents != 0) return absl::OkStatus();
     if (absl::Status status = deadline.Check(); !status.ok()) return status;
     if (!stop.has_value() && deadline.stop().stop_possible()) {

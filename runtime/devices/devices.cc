@@ -77,7 +77,8 @@ class Walk {
     struct stat st;
     // Gone meanwhile: it need not have been there.
     if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
-      return absl::OkStatus();
+      if (base::ProvesAbsence(errno)) return absl::OkStatus();
+      return base::ErrnoError(errno, absl::StrCat("look at ", path));
     }
     if (IsDevice(st) && !IsReservedDeviceTarget(target)) {
       if (nodes.size() >= limit_) {

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 #include "runtime/image/limits.h"
@@ -72,7 +73,8 @@ absl::Status BlobStore::Usage(uint64_t* bytes, uint64_t* inodes) const {
     struct stat st;
     if (fstatat(root_, absl::StrCat(kDirectory, "/", name).c_str(), &st,
                 AT_SYMLINK_NOFOLLOW) != 0) {
-      continue;  // removed meanwhile
+      if (base::ProvesAbsence(errno)) continue;  // removed meanwhile
+      return base::ErrnoError(errno, absl::StrCat("look at blob ", name));
     }
     *bytes += static_cast<uint64_t>(st.st_blocks) * 512;
     ++*inodes;

@@ -1,6 +1,7 @@
 #include "runtime/init/sandbox_maker.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,13 +14,14 @@
 namespace warren::init {
 namespace {
 
-void Tell(int socket, ReportKind kind, const char* step, int error, int pid) {
+// Returns 0 or errno. Who was not heard must end, or the shim waits for ever.
+int Tell(int socket, ReportKind kind, const char* step, int error, int pid) {
   Report report = {};
   report.kind = kind;
   report.error = error;
   report.pid = pid;
   CopyText(report.step, sizeof(report.step), step);
-  SendReport(socket, report, nullptr, 0);
+  return SendReport(socket, report, nullptr, 0);
 }
 
 [[noreturn]] void Die(int socket, const char* step, int error) {
@@ -28,7 +30,7 @@ void Tell(int socket, ReportKind kind, const char* step, int error, int pid) {
 }
 
 void AwaitGo(int socket, const char* step) {
-  Tell(socket, ReportKind::kReady, step, 0, 0);
+  if (Tell(socket, ReportKind::kReady, step, 0, 0) != 0) _exit(127);
   char go;
   ssize_t n;
   do {
@@ -74,7 +76,9 @@ void RunSandboxMaker(const MakerPlan& plan) {
   const pid_t pid = CloneProcess(CLONE_NEWPID | CLONE_PARENT, -1);
   if (pid < 0) Die(plan.socket, "clone", errno);
   if (pid == 0) RunPodInit(plan.socket);
-  Tell(plan.socket, ReportKind::kForked, "clone", 0, pid);
+  if (Tell(plan.socket, ReportKind::kForked, "clone", 0, pid) != 0) {
+    kill(pid, SIGKILL);
+  }
   _exit(0);
 }
 

@@ -64,6 +64,10 @@ absl::StatusOr<seccomp::ProgramPtr> LoadFilter(int run_dir_fd,
       choice.mode == SeccompMode::kRuntimeDefault) {
     return cache->RuntimeDefault(capabilities);
   }
+  if (!text.ok() && base::GetErrno(text.status()) != ENOENT &&
+      !base::IsDamage(text.status())) {
+    return text.status();
+  }
   shim::v1::FilterFile file;
   if (!text.ok() || !file.ParseFromString(*text) ||
       file.version() != kVersion || file.program().empty() ||

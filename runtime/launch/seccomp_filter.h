@@ -26,7 +26,8 @@ absl::Status SaveFilter(int run_dir_fd, const seccomp::ProgramPtr& filter);
 
 // The one that was saved; null for kUnconfined. One of RuntimeDefault that is
 // not there (the container is older than filters) is made; one of Localhost is
-// kDataLoss: its profile may be another by now.
+// kDataLoss: its profile may be another by now. Any other error: the look
+// failed (EMFILE, EIO …), the filter may be whole.
 absl::StatusOr<seccomp::ProgramPtr> LoadFilter(int run_dir_fd,
                                                const SeccompChoice& choice,
                                                uint64_t capabilities,

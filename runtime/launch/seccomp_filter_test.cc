@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
+#include <cerrno>
 #include <string>
 
 #include "runtime/base/file.h"
+#include "runtime/base/status.h"
 
 namespace warren::runtime {
 namespace {
@@ -77,6 +80,20 @@ TEST_F(SeccompFilter, ALostFilterIsNeverNone) {
     EXPECT_TRUE(absl::IsDataLoss(Load(standard).status())) << text;
     EXPECT_TRUE(absl::IsDataLoss(Load(Localhost("p.json")).status())) << text;
   }
+}
+
+TEST_F(SeccompFilter, REL_2_OneThatCannotBeLookedAtIsNotLost) {
+  ASSERT_TRUE(
+      SaveFilter(dir_.get(), *Load({SeccompMode::kRuntimeDefault, ""})).ok());
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto loaded = Load({SeccompMode::kRuntimeDefault, ""});
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(base::GetErrno(loaded.status()), EMFILE) << loaded.status();
+  EXPECT_TRUE(Load({SeccompMode::kRuntimeDefault, ""}).ok());
 }
 
 TEST_F(SeccompFilter, ErrorsNameFieldAndFile) {

@@ -168,6 +168,10 @@ absl::StatusOr<AdoptedContainer> Containers::Adopt(
   {
     auto filter = LoadFilter(dir->get(), spec.seccomp,
                              parts_.CapabilitiesOf(spec), &parts_.filters);
+    // Adopted without it for good is one that has lost it.
+    if (!filter.ok() && !absl::IsDataLoss(filter.status())) {
+      return filter.status();
+    }
     const base::MutexLock lock(&container->mutex);
     container->filter = std::move(filter);
   }

@@ -46,12 +46,22 @@ std::array<uint64_t, kNamespaceKinds> ReadOwnNamespaces() {
   return inodes;
 }
 
-// Linux 5.12; tried, since a filter around the daemon may refuse it too.
-bool CanChangeMountsRecursively() {
-  const auto tree = base::NewFileSystem("tmpfs", {}, MOUNT_ATTR_NODEV);
-  return tree.ok() && base::ChangeMount(tree->get(), {.set = MOUNT_ATTR_RDONLY,
-                                                      .recursive = true})
-                          .ok();
+// Linux 5.12; tried, since a filter around the daemon may refuse it too. An
+// error when nobody can tell.
+absl::StatusOr<bool> CanChangeMountsRecursively() {
+  ASSIGN_OR_RETURN(const base::UniqueFd tree,
+                   base::NewFileSystem("tmpfs", {}, MOUNT_ATTR_NODEV));
+  const absl::Status changed = base::ChangeMount(
+      tree.get(), {.set = MOUNT_ATTR_RDONLY, .recursive = true});
+  switch (base::GetErrno(changed)) {
+    case ENOSYS:
+    case EPERM:
+    case EINVAL:
+      return false;
+    default:
+      RETURN_IF_ERROR_IN(changed, "try a recursive change of mounts");
+      return true;
+  }
 }
 
 absl::Status FindCgroups(Parts* parts) {
@@ -63,9 +73,9 @@ absl::Status FindCgroups(Parts* parts) {
                    CgroupParentPath("", options.default_cgroup_parent));
   ASSIGN_OR_RETURN(parts->cgroups, MakeCgroupDriver(options.cgroup_root,
                                                     mountinfo, own_parent));
+  ASSIGN_OR_RETURN(const bool recursively, CanChangeMountsRecursively());
   parts->mount_host = {parts->cgroups->Mounts(),
-                       parts->cgroups->ControlsDevices(),
-                       CanChangeMountsRecursively()};
+                       parts->cgroups->ControlsDevices(), recursively};
   return absl::OkStatus();
 }
 

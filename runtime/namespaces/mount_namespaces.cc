@@ -372,7 +372,7 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::CloneBelow(
   constexpr char kPlace[] = "/image";
   base::UniqueFd tree;
   RETURN_IF_ERROR(RemovePod(kPlace + 1));
-  RETURN_IF_ERROR(InPins([&]() -> absl::Status {
+  const absl::Status cloned = InPins([&]() -> absl::Status {
     if (mkdir(kPlace, 0700) != 0) return base::ErrnoError(errno, kPlace);
     ASSIGN_OR_RETURN(const base::UniqueFd target,
                      base::OpenAt(AT_FDCWD, kPlace, O_PATH | O_DIRECTORY));
@@ -385,12 +385,16 @@ absl::StatusOr<base::UniqueFd> MountNamespaces::CloneBelow(
         status = copy.status();
         if (copy.ok()) tree = *std::move(copy);
       }
-      umount2(kPlace, MNT_DETACH | UMOUNT_NOFOLLOW);
+      if (umount2(kPlace, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && status.ok()) {
+        status = base::ErrnoError(errno, "take an image off");
+      }
     }
     rmdir(kPlace);
     return status;
-  }));
-  return tree;
+  });
+  if (cloned.ok()) return tree;
+  RemovePod(kPlace + 1).IgnoreError();  // or before the next one
+  return cloned;
 }
 
 absl::StatusOr<std::vector<std::string>> MountNamespaces::Pods() const {

@@ -214,6 +214,18 @@ absl::Status FaultOperations::Do(Operation operation) {
   }
 }
 
+int FaultOperations::ExitCode() {
+  constexpr int kLost = 255;
+  int code = -1;
+  Eventually([&] {
+    const auto status = client().ContainerStatus(id_);
+    if (!status.ok() || status->state() != cri::CONTAINER_EXITED) return false;
+    if (status->exit_code() != kLost) code = status->exit_code();
+    return true;
+  });
+  return code;
+}
+
 absl::Status FaultOperations::Again(Operation operation) {
   if ((operation == kMapped || operation == kHostPids) && !pod_id_.empty()) {
     const absl::Status gone = client().RemovePodSandbox(pod_id_);

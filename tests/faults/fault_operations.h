@@ -23,6 +23,9 @@ class FaultOperations : public CriTest {
   // What a caller does after an error. A container that failed to start is
   // EXITED: another one takes its place.
   absl::Status Again(faults::Operation operation);
+  // Of the container of the operation; -1 when it has not ended, or when
+  // nobody knows how it did.
+  int ExitCode();
 
  private:
   cri::ContainerConfig Main();

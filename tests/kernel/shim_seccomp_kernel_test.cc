@@ -121,6 +121,44 @@ TEST_F(ShimSeccomp, AFailedExecveIsToldThroughAnyFilter) {
   }
 }
 
+// Seen without its filter, a program could be made to do what that refuses. A
+// filter that refuses the last fork, or the session after it, is no start in a
+// pid namespace with others in it, and nothing stays.
+TEST_F(ShimSeccomp, EXE_7_AFilterThatRefusesTheLastForkEndsTheStart) {
+  const struct {
+    long call;
+    uint32_t result;
+    const char* step;
+  } kTable[] = {{SYS_clone, SECCOMP_RET_ERRNO | EPERM, "enter"},
+                {SYS_setsid, SECCOMP_RET_ERRNO | EPERM, "enter"},
+                {SYS_clone, SECCOMP_RET_KILL_PROCESS, "clone"},
+                {SYS_clone3, SECCOMP_RET_KILL_PROCESS, ""}};
+  Pod pod = MakePod(kSeccompNamespaces | CLONE_NEWPID);
+  ContainerLaunch target = Container("exec sleep 1000", &pod);
+  const runtime::Launched launched = Start(&target);
+  for (const auto& [call, result, step] : kTable) {
+    ContainerLaunch launch = Container("exec true", &pod);
+    launch.container()->mutable_process()->set_seccomp_program(
+        Filter({call}, result));
+    const ContainerEnd end = Run(std::move(launch));
+    EXPECT_EQ(runtime::FailedStep(end.status), step) << end.status;
+    FdList fds;
+    ExecPipes pipes;
+    auto request = ExecRequest(launched, {"/bin/true"}, false, &fds, &pipes);
+    request.mutable_exec()->mutable_process()->set_seccomp_program(
+        Filter({call}, result));
+    const auto session = launcher().LaunchExec(request, fds.Numbers());
+    EXPECT_EQ(runtime::FailedStep(session.status()), step) << session.status();
+  }
+  // Alone in a pid namespace of its own there is no such fork.
+  ContainerLaunch alone = Container("echo on");
+  alone.container()->mutable_process()->set_seccomp_program(
+      Filter({SYS_clone, SYS_clone3, SYS_setsid}, SECCOMP_RET_ERRNO | EPERM));
+  EXPECT_EQ(Run(std::move(alone)).output, "on\n");
+  KillAndAwait(launched);
+  DropPod(&pod);
+}
+
 TEST_F(ShimSeccomp, ABadProgramStopsTheStart) {
   ContainerLaunch launch = Container("true");
   launch.container()->mutable_process()->set_seccomp_program(

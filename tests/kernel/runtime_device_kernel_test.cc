@@ -137,19 +137,32 @@ TEST_P(RuntimeDevice, OwnerAndModeAreTheHosts) {
             "block special file 620 12:34 7:7\n"
             "block special file 620 12:34 7:7\n"
             "block special file 600 1000:34 7:7\n");
-  // Bound, it is the host's own node, whose owner must not change.
-  DeviceRequest by_uid = Ask("/opt/own");
-  by_uid.uid = 1000;
-  DeviceRequest by_gid = Ask("/opt/own");
-  by_gid.gid = 1000;
-  DeviceRequest by_mode = Ask("/opt/own");
-  by_mode.mode = 0600;
-  for (const DeviceRequest& other : {by_uid, by_gid, by_mode}) {
-    spec = Shell(pod, "true");
-    spec.devices = {other};
-    EXPECT_EQ(TryCreate(spec).status().code(),
-              absl::StatusCode::kFailedPrecondition);
-  }
+  // Elsewhere too it is a node of the container's own.
+  spec = Shell(pod, "stat -c '%a %u:%g' /opt/own");
+  spec.devices = {own};
+  spec.devices[0].container_path = "/opt/own";
+  EXPECT_EQ(Run(spec), "600 1000:34\n");
+}
+
+// The container may do what it likes to its nodes, wherever they are.
+TEST_P(RuntimeDevice, FS_11_TheHostsNodeStaysAsItIs) {
+  const SandboxSpec pod = Pod();
+  Create(pod);
+  ContainerSpec spec = Shell(pod,
+                             "for f in /dev/mine /opt/mine; do chmod 0 $f && "
+                             "chown 5:6 $f && touch $f; "
+                             "done; stat -c '%a %u:%g' /dev/mine /opt/mine");
+  spec.devices = {Ask("/dev/mine"), Ask("/opt/mine")};
+  const std::string path = nodes() + "/loop";
+  struct stat before;
+  ASSERT_EQ(stat(path.c_str(), &before), 0);
+  EXPECT_EQ(Run(spec), "0 5:6\n0 5:6\n");
+  struct stat after;
+  ASSERT_EQ(stat(path.c_str(), &after), 0);
+  EXPECT_EQ(after.st_mode, before.st_mode);
+  EXPECT_EQ(after.st_uid, before.st_uid);
+  EXPECT_EQ(after.st_ctim.tv_sec, before.st_ctim.tv_sec);
+  EXPECT_EQ(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
 }
 
 TEST_P(RuntimeDevice, FoldersGiveAllTheirNodes) {

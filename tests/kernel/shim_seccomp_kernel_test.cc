@@ -3,12 +3,16 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <initializer_list>
+#include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "runtime/base/status.h"
@@ -118,6 +122,76 @@ TEST_F(ShimSeccomp, AFailedExecveIsToldThroughAnyFilter) {
     const ContainerEnd end = Run(std::move(launch));
     EXPECT_EQ(runtime::FailedStep(end.status), "execve") << end.status;
     EXPECT_EQ(base::GetErrno(end.status), error) << end.status;
+  }
+}
+
+// Seen without its filter, a program could be made to do what that refuses. A
+// filter that refuses the last fork, or the session after it, is no start in a
+// pid namespace with others in it, and nothing stays.
+TEST_F(ShimSeccomp, EXE_7_AFilterThatRefusesTheLastForkEndsTheStart) {
+  const struct {
+    long call;
+    uint32_t result;
+    const char* step;
+  } kTable[] = {{SYS_clone, SECCOMP_RET_ERRNO | EPERM, "enter"},
+                {SYS_setsid, SECCOMP_RET_ERRNO | EPERM, "enter"},
+                {SYS_clone, SECCOMP_RET_KILL_PROCESS, "clone"},
+                {SYS_clone3, SECCOMP_RET_KILL_PROCESS, ""}};
+  Pod pod = MakePod(kSeccompNamespaces | CLONE_NEWPID);
+  ContainerLaunch target = Container("exec sleep 1000", &pod);
+  const runtime::Launched launched = Start(&target);
+  for (const auto& [call, result, step] : kTable) {
+    ContainerLaunch launch = Container("exec true", &pod);
+    launch.container()->mutable_process()->set_seccomp_program(
+        Filter({call}, result));
+    const ContainerEnd end = Run(std::move(launch));
+    EXPECT_EQ(runtime::FailedStep(end.status), step) << end.status;
+    FdList fds;
+    ExecPipes pipes;
+    auto request = ExecRequest(launched, {"/bin/true"}, false, &fds, &pipes);
+    request.mutable_exec()->mutable_process()->set_seccomp_program(
+        Filter({call}, result));
+    const auto session = launcher().LaunchExec(request, fds.Numbers());
+    EXPECT_EQ(runtime::FailedStep(session.status()), step) << session.status();
+  }
+  // Alone in a pid namespace of its own there is no such fork.
+  ContainerLaunch alone = Container("echo on");
+  alone.container()->mutable_process()->set_seccomp_program(
+      Filter({SYS_clone, SYS_clone3, SYS_setsid}, SECCOMP_RET_ERRNO | EPERM));
+  EXPECT_EQ(Run(std::move(alone)).output, "on\n");
+  KillAndAwait(launched);
+  DropPod(&pod);
+}
+
+// On a kernel that cannot mount the procfs of another pid namespace, where none
+// was kept, somebody inside mounts it. Such a kernel is a filter of the thread
+// that starts the shim.
+TEST_F(ShimSeccomp, AProcfsThatNobodyKeptIsMountedFromInside) {
+  sock_filter no_descriptors[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsconfig, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FSCONFIG_SET_FD, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog filter = {std::size(no_descriptors), no_descriptors};
+  for (const uint64_t extra : {uint64_t{0}, uint64_t{CLONE_NEWUSER}}) {
+    for (const bool old_kernel : {false, true}) {
+      Pod pod = MakePod(kSeccompNamespaces | CLONE_NEWPID | extra);
+      ContainerLaunch launch = Container("cat /proc/1/comm; echo $$", &pod);
+      ASSERT_EQ(launch.container()->mounts(0).fs_type(), "proc");
+      launch.container()->mutable_mounts(0)->clear_fd();
+      ContainerEnd end;
+      std::thread([&] {
+        if (old_kernel) {
+          ASSERT_EQ(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter),
+                    0);
+        }
+        end = Run(std::move(launch));
+      }).join();
+      EXPECT_EQ(end.output, "pod-init\n2\n") << end.status << old_kernel;
+      DropPod(&pod);
+    }
   }
 }
 

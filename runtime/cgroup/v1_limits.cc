@@ -105,6 +105,10 @@ absl::Status CgroupV1::BuildIn(
     const std::optional<DeviceRules>& devices) const {
   const bool cpuset = h.Has("cpuset");
   const std::string where = absl::StrCat("cgroup hierarchy ", h.name);
+  const bool with_inner = !leaf.inner.empty() && h.CarriesLimits();
+  // Of a leaf that is taken over: a cgroup with others in it takes no rules of
+  // devices (devcgroup_update_access: EINVAL).
+  if (with_inner) h.tree.RemoveIfEmpty(ProgramsIn(h, leaf));
   ASSIGN_OR_RETURN_IN(const base::UniqueFd outer,
                       h.tree.Make(PathIn(h, leaf),
                                   [&](int parent, int made) -> absl::Status {
@@ -116,7 +120,7 @@ absl::Status CgroupV1::BuildIn(
   if (devices.has_value() && h.Has("devices")) {
     RETURN_IF_ERROR(RestrictDevices(outer.get(), *devices));
   }
-  if (leaf.inner.empty() || !h.CarriesLimits()) return absl::OkStatus();
+  if (!with_inner) return absl::OkStatus();
   // Rules of devices are the parent's in a new cgroup, and never more than
   // these (devcgroup_online, parent_has_perm of security/device_cgroup.c).
   ASSIGN_OR_RETURN_IN(const base::UniqueFd inner,

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "agent/pods/reconciler.h"
-#include "agent/store/record_convert.h"
 #include "runtime/base/deadline.h"
 
 // The steps of the reconcile loop: one object at a time.
@@ -22,7 +21,7 @@ bool Reconciler::MayHaveLeftovers(const ContainerPtr& container) const {
   const auto state = container->Get();
   if (state->record.phase() != record::EXITED ||
       state->spec->pid == runtime::NamespaceMode::kContainer ||
-      GetFacts(state->record).start.process.pid == 0 ||
+      state->record.started_at_ns() == 0 ||
       state->record.boot_id() != store_->boot_id()) {
     return false;
   }

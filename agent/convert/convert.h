@@ -87,8 +87,8 @@ absl::StatusOr<ConvertedContainer> ConvertContainer(
 absl::StatusOr<runtime::Resources> ConvertResources(
     absl::string_view field, const cri::LinuxContainerResources& resources);
 
-// Of a request; what was allowed before stays allowed. kInvalidArgument: a limit
-// below what any program needs, with which it would end before it does
+// Of a request; what was allowed before stays allowed. kInvalidArgument: a
+// limit below what any program needs, with which it would end before it does
 // anything.
 absl::Status CheckMemoryFloor(absl::string_view field,
                               const cri::LinuxContainerResources& resources);

@@ -102,15 +102,16 @@ absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
   options.fds = {blob, result.write.get(), -1, target};
   ASSIGN_OR_RETURN(const base::Child child, base::Spawn(options));
   result.write.reset();
-  ASSIGN_OR_RETURN(
-      const bool exited,
-      base::WaitExit(child.pidfd.get(), absl::Seconds(static_cast<double>(
-                                            limits_.unpack_seconds))));
-  if (!exited) {
+  const auto exited = base::WaitExit(
+      child.pidfd.get(),
+      absl::Seconds(static_cast<double>(limits_.unpack_seconds)));
+  // Also when the wait itself failed, no child stays.
+  if (!exited.value_or(false)) {
     RETURN_IF_ERROR(base::SendSignal(child.pidfd.get(), SIGKILL));
   }
   ASSIGN_OR_RETURN(const int wait_status, base::Reap(child.pidfd.get()));
-  if (!exited) {
+  RETURN_IF_ERROR(exited.status());
+  if (!*exited) {
     return absl::DeadlineExceededError(absl::StrCat(
         "layer is not unpacked after ", limits_.unpack_seconds, " seconds"));
   }

@@ -17,10 +17,11 @@
 namespace warren::agent {
 namespace {
 
-constexpr char kFile[] = "network_table";
-constexpr size_t kMostBytes = 4096;
+constexpr char kTableFile[] = "network_table";
+constexpr size_t kMostTableBytes = 4096;
 
-std::string Content(const std::string& boot_id, const std::string& table) {
+std::string TableFileContent(const std::string& boot_id,
+                             const std::string& table) {
   return absl::StrCat(table, " ", boot_id, "\n");
 }
 
@@ -29,9 +30,9 @@ std::string Content(const std::string& boot_id, const std::string& table) {
 absl::Status CheckNetworkTable(const std::string& state_dir,
                                const std::string& boot_id,
                                const std::string& table) {
-  const std::string path = absl::StrCat(state_dir, "/", kFile);
+  const std::string path = absl::StrCat(state_dir, "/", kTableFile);
   const absl::StatusOr<std::string> text =
-      base::ReadRegularFileAt(AT_FDCWD, path, kMostBytes);
+      base::ReadRegularFileAt(AT_FDCWD, path, kMostTableBytes);
   if (base::ProvesAbsence(text.status())) return absl::OkStatus();
   RETURN_IF_ERROR_IN(text.status(), path);
   const std::vector<std::string> words =
@@ -58,11 +59,14 @@ absl::Status KeepNetworkTable(const std::string& state_dir,
   ASSIGN_OR_RETURN(const base::UniqueFd directory,
                    base::OpenAt(AT_FDCWD, state_dir, O_RDONLY | O_DIRECTORY));
   // Most starts find it as it should be, and a full disk then does no harm.
-  const auto now = base::ReadRegularFileAt(directory.get(), kFile, kMostBytes);
-  if (now.ok() && *now == Content(boot_id, table)) return absl::OkStatus();
-  return base::Annotate(base::WriteFileAtomic(directory.get(), kFile,
-                                              Content(boot_id, table), 0600),
-                        "keep the name of the nftables table");
+  const auto now =
+      base::ReadRegularFileAt(directory.get(), kTableFile, kMostTableBytes);
+  if (now.ok() && *now == TableFileContent(boot_id, table))
+    return absl::OkStatus();
+  return base::Annotate(
+      base::WriteFileAtomic(directory.get(), kTableFile,
+                            TableFileContent(boot_id, table), 0600),
+      "keep the name of the nftables table");
 }
 
 }  // namespace warren::agent

@@ -24,7 +24,7 @@ constexpr char kTakeOff[] = R"(
   w() { [ -e "/cg/$1" ] || return; (echo "$2" >"/cg/$1") 2>/dev/null &&
         echo "changed $1"; }
   w memory/memory.memsw.limit_in_bytes -1; w memory/memory.limit_in_bytes -1
-  w pids/pids.max max; w cpu*/cpu.shares 262144; w cpu*/cpu.cfs_quota_us -1
+  w pids/pids.max max; w cpu/cpu.shares 262144; w cpu/cpu.cfs_quota_us -1
   w cpuset/cpuset.cpus 0-1; w devices/devices.allow a
   w unified/memory.max max; w unified/memory.swap.max max
   w unified/pids.max max; w unified/cpu.max max; w unified/cpuset.cpus 0-1
@@ -65,7 +65,7 @@ TEST_F(CgroupNamespaceTest, EXE_11_LimitsTakenOffInsideHoldOutside) {
     // Else it would show nothing.
     EXPECT_THAT(taken, testing::HasSubstr("changed memory/memory.limit"));
     EXPECT_THAT(taken, testing::HasSubstr("changed pids/pids.max"));
-    EXPECT_THAT(taken, testing::HasSubstr("changed cpu*/cpu.cfs_quota_us"));
+    EXPECT_THAT(taken, testing::HasSubstr("changed cpu/cpu.cfs_quota_us"));
   }
   EXPECT_THAT(taken, testing::Not(testing::HasSubstr("changed cpuset")));
   EXPECT_THAT(taken, testing::Not(testing::HasSubstr("changed devices")));

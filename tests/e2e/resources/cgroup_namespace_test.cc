@@ -71,7 +71,8 @@ TEST_F(CgroupNamespaceTest, EXE_11_LimitsTakenOffInsideHoldOutside) {
   EXPECT_THAT(taken, testing::Not(testing::HasSubstr("changed devices")));
   EXPECT_THAT(taken, testing::Not(testing::HasSubstr("changed unified")));
   ExpectLimits(id, Limits());
-  const auto hog = client().ExecSync(id, {"/probe", "eat", "200"});
+  const auto hog =
+      client().ExecSync(id, {"timeout", "20", "/probe", "eat", "200"});
   ASSERT_TRUE(hog.ok()) << hog.status();
   EXPECT_EQ(hog->exit_code(), 137) << "memory";
   const auto device = client().ExecSync(

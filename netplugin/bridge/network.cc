@@ -179,7 +179,8 @@ absl::StatusOr<Attachment> BridgeNetwork::Attach(
   own.host_ifname = plan.port.host_ifname;
   Attachment attachment;
   ASSIGN_OR_RETURN_IN(attachment.state, EncodeState(own), where);
-  RETURN_IF_ERROR_IN(WirePod(plan, base.bridge, netns_fd, rules_), where);
+  const PodBridge bridge{base.bridge, LinkGroupOf(options_.bridge)};
+  RETURN_IF_ERROR_IN(WirePod(plan, bridge, netns_fd, rules_), where);
   attachment.host_ifname = plan.port.host_ifname;
   attachment.pod_ifname = kPodIfname;
   attachment.mac = FormatMac(plan.port.mac);

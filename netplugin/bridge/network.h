@@ -80,6 +80,12 @@ class BridgeNetwork : public PodNetwork {
     int mtu = 0;
   };
   absl::StatusOr<Base> BaseFor(const Lease& lease);
+  // The port filter, in a way that no port is without it while links of an
+  // older agent get the group of this instance.
+  absl::Status EnsureRulesLocked(NetlinkSocket& socket,
+                                 const std::vector<PodPort>& ports,
+                                 const std::vector<IpPrefix>& ranges)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(setup_mutex_);
   // The bridge, its addresses and forwarding, for the ranges in force.
   absl::Status ApplyLocked(NetlinkSocket& socket, int mtu,
                            const std::vector<IpPrefix>& ranges)

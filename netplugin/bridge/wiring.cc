@@ -129,19 +129,21 @@ bool IsVethOf(const Link& link, const std::string& alias) {
 absl::StatusOr<std::vector<Link>> ListVeths(NetlinkSocket& socket,
                                             const std::string& bridge) {
   ASSIGN_OR_RETURN(std::vector<Link> links, ListLinks(socket));
-  int bridge_index = 0;
+  int bridge_index = -1;
   for (const Link& link : links) {
     if (link.name == bridge) bridge_index = link.index;
   }
+  const uint32_t group = LinkGroupOf(bridge);
   std::erase_if(links, [&](const Link& link) {
-    const bool here = link.master == bridge_index || link.master == 0;
+    const bool here = link.master == bridge_index ||
+                      (link.master == 0 && link.group == group);
     return !here || !SandboxOfLink(link);
   });
   return links;
 }
 
-absl::Status WirePod(const WiringPlan& plan, int bridge, int netns_fd,
-                     PodRules& rules) {
+absl::Status WirePod(const WiringPlan& plan, const PodBridge& bridge,
+                     int netns_fd, PodRules& rules) {
   ASSIGN_OR_RETURN(NetlinkSocket pod, OpenInPod(plan, netns_fd));
   ASSIGN_OR_RETURN(NetlinkSocket host, NetlinkSocket::Open(NETLINK_ROUTE));
   base::UndoStack undo;
@@ -149,7 +151,7 @@ absl::Status WirePod(const WiringPlan& plan, int bridge, int netns_fd,
   undo.Push("removing the port rule",
             [&] { return rules.RemovePod(plan.port); });
   const VethSpec spec{
-      plan.port.host_ifname, kLinkGroup, bridge, plan.mtu, kPodIfname,
+      plan.port.host_ifname, bridge.group, bridge.index, plan.mtu, kPodIfname,
       plan.port.mac,         netns_fd};
   // Before the act: it may fail half way.
   undo.Push("deleting the veth", [&] { return DeleteOurs(host, plan); });

@@ -146,13 +146,23 @@ NftRule OfIcmp6(char type) {
   return rule;
 }
 
-void AddPortFilter(NftBatch& batch) {
+// Sends what comes from the ports of pods to the chain "pod".
+void AddPortMatch(NftBatch& batch, const SharedRules& shared) {
   NftRule ours;
   ours.Meta(NFT_META_IIFGROUP, NFT_REG_1)
-      .Equal(NFT_REG_1, HostU32(kLinkGroup))
+      .Equal(NFT_REG_1, HostU32(shared.group))
       .Goto("pod");
   batch.AddRule("prerouting", ours);
+  for (const std::string& link : shared.moving) {
+    std::string name = link;
+    name.resize(IFNAMSIZ);
+    NftRule moving;
+    moving.Meta(NFT_META_IIFNAME, kNameReg).Equal(kNameReg, name).Goto("pod");
+    batch.AddRule("prerouting", moving);
+  }
+}
 
+void AddPortFilter(NftBatch& batch) {
   NftRule ipv4 = OfProtocol(ETH_P_IP);
   FromPort(ipv4, kPorts4, kLink, kSourceMac, kNetwork, 12);
   batch.AddRule("pod", ipv4.Accept());
@@ -199,7 +209,7 @@ absl::Status PodRules::Open() {
   return absl::OkStatus();
 }
 
-absl::Status PodRules::Ensure(const std::vector<IpPrefix>& ranges) {
+absl::Status PodRules::Ensure(const SharedRules& shared) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
   NftBatch filter(NFPROTO_BRIDGE, table_);
@@ -211,6 +221,7 @@ absl::Status PodRules::Ensure(const std::vector<IpPrefix>& ranges) {
                       {"filter", NF_BR_PRE_ROUTING, NF_BR_PRI_FILTER_BRIDGED});
   filter.FlushChain("prerouting");
   filter.FlushChain("pod");
+  AddPortMatch(filter, shared);
   AddPortFilter(filter);
   RETURN_IF_ERROR(filter.Commit(*socket_));
 
@@ -221,7 +232,7 @@ absl::Status PodRules::Ensure(const std::vector<IpPrefix>& ranges) {
   nat.AddBaseChain("postrouting",
                    {"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC});
   nat.FlushChain("postrouting");
-  FillRanges(nat, ranges);
+  FillRanges(nat, shared.ranges);
   AddMasquerade(nat);
   return nat.Commit(*socket_);
 }

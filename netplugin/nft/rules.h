@@ -17,6 +17,14 @@
 
 namespace warren::netplugin {
 
+// What the tables hold beside pods. A value.
+struct SharedRules {
+  uint32_t group = 0;            // of the links whose packets are filtered
+  std::vector<IpPrefix> ranges;  // of pods; may overlap
+  // Links that are filtered as well while they are not in the group yet.
+  std::vector<std::string> moving = {};
+};
+
 // Warren's packet rules: a table "inet NAME" that masquerades what leaves the
 // pod ranges, and a table "bridge NAME" that lets a pod send from its own MAC
 // and IP addresses only (NET-1). The rules are fixed; pods are elements of
@@ -40,9 +48,8 @@ class PodRules {
  public:
   explicit PodRules(std::string table) : table_(std::move(table)) {}
 
-  // Makes or repairs both tables for these pod ranges, which may overlap; pods
-  // stay.
-  absl::Status Ensure(const std::vector<IpPrefix>& ranges);
+  // Makes or repairs both tables; pods stay.
+  absl::Status Ensure(const SharedRules& shared);
   // Other ranges in tables that are there; OK when they are not.
   absl::Status SetRanges(const std::vector<IpPrefix>& ranges);
   // Idempotent, both; removing from tables that are gone is OK.

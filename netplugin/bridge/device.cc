@@ -2,11 +2,9 @@
 
 #include <absl/strings/str_cat.h>
 #include <linux/rtnetlink.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -32,13 +30,8 @@ absl::Status NotOurs(const std::string& name) {
 
 absl::StatusOr<Link> CreateOurBridge(NetlinkSocket& socket,
                                      const std::string& name) {
-  BridgeSpec spec{name, LinkGroupOf(name), {}};
-  if (getrandom(spec.mac.data(), spec.mac.size(), 0) !=
-      static_cast<ssize_t>(spec.mac.size())) {
-    return base::ErrnoError(errno, "getrandom");
-  }
-  spec.mac[0] = 0x0a;  // locally administered, unicast
-  RETURN_IF_ERROR(socket.Execute(CreateBridge(spec)));
+  RETURN_IF_ERROR(
+      socket.Execute(CreateBridge({name, LinkGroupOf(name), BridgeMac(name)})));
   ASSIGN_OR_RETURN(const std::optional<Link> link, FindLink(socket, name));
   if (!link) return absl::InternalError("the new bridge is gone");
   return *link;
@@ -173,8 +166,13 @@ absl::StatusOr<Link> EnsureBridge(NetlinkSocket& socket,
   if (bridge->mtu != setup.mtu) {
     RETURN_IF_ERROR(socket.Execute(SetMtu(bridge->index, setup.mtu)));
   }
+  // So that the filter sees them; pods send no such frames.
+  RETURN_IF_ERROR(socket.Execute(ForwardLinkLocal(bridge->index)));
   RETURN_IF_ERROR(SyncAddresses(socket, bridge->index, setup.ranges));
   RETURN_IF_ERROR(socket.Execute(SetUp(bridge->index)));
+  if (bridge->mac != BridgeMac(name)) {  // random, of an older agent
+    RETURN_IF_ERROR(socket.Execute(SetMac(bridge->index, BridgeMac(name))));
+  }
   RETURN_IF_ERROR(AttachLoosePorts(socket, *bridge));
   return *bridge;
 }

@@ -9,12 +9,24 @@
 #include "netplugin/bridge/plan.h"
 #include "netplugin/bridge/ranges.h"
 #include "netplugin/bridge/wiring.h"
+#include "netplugin/ipam/address_pool.h"
 #include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/netlink.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {
+namespace {
+
+std::vector<IpAddress> OwnAddresses(const std::vector<IpPrefix>& ranges) {
+  std::vector<IpAddress> own;
+  for (const IpPrefix& range : ranges) {
+    for (const IpAddress& address : ReservedOf(range)) own.push_back(address);
+  }
+  return own;
+}
+
+}  // namespace
 
 absl::Status BridgeNetwork::Init() {
   absl::MutexLock setup(&setup_mutex_);
@@ -63,7 +75,8 @@ absl::Status BridgeNetwork::InitLocked() {
 absl::Status BridgeNetwork::EnsureRulesLocked(
     NetlinkSocket& socket, const std::vector<PodPort>& ports,
     const std::vector<IpPrefix>& ranges) {
-  SharedRules shared{LinkGroupOf(options_.bridge), ranges};
+  SharedRules shared{options_.bridge, LinkGroupOf(options_.bridge), ranges,
+                     OwnAddresses(ranges)};
   ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
   const std::vector<Link> old = LinksToMove(links, options_.bridge, ports);
   for (const Link& link : old) shared.moving.push_back(link.name);
@@ -83,6 +96,8 @@ absl::Status BridgeNetwork::ApplyLocked(NetlinkSocket& socket, int mtu,
   ASSIGN_OR_RETURN(
       const Link bridge,
       EnsureBridge(socket, {options_.bridge, options_.table, mtu, ranges}));
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, rules_.Ports());
+  RETURN_IF_ERROR(GuardPorts(socket, bridge.index, ports));
   ASSIGN_OR_RETURN(saved_, EnsureForwarding(socket, bridge, ranges, saved_));
   absl::MutexLock lock(&mutex_);
   base_ = {bridge.index, mtu};
@@ -107,7 +122,7 @@ absl::Status BridgeNetwork::SyncRanges() {
     ranges = ipam_.RangesInForce();
     mtu = base_.mtu;
   }
-  RETURN_IF_ERROR(rules_.SetRanges(ranges));
+  RETURN_IF_ERROR(rules_.SetRanges(ranges, OwnAddresses(ranges)));
   return ApplyLocked(socket, mtu, ranges);
 }
 

@@ -106,6 +106,13 @@ std::optional<std::string> SandboxOfLink(const Link& link) {
   return "";
 }
 
+MacAddress BridgeMac(const std::string& bridge) {
+  MacAddress mac = {0x0a, 0x58};  // local, unicast, and none of PodMac
+  const uint64_t hash = Hash(bridge);
+  for (size_t i = 2; i < mac.size(); ++i) mac[i] = (hash >> (8 * i)) & 0xff;
+  return mac;
+}
+
 IpPrefix GatewayOf(const IpPrefix& range) {
   return {range.Masked().address.Plus(1), range.length};
 }
@@ -163,13 +170,21 @@ absl::StatusOr<WiringPlan> MakeWiringPlan(const Lease& lease, int mtu) {
 std::vector<Sysctl> BridgeSysctls(const std::string& bridge, bool ipv6) {
   const std::string v4 = absl::StrCat("net/ipv4/conf/", bridge, "/");
   const std::string v6 = absl::StrCat("net/ipv6/conf/", bridge, "/");
-  return {
-      {v4 + "accept_redirects", "0"}, {v4 + "send_redirects", "0"},
-      {v4 + "rp_filter", "1"},        {v4 + "proxy_arp", "0"},
-      {v4 + "route_localnet", "0"},   {v6 + "accept_ra", "0"},
-      {v6 + "autoconf", "0"},         {v6 + "accept_redirects", "0"},
-      {v6 + "accept_dad", "0"},       {v6 + "proxy_ndp", "0"},
-      {v6 + "addr_gen_mode", "1"},    {v6 + "disable_ipv6", ipv6 ? "0" : "1"}};
+  return {{v4 + "accept_redirects", "0"},
+          {v4 + "send_redirects", "0"},
+          {v4 + "rp_filter", "1"},
+          {v4 + "proxy_arp", "0"},
+          {v4 + "route_localnet", "0"},
+          // Pods learn of another MAC address at once.
+          {v4 + "arp_notify", "1"},
+          {v6 + "ndisc_notify", "1"},
+          {v6 + "accept_ra", "0"},
+          {v6 + "autoconf", "0"},
+          {v6 + "accept_redirects", "0"},
+          {v6 + "accept_dad", "0"},
+          {v6 + "proxy_ndp", "0"},
+          {v6 + "addr_gen_mode", "1"},
+          {v6 + "disable_ipv6", ipv6 ? "0" : "1"}};
 }
 
 std::string EncodeBridgeAlias(const BridgeAlias& alias) {

@@ -50,6 +50,10 @@ std::optional<std::string> SandboxOfAlias(const std::string& alias);
 // the two messages that make it (the ID is then unknown: an empty string).
 std::optional<std::string> SandboxOfLink(const Link& link);
 
+// The bridge's MAC address: the same when it is deleted and made again, as pods
+// ask for it no more than once.
+MacAddress BridgeMac(const std::string& bridge);
+
 // The bridge's address in a range: the first host address.
 IpPrefix GatewayOf(const IpPrefix& range);
 

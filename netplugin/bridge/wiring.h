@@ -19,7 +19,23 @@ namespace warren::netplugin {
 struct PodBridge {
   int index = 0;
   uint32_t group = 0;
+  MacAddress mac = {};
 };
+
+// Guards the port `link` of the bridge with the index `bridge`: its MAC address
+// leads nowhere else, and the bridge learns no other one from it (NET-6). In
+// this order, so that a pod of an older agent stays reachable. The node asks
+// nobody for the addresses of the pod (NET-7).
+std::vector<Request> GuardPort(int bridge, int link, const PodPort& port);
+
+// The inverse for what does not go with the port.
+void ForgetNeighbours(NetlinkSocket& socket, int bridge,
+                      const std::vector<IpAddress>& addresses);
+
+// Guards those of `ports` that are on `bridge`, and all veths of sandboxes
+// there that have no entry: these become unreachable.
+absl::Status GuardPorts(NetlinkSocket& socket, int bridge,
+                        const std::vector<PodPort>& ports);
 
 // Carries out `plan` in the calling thread's network namespace (the node) and
 // in `netns_fd` (the pod): port rule, veth on

@@ -11,7 +11,8 @@ warren_test(NAME netplugin_kernel_test LABEL kernel LIBS netplugin_node
 warren_test(NAME netplugin_security_kernel_test LABEL kernel
   LIBS netplugin_node
   SOURCES ${here}/netplugin_instances_kernel_test.cc
-    ${here}/netplugin_security_kernel_test.cc)
+    ${here}/netplugin_security_kernel_test.cc
+    ${here}/netplugin_tables_kernel_test.cc)
 warren_test(NAME netplugin_lifecycle_kernel_test LABEL kernel THREADS
   LIBS netplugin_node
   SOURCES ${here}/netplugin_check_kernel_test.cc

@@ -283,7 +283,8 @@ TEST_F(InstancesTest, NET_1_PortsAreFilteredWhileTheyChangeTheirGroup) {
   const Pod a = StartPod(*first, "a-1");
   MakeOld("warren0", {&a});
   PodRules rules("warren");
-  SharedRules shared{LinkGroupOf("warren0"), {Prefix("10.88.0.0/16")}};
+  SharedRules shared{
+      "warren0", LinkGroupOf("warren0"), {Prefix("10.88.0.0/16")}};
   ASSERT_TRUE(rules.Ensure(shared).ok());
   EXPECT_TRUE(SpoofPasses(a, "warren0", Address("10.88.0.1")));
   shared.moving = {a.attachment.host_ifname};

@@ -2,14 +2,13 @@
 
 #include <absl/strings/str_cat.h>
 #include <linux/rtnetlink.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <optional>
 #include <utility>
 
+#include "netplugin/bridge/instance.h"
 #include "netplugin/bridge/plan.h"
 #include "netplugin/netlink/address.h"
 #include "netplugin/netlink/route.h"
@@ -24,10 +23,6 @@ bool HasFamily(const std::vector<IpPrefix>& ranges, int family) {
   });
 }
 
-bool IsOurBridge(const Link& link) {
-  return link.kind == "bridge" && link.group == kLinkGroup;
-}
-
 absl::Status NotOurs(const std::string& name) {
   return absl::FailedPreconditionError(absl::StrCat(
       "link ", name, " exists and is not Warren's; choose another bridge"));
@@ -35,13 +30,8 @@ absl::Status NotOurs(const std::string& name) {
 
 absl::StatusOr<Link> CreateOurBridge(NetlinkSocket& socket,
                                      const std::string& name) {
-  BridgeSpec spec{name, kLinkGroup, {}};
-  if (getrandom(spec.mac.data(), spec.mac.size(), 0) !=
-      static_cast<ssize_t>(spec.mac.size())) {
-    return base::ErrnoError(errno, "getrandom");
-  }
-  spec.mac[0] = 0x0a;  // locally administered, unicast
-  RETURN_IF_ERROR(socket.Execute(CreateBridge(spec)));
+  RETURN_IF_ERROR(
+      socket.Execute(CreateBridge({name, LinkGroupOf(name), BridgeMac(name)})));
   ASSIGN_OR_RETURN(const std::optional<Link> link, FindLink(socket, name));
   if (!link) return absl::InternalError("the new bridge is gone");
   return *link;
@@ -97,21 +87,18 @@ absl::Status SyncAddresses(NetlinkSocket& socket, int bridge,
 }
 
 // Veths whose bridge somebody deleted.
-absl::Status AttachLoosePorts(NetlinkSocket& socket, int bridge) {
+absl::Status AttachLoosePorts(NetlinkSocket& socket, const Link& bridge) {
   ASSIGN_OR_RETURN(const auto links, ListLinks(socket));
   for (const Link& link : links) {
-    if (link.master != 0 || !SandboxOfLink(link)) continue;
-    const absl::Status status = socket.Execute(SetMaster(link.index, bridge));
+    const bool loose = link.master == 0 &&
+                       link.group == LinkGroupOf(bridge.name) &&
+                       SandboxOfLink(link).has_value();
+    if (!loose) continue;
+    const absl::Status status =
+        socket.Execute(SetMaster(link.index, bridge.index));
     if (!IsNoSuchLink(status)) RETURN_IF_ERROR(status);
   }
   return absl::OkStatus();
-}
-
-void RememberOnce(const Sysctl& old, std::vector<Sysctl>* saved) {
-  const bool known =
-      std::any_of(saved->begin(), saved->end(),
-                  [&](const Sysctl& other) { return other.path == old.path; });
-  if (!known) saved->push_back(old);
 }
 
 // The settings that forwarding needs, in the order of writing.
@@ -161,25 +148,32 @@ absl::StatusOr<int> UplinkMtu(NetlinkSocket& socket) {
 }
 
 absl::StatusOr<Link> EnsureBridge(NetlinkSocket& socket,
-                                  const std::string& name, int mtu,
-                                  const std::vector<IpPrefix>& ranges) {
+                                  const BridgeSetup& setup) {
+  const std::string& name = setup.name;
   ASSIGN_OR_RETURN(std::optional<Link> bridge, FindLink(socket, name));
-  if (bridge && !IsOurBridge(*bridge)) return NotOurs(name);
+  if (bridge && !IsOurBridge(*bridge, name)) return NotOurs(name);
   if (!bridge) {
     ASSIGN_OR_RETURN(bridge, CreateOurBridge(socket, name));
   }
-  if (!DecodeBridgeAlias(bridge->alias)) {
-    bridge->alias = EncodeBridgeAlias({});
+  BridgeAlias alias = DecodeBridgeAlias(bridge->alias).value_or(BridgeAlias());
+  alias.table = setup.table;
+  if (EncodeBridgeAlias(alias) != bridge->alias) {
+    bridge->alias = EncodeBridgeAlias(alias);
     RETURN_IF_ERROR(socket.Execute(SetAlias(bridge->index, bridge->alias)));
   }
   RETURN_IF_ERROR(
-      WriteSysctls(BridgeSysctls(name, HasFamily(ranges, AF_INET6))));
-  if (bridge->mtu != mtu) {
-    RETURN_IF_ERROR(socket.Execute(SetMtu(bridge->index, mtu)));
+      WriteSysctls(BridgeSysctls(name, HasFamily(setup.ranges, AF_INET6))));
+  if (bridge->mtu != setup.mtu) {
+    RETURN_IF_ERROR(socket.Execute(SetMtu(bridge->index, setup.mtu)));
   }
-  RETURN_IF_ERROR(SyncAddresses(socket, bridge->index, ranges));
+  // So that the filter sees them; pods send no such frames.
+  RETURN_IF_ERROR(socket.Execute(ForwardLinkLocal(bridge->index)));
+  RETURN_IF_ERROR(SyncAddresses(socket, bridge->index, setup.ranges));
   RETURN_IF_ERROR(socket.Execute(SetUp(bridge->index)));
-  RETURN_IF_ERROR(AttachLoosePorts(socket, bridge->index));
+  if (bridge->mac != BridgeMac(name)) {  // random, of an older agent
+    RETURN_IF_ERROR(socket.Execute(SetMac(bridge->index, BridgeMac(name))));
+  }
+  RETURN_IF_ERROR(AttachLoosePorts(socket, *bridge));
   return *bridge;
 }
 
@@ -187,32 +181,31 @@ absl::StatusOr<std::vector<Sysctl>> EnsureForwarding(
     NetlinkSocket& socket, const Link& bridge,
     const std::vector<IpPrefix>& ranges,
     const std::vector<Sysctl>& remembered) {
-  std::vector<Sysctl> saved =
-      DecodeBridgeAlias(bridge.alias).value_or(std::vector<Sysctl>());
-  for (const Sysctl& old : remembered) RememberOnce(old, &saved);
+  BridgeAlias known = DecodeBridgeAlias(bridge.alias).value_or(BridgeAlias());
+  for (const Sysctl& old : remembered) RememberOnce(old, &known.saved);
   ASSIGN_OR_RETURN(const auto wanted, ForwardingSettings(socket, ranges));
   std::vector<Sysctl> changes;
   for (const Sysctl& setting : wanted) {
     ASSIGN_OR_RETURN(const std::string now, ReadSysctl(setting.path));
     if (now == setting.value) continue;
     changes.push_back(setting);
-    RememberOnce({setting.path, now}, &saved);
+    RememberOnce({setting.path, now}, &known.saved);
   }
-  const std::string alias = EncodeBridgeAlias(saved);
+  const std::string alias = EncodeBridgeAlias(known);
   if (alias != bridge.alias) {
     RETURN_IF_ERROR(socket.Execute(SetAlias(bridge.index, alias)));
   }
   RETURN_IF_ERROR(WriteSysctls(changes));
-  return saved;
+  return known.saved;
 }
 
 absl::StatusOr<std::vector<Sysctl>> RemoveBridge(NetlinkSocket& socket,
                                                  const std::string& name) {
   ASSIGN_OR_RETURN(const std::optional<Link> bridge, FindLink(socket, name));
-  if (!bridge || !IsOurBridge(*bridge)) return std::vector<Sysctl>();
+  if (!bridge || !IsOurBridge(*bridge, name)) return std::vector<Sysctl>();
   const absl::Status status = socket.Execute(DeleteLink(bridge->index));
   if (!IsNoSuchLink(status)) RETURN_IF_ERROR(status);
-  return DecodeBridgeAlias(bridge->alias).value_or(std::vector<Sysctl>());
+  return DecodeBridgeAlias(bridge->alias).value_or(BridgeAlias()).saved;
 }
 
 }  // namespace warren::netplugin

@@ -23,14 +23,20 @@ namespace warren::netplugin {
 // metric), kDefaultMtu without one.
 absl::StatusOr<int> UplinkMtu(NetlinkSocket& socket);
 
+struct BridgeSetup {
+  std::string name;
+  std::string table;  // nftables tables of the instance, for the alias
+  int mtu = 0;        // bytes
+  std::vector<IpPrefix> ranges;
+};
+
 // Makes the bridge or brings the one we made back to what it should be: MTU,
-// settings, exactly the gateway addresses of `ranges`, up, all veths of ours
-// that have no bridge as ports. Where the gateways of two ranges are the same
-// address, it gets the length of the wider one, whose route serves both.
+// settings, exactly the gateway addresses of the ranges, up, all veths of its
+// group that have no bridge as ports. Where the gateways of two ranges are the
+// same address, it gets the length of the wider one, whose route serves both.
 // kFailedPrecondition when a link of that name exists that is not ours.
 absl::StatusOr<Link> EnsureBridge(NetlinkSocket& socket,
-                                  const std::string& name, int mtu,
-                                  const std::vector<IpPrefix>& ranges);
+                                  const BridgeSetup& setup);
 
 // Turns on forwarding for the families of `ranges`. Links that learn their
 // IPv6 routes from routers keep doing so (accept_ra 2), which forwarding would

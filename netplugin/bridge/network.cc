@@ -150,9 +150,20 @@ absl::StatusOr<PodCheck> BridgeNetwork::Check(const NetworkState& state,
     ASSIGN_OR_RETURN_IN(const WiringPlan plan, MakeWiringPlan(lease, base.mtu),
                         where);
     ASSIGN_OR_RETURN_IN(check, ComparePod(plan, base.bridge, netns_fd), where);
+    RETURN_IF_ERROR_IN(GuardAgain(plan, base.bridge), where);
   }
   ASSIGN_OR_RETURN_IN(check.state, EncodeState(*own), where);
   return check;
+}
+
+absl::Status BridgeNetwork::GuardAgain(const WiringPlan& plan, int bridge) {
+  ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  ASSIGN_OR_RETURN(const std::optional<Link> link,
+                   FindLink(socket, plan.port.host_ifname));
+  if (!link || link->master != bridge || !IsVethOf(*link, plan.alias)) {
+    return absl::OkStatus();
+  }
+  return socket.Execute(GuardPort(bridge, link->index, plan.port));
 }
 
 absl::StatusOr<BridgeNetwork::Base> BridgeNetwork::BaseFor(const Lease& lease) {
@@ -179,7 +190,9 @@ absl::StatusOr<Attachment> BridgeNetwork::Attach(
   own.host_ifname = plan.port.host_ifname;
   Attachment attachment;
   ASSIGN_OR_RETURN_IN(attachment.state, EncodeState(own), where);
-  RETURN_IF_ERROR_IN(WirePod(plan, base.bridge, netns_fd, rules_), where);
+  const PodBridge bridge{base.bridge, LinkGroupOf(options_.bridge),
+                         BridgeMac(options_.bridge)};
+  RETURN_IF_ERROR_IN(WirePod(plan, bridge, netns_fd, rules_), where);
   attachment.host_ifname = plan.port.host_ifname;
   attachment.pod_ifname = kPodIfname;
   attachment.mac = FormatMac(plan.port.mac);
@@ -209,6 +222,12 @@ absl::StatusOr<bool> BridgeNetwork::CutOff(const Lease& lease) {
   const PodPort port = PortOf(lease);
   RETURN_IF_ERROR(rules_.RemovePod(port));
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
+  int bridge = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    bridge = base_.bridge;
+  }
+  if (bridge != 0) ForgetNeighbours(socket, bridge, port.addresses);
   ASSIGN_OR_RETURN(const std::optional<Link> link,
                    FindLink(socket, port.host_ifname));
   if (!link || !IsVethOf(*link, LinkAlias(lease.sandbox_id))) return true;
@@ -228,7 +247,7 @@ absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
                       kWhere);
   // Pods are connected meanwhile, and each has its lease first: so what is
   // there is listed before the leases are.
-  ASSIGN_OR_RETURN_IN(const auto ports, rules_.Pods(), kWhere);
+  ASSIGN_OR_RETURN_IN(const auto ports, rules_.Ports(), kWhere);
   // By name, which follows from the ID: a link without alias is known too.
   absl::flat_hash_set<std::string> live;
   for (const std::string& id : live_ids) live.insert(HostIfname(id));
@@ -244,8 +263,12 @@ absl::StatusOr<int> BridgeNetwork::RemoveOrphans(
   }
   RETURN_IF_ERROR_IN(DeleteLinks(socket, orphans, deadline), kWhere);
   absl::flat_hash_set<std::string> stale;
-  for (const std::string& port : ports) {
-    if (!live.contains(port)) stale.insert(port);
+  ASSIGN_OR_RETURN_IN(const auto bridge, FindLink(socket, options_.bridge),
+                      kWhere);
+  for (const PodPort& port : ports) {
+    if (live.contains(port.host_ifname)) continue;
+    stale.insert(port.host_ifname);
+    if (bridge) ForgetNeighbours(socket, bridge->index, port.addresses);
   }
   RETURN_IF_ERROR_IN(rules_.DropPods(stale), kWhere);
   ASSIGN_OR_RETURN_IN(const bool all_held, HoldUnknown(live_ids, veths),

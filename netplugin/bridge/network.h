@@ -12,6 +12,7 @@
 
 #include "netplugin/bridge/link_reaper.h"
 #include "netplugin/bridge/options.h"
+#include "netplugin/bridge/plan.h"
 #include "netplugin/ip.h"
 #include "netplugin/ipam/ipam.h"
 #include "netplugin/netlink/link.h"
@@ -80,6 +81,12 @@ class BridgeNetwork : public PodNetwork {
     int mtu = 0;
   };
   absl::StatusOr<Base> BaseFor(const Lease& lease);
+  // The port filter, in a way that no port is without it while links of an
+  // older agent get the group of this instance.
+  absl::Status EnsureRulesLocked(NetlinkSocket& socket,
+                                 const std::vector<PodPort>& ports,
+                                 const std::vector<IpPrefix>& ranges)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(setup_mutex_);
   // The bridge, its addresses and forwarding, for the ranges in force.
   absl::Status ApplyLocked(NetlinkSocket& socket, int mtu,
                            const std::vector<IpPrefix>& ranges)
@@ -92,6 +99,8 @@ class BridgeNetwork : public PodNetwork {
   // when there is a link (of `veths`) nothing is known of.
   absl::StatusOr<bool> HoldUnknown(const std::vector<std::string>& live_ids,
                                    const std::vector<Link>& veths);
+  // What the bridge must know of a pod's port, if that is there.
+  static absl::Status GuardAgain(const WiringPlan& plan, int bridge);
   absl::StatusOr<Lease> Reserve(const PodRequest& request,
                                 const base::Deadline& deadline);
   // Lets nothing more pass; true when there is no link to wait for, else the

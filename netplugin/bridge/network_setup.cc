@@ -4,16 +4,29 @@
 #include <utility>
 
 #include "netplugin/bridge/device.h"
+#include "netplugin/bridge/instance.h"
 #include "netplugin/bridge/network.h"
 #include "netplugin/bridge/plan.h"
 #include "netplugin/bridge/ranges.h"
 #include "netplugin/bridge/wiring.h"
+#include "netplugin/ipam/address_pool.h"
 #include "netplugin/ipam/pod_ranges.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/netlink.h"
 #include "runtime/base/status.h"
 
 namespace warren::netplugin {
+namespace {
+
+std::vector<IpAddress> OwnAddresses(const std::vector<IpPrefix>& ranges) {
+  std::vector<IpAddress> own;
+  for (const IpPrefix& range : ranges) {
+    for (const IpAddress& address : ReservedOf(range)) own.push_back(address);
+  }
+  return own;
+}
+
+}  // namespace
 
 absl::Status BridgeNetwork::Init() {
   absl::MutexLock setup(&setup_mutex_);
@@ -29,8 +42,10 @@ absl::Status BridgeNetwork::InitLocked() {
   RETURN_IF_ERROR(CheckRangesAgainstHostRoutes(configured, options_.bridge));
   ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open(NETLINK_ROUTE));
   ASSIGN_OR_RETURN(const std::vector<PodPort> ports, rules_.Ports());
+  ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
   RETURN_IF_ERROR(
       CheckNoPodIsInTheWay(socket, options_.bridge, configured, ports));
+  RETURN_IF_ERROR(CheckOthers(links, options_.bridge, options_.table));
   ASSIGN_OR_RETURN(const std::vector<IpPrefix> inherited,
                    RangesOfBridge(socket, options_.bridge));
   int mtu = options_.mtu;
@@ -49,12 +64,27 @@ absl::Status BridgeNetwork::InitLocked() {
     leases = ipam_.Leases();
   }
   // The port filter first: no pod is ever reachable without it.
-  RETURN_IF_ERROR(rules_.Ensure(ranges));
+  RETURN_IF_ERROR(EnsureRulesLocked(socket, ports, ranges));
   for (const Lease& lease : leases) {
     if (reaper_.IsParked(lease.sandbox_id)) continue;
     RETURN_IF_ERROR(rules_.AddPod(PortOf(lease)));
   }
   return ApplyLocked(socket, mtu, ranges);
+}
+
+absl::Status BridgeNetwork::EnsureRulesLocked(
+    NetlinkSocket& socket, const std::vector<PodPort>& ports,
+    const std::vector<IpPrefix>& ranges) {
+  SharedRules shared{options_.bridge, LinkGroupOf(options_.bridge), ranges,
+                     OwnAddresses(ranges)};
+  ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
+  const std::vector<Link> old = LinksToMove(links, options_.bridge, ports);
+  for (const Link& link : old) shared.moving.push_back(link.name);
+  RETURN_IF_ERROR(rules_.Ensure(shared));
+  if (old.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(MoveLinks(socket, old, options_.bridge));
+  shared.moving.clear();
+  return rules_.Ensure(shared);
 }
 
 absl::Status BridgeNetwork::ApplyLocked(NetlinkSocket& socket, int mtu,
@@ -63,8 +93,11 @@ absl::Status BridgeNetwork::ApplyLocked(NetlinkSocket& socket, int mtu,
     absl::MutexLock lock(&mutex_);
     applied_.clear();
   }
-  ASSIGN_OR_RETURN(const Link bridge,
-                   EnsureBridge(socket, options_.bridge, mtu, ranges));
+  ASSIGN_OR_RETURN(
+      const Link bridge,
+      EnsureBridge(socket, {options_.bridge, options_.table, mtu, ranges}));
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, rules_.Ports());
+  RETURN_IF_ERROR(GuardPorts(socket, bridge.index, ports));
   ASSIGN_OR_RETURN(saved_, EnsureForwarding(socket, bridge, ranges, saved_));
   absl::MutexLock lock(&mutex_);
   base_ = {bridge.index, mtu};
@@ -89,7 +122,7 @@ absl::Status BridgeNetwork::SyncRanges() {
     ranges = ipam_.RangesInForce();
     mtu = base_.mtu;
   }
-  RETURN_IF_ERROR(rules_.SetRanges(ranges));
+  RETURN_IF_ERROR(rules_.SetRanges(ranges, OwnAddresses(ranges)));
   return ApplyLocked(socket, mtu, ranges);
 }
 
@@ -140,8 +173,13 @@ absl::Status BridgeNetwork::Clean() {
   base::Update(&result, removed.status());
   std::vector<Sysctl> restore = saved_;
   if (removed.ok() && !removed->empty()) restore = *removed;
-  std::reverse(restore.begin(), restore.end());
-  base::Update(&result, WriteSysctls(restore));
+  // Another instance may need them; the last one puts them back.
+  const auto needed = HandOver(socket, options_.bridge, restore);
+  base::Update(&result, needed.status());
+  if (needed.ok() && !*needed) {
+    std::reverse(restore.begin(), restore.end());
+    base::Update(&result, WriteSysctls(restore));
+  }
   base::Update(&result, rules_.Remove());
   if (result.ok()) saved_.clear();
   absl::MutexLock lock(&mutex_);

@@ -22,6 +22,7 @@ constexpr size_t kIdCharacters = 13;  // IFNAMSIZ - 1 - strlen(kIfnamePrefix)
 constexpr size_t kIdSize = 64;        // of the agent's sandbox IDs
 constexpr char kAliasPrefix[] = "warren:";
 constexpr char kBridgeAlias[] = "warren:bridge";
+constexpr char kTableKey[] = "table";
 constexpr size_t kMaxAlias = 255;  // IFALIASZ - 1 of linux/if.h
 
 bool IsHexDigit(char c) {
@@ -62,6 +63,10 @@ std::vector<Sysctl> PodSysctls(bool ipv6) {
 
 }  // namespace
 
+uint32_t LinkGroupOf(const std::string& bridge) {
+  return kGroups | (Hash(bridge) & ~kGroupsMask);
+}
+
 std::string HostIfname(const std::string& sandbox_id) {
   if (sandbox_id.size() == kIdSize &&
       std::all_of(sandbox_id.begin(), sandbox_id.end(), IsHexDigit)) {
@@ -84,7 +89,9 @@ std::optional<std::string> SandboxOfAlias(const std::string& alias) {
 }
 
 std::optional<std::string> SandboxOfLink(const Link& link) {
-  if (link.group != kLinkGroup || link.kind != "veth") return std::nullopt;
+  const bool ours =
+      link.group == kOldLinkGroup || (link.group & kGroupsMask) == kGroups;
+  if (!ours || link.kind != "veth") return std::nullopt;
   if (!link.alias.empty()) {
     std::optional<std::string> id = SandboxOfAlias(link.alias);
     if (id && HostIfname(*id) != link.name) return std::nullopt;
@@ -97,6 +104,13 @@ std::optional<std::string> SandboxOfLink(const Link& link) {
                   link.name.end(), IsHexDigit);
   if (!named) return std::nullopt;
   return "";
+}
+
+MacAddress BridgeMac(const std::string& bridge) {
+  MacAddress mac = {0x0a, 0x58};  // local, unicast, and none of PodMac
+  const uint64_t hash = Hash(bridge);
+  for (size_t i = 2; i < mac.size(); ++i) mac[i] = (hash >> (8 * i)) & 0xff;
+  return mac;
 }
 
 IpPrefix GatewayOf(const IpPrefix& range) {
@@ -156,40 +170,52 @@ absl::StatusOr<WiringPlan> MakeWiringPlan(const Lease& lease, int mtu) {
 std::vector<Sysctl> BridgeSysctls(const std::string& bridge, bool ipv6) {
   const std::string v4 = absl::StrCat("net/ipv4/conf/", bridge, "/");
   const std::string v6 = absl::StrCat("net/ipv6/conf/", bridge, "/");
-  return {
-      {v4 + "accept_redirects", "0"}, {v4 + "send_redirects", "0"},
-      {v4 + "rp_filter", "1"},        {v4 + "proxy_arp", "0"},
-      {v4 + "route_localnet", "0"},   {v6 + "accept_ra", "0"},
-      {v6 + "autoconf", "0"},         {v6 + "accept_redirects", "0"},
-      {v6 + "accept_dad", "0"},       {v6 + "proxy_ndp", "0"},
-      {v6 + "addr_gen_mode", "1"},    {v6 + "disable_ipv6", ipv6 ? "0" : "1"}};
+  return {{v4 + "accept_redirects", "0"},
+          {v4 + "send_redirects", "0"},
+          {v4 + "rp_filter", "1"},
+          {v4 + "proxy_arp", "0"},
+          {v4 + "route_localnet", "0"},
+          // Pods learn of another MAC address at once.
+          {v4 + "arp_notify", "1"},
+          {v6 + "ndisc_notify", "1"},
+          {v6 + "accept_ra", "0"},
+          {v6 + "autoconf", "0"},
+          {v6 + "accept_redirects", "0"},
+          {v6 + "accept_dad", "0"},
+          {v6 + "proxy_ndp", "0"},
+          {v6 + "addr_gen_mode", "1"},
+          {v6 + "disable_ipv6", ipv6 ? "0" : "1"}};
 }
 
-std::string EncodeBridgeAlias(const std::vector<Sysctl>& saved) {
-  std::string alias = kBridgeAlias;
-  for (const Sysctl& setting : saved) {
+std::string EncodeBridgeAlias(const BridgeAlias& alias) {
+  std::string text = kBridgeAlias;
+  if (!alias.table.empty()) {
+    absl::StrAppend(&text, " ", kTableKey, "=", alias.table);
+  }
+  for (const Sysctl& setting : alias.saved) {
     const std::string part =
         absl::StrCat(" ", setting.path, "=", setting.value);
-    if (alias.size() + part.size() <= kMaxAlias) alias += part;
+    if (text.size() + part.size() <= kMaxAlias) text += part;
   }
-  return alias;
+  return text;
 }
 
-std::optional<std::vector<Sysctl>> DecodeBridgeAlias(const std::string& alias) {
+std::optional<BridgeAlias> DecodeBridgeAlias(const std::string& alias) {
   const std::vector<std::string> parts = absl::StrSplit(alias, ' ');
   if (parts[0] != kBridgeAlias) return std::nullopt;
-  std::vector<Sysctl> saved;
+  BridgeAlias out;
   for (size_t i = 1; i < parts.size(); ++i) {
     const std::pair<std::string, std::string> setting =
         absl::StrSplit(parts[i], absl::MaxSplits('=', 1));
-    // Only what EnableForwarding changes is ever put back.
+    if (setting.first == kTableKey) out.table = setting.second;
+    // Only what EnsureForwarding changes is ever put back.
     if (!absl::StartsWith(setting.first, "net/ipv") ||
         absl::StrContains(setting.first, "..")) {
       continue;
     }
-    saved.push_back({setting.first, setting.second});
+    out.saved.push_back({setting.first, setting.second});
   }
-  return saved;
+  return out;
 }
 
 }  // namespace warren::netplugin

@@ -21,6 +21,17 @@
 // that outlive the agent: a new version must derive them as an old one did.
 namespace warren::netplugin {
 
+// All links of an instance carry its group from birth: its bridge, and the
+// node's ends of its pods, by which its packet filter knows them. The group
+// follows from the name of the bridge, which the node has once: kGroups and 24
+// bits of a hash. Two names with the same hash are refused at the start
+// (instance.h).
+uint32_t LinkGroupOf(const std::string& bridge);
+inline constexpr uint32_t kGroups = 0x57000000;
+inline constexpr uint32_t kGroupsMask = 0xff000000;
+// The group of agents that had one for all instances ("wrn").
+inline constexpr uint32_t kOldLinkGroup = 0x0077726e;
+
 inline constexpr char kPodIfname[] = "eth0";
 inline constexpr int kDefaultMtu = 1500;
 
@@ -34,10 +45,14 @@ std::string HostIfname(const std::string& sandbox_id);
 std::string LinkAlias(const std::string& sandbox_id);
 std::optional<std::string> SandboxOfAlias(const std::string& alias);
 
-// The sandbox behind a veth end in the node that is ours by group and alias,
-// or by group and name when a crash came between the two messages that make it
-// (the ID is then unknown: an empty string).
+// The sandbox behind a veth end in the node that is Warren's, of whichever
+// instance, by group and alias, or by group and name when a crash came between
+// the two messages that make it (the ID is then unknown: an empty string).
 std::optional<std::string> SandboxOfLink(const Link& link);
+
+// The bridge's MAC address: the same when it is deleted and made again, as pods
+// ask for it no more than once.
+MacAddress BridgeMac(const std::string& bridge);
 
 // The bridge's address in a range: the first host address.
 IpPrefix GatewayOf(const IpPrefix& range);
@@ -67,11 +82,16 @@ absl::StatusOr<WiringPlan> MakeWiringPlan(const Lease& lease, int mtu);
 // Settings of the bridge itself (NET-1), before it comes up.
 std::vector<Sysctl> BridgeSysctls(const std::string& bridge, bool ipv6);
 
-// The bridge's alias remembers what forwarding settings of the node were
-// before us, for as long as the settings themselves live: until a reboot.
-std::string EncodeBridgeAlias(const std::vector<Sysctl>& saved);
-// None when the alias is not that of a bridge of ours.
-std::optional<std::vector<Sysctl>> DecodeBridgeAlias(const std::string& alias);
+// What the alias of a bridge tells.
+struct BridgeAlias {
+  std::string table;  // nftables tables of its instance; empty = not told
+  // What forwarding settings of the node were before us. They live as long as
+  // the settings themselves: until a reboot.
+  std::vector<Sysctl> saved;
+};
+std::string EncodeBridgeAlias(const BridgeAlias& alias);
+// None when the alias is not that of a bridge of Warren's.
+std::optional<BridgeAlias> DecodeBridgeAlias(const std::string& alias);
 
 }  // namespace warren::netplugin
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "netplugin/bridge/instance.h"
 #include "netplugin/bridge/network.h"
 #include "netplugin/ip_testing.h"
 
@@ -56,7 +57,7 @@ TEST(BridgePlan, AliasCarriesTheWholeId) {
 TEST(BridgePlan, OurLinksAreRecognised) {
   Link link;
   link.kind = "veth";
-  link.group = kLinkGroup;
+  link.group = LinkGroupOf("warren0");
   link.name = HostIfname(kId);
   link.alias = LinkAlias(kId);
   EXPECT_EQ(SandboxOfLink(link), kId);
@@ -77,6 +78,58 @@ TEST(BridgePlan, OurLinksAreRecognised) {
   other = link;
   other.alias = "somebody else's";
   EXPECT_EQ(SandboxOfLink(other), std::nullopt);
+}
+
+TEST(BridgePlan, NET_9_GroupsAreThoseOfTheInstance) {
+  // Pinned: a new version must find the links of an old one.
+  EXPECT_EQ(LinkGroupOf("warren0"), 0x5740f89eu);
+  EXPECT_NE(LinkGroupOf("warren0"), LinkGroupOf("warren1"));
+  Link link;
+  link.kind = "veth";
+  link.name = HostIfname(kId);
+  link.alias = LinkAlias(kId);
+  for (const uint32_t group : {LinkGroupOf("warren1"), kOldLinkGroup}) {
+    link.group = group;
+    EXPECT_EQ(SandboxOfLink(link), kId);
+  }
+}
+
+TEST(BridgePlan, NET_9_AnotherInstanceIsNeverTakenOver) {
+  Link other;
+  other.index = 7;
+  other.kind = "bridge";
+  other.name = "warren1";
+  other.group = LinkGroupOf("warren1");
+  other.alias = EncodeBridgeAlias({"theirs", {}});
+  EXPECT_TRUE(CheckOthers({other}, "warren0", "ours").ok());
+  EXPECT_TRUE(CheckOthers({other}, "warren1", "theirs").ok());
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(CheckOthers({other}, "warren0", "theirs")));
+  // The odd case of two names with the same hash.
+  other.group = LinkGroupOf("warren0");
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(CheckOthers({other}, "warren0", "ours")));
+  // Ports of an older agent: those on our bridge, and loose ones whose rule is
+  // in our table.
+  Link bridge = other;
+  bridge.index = 1;
+  bridge.name = "warren0";
+  bridge.group = kOldLinkGroup;
+  std::vector<Link> links = {bridge, other};
+  for (const int master : {1, 7, 0, 0}) {
+    Link port;
+    port.index = static_cast<int>(links.size()) + 10;
+    port.kind = "veth";
+    port.group = kOldLinkGroup;
+    port.master = master;
+    port.alias = LinkAlias(std::string("id") + std::to_string(port.index));
+    port.name = HostIfname(port.alias.substr(7));
+    links.push_back(port);
+  }
+  const auto moved = LinksToMove(links, "warren0", {{links[4].name, {}, {}}});
+  std::vector<int> indexes;
+  for (const Link& link : moved) indexes.push_back(link.index);
+  EXPECT_THAT(indexes, ElementsAre(1, links[2].index, links[4].index));
 }
 
 TEST(BridgePlan, GatewayIsTheFirstHost) {
@@ -129,22 +182,28 @@ TEST(BridgePlan, RefusesLeasesWithoutIdOrAddress) {
 TEST(BridgePlan, BridgeAliasRemembersSettings) {
   const std::vector<Sysctl> saved = {{"net/ipv4/ip_forward", "0"},
                                      {"net/ipv6/conf/eth0/accept_ra", "1"}};
-  const std::string alias = EncodeBridgeAlias(saved);
+  const std::string alias = EncodeBridgeAlias({"tab", saved});
   EXPECT_EQ(alias,
-            "warren:bridge net/ipv4/ip_forward=0 "
+            "warren:bridge table=tab net/ipv4/ip_forward=0 "
             "net/ipv6/conf/eth0/accept_ra=1");
-  EXPECT_EQ(DecodeBridgeAlias(alias), saved);
-  EXPECT_EQ(DecodeBridgeAlias(EncodeBridgeAlias({})), std::vector<Sysctl>());
-  EXPECT_EQ(DecodeBridgeAlias(""), std::nullopt);
-  EXPECT_EQ(DecodeBridgeAlias("warren:abc"), std::nullopt);
+  EXPECT_EQ(DecodeBridgeAlias(alias)->saved, saved);
+  EXPECT_EQ(DecodeBridgeAlias(alias)->table, "tab");
+  // Of an agent that did not name its tables.
+  const auto bare = DecodeBridgeAlias(EncodeBridgeAlias({"", {}}));
+  ASSERT_TRUE(bare.has_value());
+  EXPECT_EQ(bare->saved, std::vector<Sysctl>());
+  EXPECT_EQ(bare->table, "");
+  EXPECT_FALSE(DecodeBridgeAlias("").has_value());
+  EXPECT_FALSE(DecodeBridgeAlias("warren:abc").has_value());
 }
 
 TEST(BridgePlan, BridgeAliasFitsTheKernelAndLeadsNowhereElse) {
   const std::vector<Sysctl> many(
       20, Sysctl{"net/ipv6/conf/a-long-name-000/accept_ra", "1"});
-  EXPECT_LE(EncodeBridgeAlias(many).size(), 255u);
+  EXPECT_LE(EncodeBridgeAlias({"tab", many}).size(), 255u);
   EXPECT_EQ(DecodeBridgeAlias("warren:bridge kernel/core_pattern=|/x "
-                              "net/ipv4/../../kernel/x=1"),
+                              "net/ipv4/../../kernel/x=1")
+                ->saved,
             std::vector<Sysctl>());
 }
 

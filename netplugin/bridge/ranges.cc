@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "netplugin/bridge/instance.h"
 #include "netplugin/bridge/plan.h"
 #include "netplugin/ipam/address_pool.h"
 #include "netplugin/ipam/pod_ranges.h"
@@ -18,7 +19,7 @@ absl::StatusOr<std::vector<IpPrefix>> RangesOfBridge(
     NetlinkSocket& socket, const std::string& bridge) {
   std::vector<IpPrefix> ranges;
   ASSIGN_OR_RETURN(const std::optional<Link> link, FindLink(socket, bridge));
-  if (!link || link->group != kLinkGroup) return ranges;
+  if (!link || !IsOurBridge(*link, bridge)) return ranges;
   ASSIGN_OR_RETURN(const auto addresses, ListAddresses(socket));
   for (const LinkAddress& address : addresses) {
     const IpPrefix range = address.prefix.Masked();

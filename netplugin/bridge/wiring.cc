@@ -1,5 +1,6 @@
 #include "netplugin/bridge/wiring.h"
 
+#include <absl/container/flat_hash_map.h>
 #include <linux/ip.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 
 #include "netplugin/bridge/link_reaper.h"
 #include "netplugin/netlink/address.h"
+#include "netplugin/netlink/neighbour.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/netns.h"
 #include "netplugin/netlink/route.h"
@@ -85,10 +87,13 @@ absl::StatusOr<Veth> MakeVeth(NetlinkSocket& host, NetlinkSocket& pod,
 // The veth end in the node: recognisable, and deaf to all IP of its own; only
 // the bridge takes packets from it. Done while the pod's end is still down, so
 // before there is a carrier.
-absl::Status FinishHostEnd(NetlinkSocket& socket, int link,
+absl::Status FinishHostEnd(NetlinkSocket& socket, int bridge, int link,
                            const WiringPlan& plan) {
   std::vector<Request> batch;
   batch.push_back(SetAlias(link, plan.alias));
+  for (Request& request : GuardPort(bridge, link, plan.port)) {
+    batch.push_back(std::move(request));
+  }
   batch.push_back(SetIpv4Conf(link, {{IPV4_DEVCONF_ACCEPT_REDIRECTS, 0},
                                      {IPV4_DEVCONF_RP_FILTER, 1},
                                      {IPV4_DEVCONF_PROXY_ARP, 0},
@@ -97,17 +102,21 @@ absl::Status FinishHostEnd(NetlinkSocket& socket, int link,
   return WriteSysctls(plan.host_sysctls);
 }
 
-// All that happens inside the pod, in one system call.
-absl::Status WirePodEnd(NetlinkSocket& socket, int eth0,
-                        const WiringPlan& plan) {
+// All that happens inside the pod, in one system call. The gateway is its only
+// neighbour, and one that it never asks for: each neighbour is an entry of a
+// table that all network namespaces share (NET-7).
+absl::Status WirePodEnd(NetlinkSocket& socket, int eth0, const WiringPlan& plan,
+                        const MacAddress& gateway_mac) {
   std::vector<Request> batch;
   batch.push_back(SetUp(kLoopbackIndex));
   for (const IpPrefix& address : plan.addresses) {
-    batch.push_back(AddAddress(eth0, address));
+    batch.push_back(AddAddressAlone(eth0, address));
   }
   batch.push_back(SetUp(eth0));
   for (const IpAddress& gateway : plan.gateways) {
-    batch.push_back(AddDefaultRoute(eth0, gateway));
+    batch.push_back(AddPermanentNeighbour(eth0, gateway, gateway_mac));
+    batch.push_back(AskForNoNeighbours(eth0, gateway.family()));
+    batch.push_back(AddDefaultRouteOnLink(eth0, gateway));
   }
   return socket.Execute(std::move(batch));
 }
@@ -126,22 +135,68 @@ bool IsVethOf(const Link& link, const std::string& alias) {
          (link.alias.empty() || link.alias == alias);
 }
 
+void ForgetNeighbours(NetlinkSocket& socket, int bridge,
+                      const std::vector<IpAddress>& addresses) {
+  for (const IpAddress& address : addresses) {
+    // Gone with the bridge, or never made.
+    socket.Execute(DeleteNeighbour(bridge, address)).IgnoreError();
+  }
+}
+
+std::vector<Request> GuardPort(int bridge, int link, const PodPort& port) {
+  std::vector<Request> requests;
+  requests.push_back(AddStaticForwarding(link, port.mac));
+  requests.push_back(MakePortForgetful(link));
+  for (const IpAddress& address : port.addresses) {
+    requests.push_back(AddPermanentNeighbour(bridge, address, port.mac));
+  }
+  return requests;
+}
+
+absl::Status GuardPorts(NetlinkSocket& socket, int bridge,
+                        const std::vector<PodPort>& ports) {
+  absl::flat_hash_map<std::string, PodPort> known;
+  for (const PodPort& port : ports) {
+    PodPort& one = known[port.host_ifname];
+    one.mac = port.mac;
+    one.addresses.insert(one.addresses.end(), port.addresses.begin(),
+                         port.addresses.end());
+  }
+  ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
+  for (const Link& link : links) {
+    if (link.master != bridge || !SandboxOfLink(link)) continue;
+    const auto port = known.find(link.name);
+    const absl::Status status =
+        port == known.end()
+            ? socket.Execute(MakePortForgetful(link.index))
+            : socket.Execute(GuardPort(bridge, link.index, port->second));
+    // One that goes meanwhile needs no guard.
+    if (status.ok() || IsNoSuchLink(status)) continue;
+    ASSIGN_OR_RETURN(const std::optional<Link> now,
+                     FindLink(socket, link.index));
+    if (now && now->master == bridge) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<Link>> ListVeths(NetlinkSocket& socket,
                                             const std::string& bridge) {
   ASSIGN_OR_RETURN(std::vector<Link> links, ListLinks(socket));
-  int bridge_index = 0;
+  int bridge_index = -1;
   for (const Link& link : links) {
     if (link.name == bridge) bridge_index = link.index;
   }
+  const uint32_t group = LinkGroupOf(bridge);
   std::erase_if(links, [&](const Link& link) {
-    const bool here = link.master == bridge_index || link.master == 0;
+    const bool here = link.master == bridge_index ||
+                      (link.master == 0 && link.group == group);
     return !here || !SandboxOfLink(link);
   });
   return links;
 }
 
-absl::Status WirePod(const WiringPlan& plan, int bridge, int netns_fd,
-                     PodRules& rules) {
+absl::Status WirePod(const WiringPlan& plan, const PodBridge& bridge,
+                     int netns_fd, PodRules& rules) {
   ASSIGN_OR_RETURN(NetlinkSocket pod, OpenInPod(plan, netns_fd));
   ASSIGN_OR_RETURN(NetlinkSocket host, NetlinkSocket::Open(NETLINK_ROUTE));
   base::UndoStack undo;
@@ -149,13 +204,16 @@ absl::Status WirePod(const WiringPlan& plan, int bridge, int netns_fd,
   undo.Push("removing the port rule",
             [&] { return rules.RemovePod(plan.port); });
   const VethSpec spec{
-      plan.port.host_ifname, kLinkGroup, bridge, plan.mtu, kPodIfname,
+      plan.port.host_ifname, bridge.group, bridge.index, plan.mtu, kPodIfname,
       plan.port.mac,         netns_fd};
   // Before the act: it may fail half way.
-  undo.Push("deleting the veth", [&] { return DeleteOurs(host, plan); });
+  undo.Push("deleting the veth", [&] {
+    ForgetNeighbours(host, bridge.index, plan.port.addresses);
+    return DeleteOurs(host, plan);
+  });
   ASSIGN_OR_RETURN(const Veth veth, MakeVeth(host, pod, spec, plan.alias));
-  RETURN_IF_ERROR(FinishHostEnd(host, veth.host, plan));
-  RETURN_IF_ERROR(WirePodEnd(pod, veth.pod, plan));
+  RETURN_IF_ERROR(FinishHostEnd(host, bridge.index, veth.host, plan));
+  RETURN_IF_ERROR(WirePodEnd(pod, veth.pod, plan, bridge.mac));
   undo.Release();
   return absl::OkStatus();
 }

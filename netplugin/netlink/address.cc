@@ -63,6 +63,14 @@ Request AddAddress(int link, const IpPrefix& prefix) {
   return request;
 }
 
+Request AddAddressAlone(int link, const IpPrefix& prefix) {
+  Request request = AddAddress(link, prefix);
+  const uint32_t nodad = prefix.address.family() == AF_INET ? 0 : IFA_F_NODAD;
+  // Counts instead of the header's, which has eight bits.
+  request.U32(IFA_FLAGS, IFA_F_NOPREFIXROUTE | nodad);
+  return request;
+}
+
 Request DeleteAddress(int link, const IpPrefix& prefix) {
   Request request(absl::StrCat("deleting address ", prefix.ToString()),
                   RTM_DELADDR, 0, Header(link, prefix));

@@ -22,6 +22,9 @@ struct LinkAddress {
 // Fails with EEXIST when the link has the address. IPv6 addresses are usable
 // at once: no duplicate address detection.
 Request AddAddress(int link, const IpPrefix& prefix);
+// The same, but without a route to the rest of the prefix: nobody is a
+// neighbour by it.
+Request AddAddressAlone(int link, const IpPrefix& prefix);
 // Fails with EADDRNOTAVAIL when the link does not have it.
 Request DeleteAddress(int link, const IpPrefix& prefix);
 // Of both families and all links of the socket's namespace, in the kernel's

@@ -33,6 +33,13 @@ Request Change(absl::string_view what, int index) {
                  Header(index));
 }
 
+Request ChangePort(absl::string_view what, int index) {
+  ifinfomsg header = Header(index);
+  header.ifi_family = AF_BRIDGE;
+  return Request(absl::StrCat(what, " of link ", index), RTM_SETLINK, 0,
+                 header);
+}
+
 Link ParseLink(const nlmsghdr* message) {
   const auto* info = static_cast<const ifinfomsg*>(nlmsg_data(message));
   const Attributes attributes(message, sizeof(ifinfomsg), IFLA_MAX);
@@ -150,6 +157,19 @@ Request CreateBridge(const BridgeSpec& bridge) {
   return request;
 }
 
+Request ForwardLinkLocal(int bridge) {
+  constexpr uint16_t kMask = 0xfff8;  // BR_GROUPFWD_RESTRICTED left out
+  Request request(absl::StrCat("setting the group mask of bridge ", bridge),
+                  RTM_NEWLINK, 0, Header(bridge));
+  request.Nest(IFLA_LINKINFO, [&] {
+    request.String(IFLA_INFO_KIND, "bridge");
+    request.Nest(IFLA_INFO_DATA, [&] {
+      request.Bytes(IFLA_BR_GROUP_FWD_MASK, &kMask, sizeof(kMask));
+    });
+  });
+  return request;
+}
+
 Request SetUp(int index) {
   return Request(absl::StrCat("bringing up link ", index), RTM_SETLINK, 0,
                  Header(index, /*up=*/true));
@@ -193,11 +213,23 @@ Request SetIpv4Conf(int index,
   return request;
 }
 
+Request SetMac(int index, const MacAddress& mac) {
+  Request request = Change("setting the MAC address", index);
+  request.Bytes(IFLA_ADDRESS, mac.data(), mac.size());
+  return request;
+}
+
+Request MakePortForgetful(int index) {
+  Request request = ChangePort("turning off learning", index);
+  request.Nest(IFLA_PROTINFO | NLA_F_NESTED, [&] {
+    request.U8(IFLA_BRPORT_LEARNING, 0);
+    request.U8(IFLA_BRPORT_UNICAST_FLOOD, 0);
+  });
+  return request;
+}
+
 Request DisableBridgePort(int index) {
-  ifinfomsg header = Header(index);
-  header.ifi_family = AF_BRIDGE;
-  Request request(absl::StrCat("disabling the bridge port of link ", index),
-                  RTM_SETLINK, 0, header);
+  Request request = ChangePort("disabling the bridge port", index);
   // The kernel insists on the nested flag here (br_setlink).
   request.Nest(IFLA_PROTINFO | NLA_F_NESTED,
                [&] { request.U8(IFLA_BRPORT_STATE, BR_STATE_DISABLED); });

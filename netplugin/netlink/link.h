@@ -73,6 +73,11 @@ struct BridgeSpec {
 };
 Request CreateBridge(const BridgeSpec& bridge);
 
+// The bridge treats frames to 01:80:c2:00:00:03 to :0f like any others, instead
+// of handing them to its own node past the hooks of packet filters. (Of the
+// first three the kernel drops or hands over what it must.)
+Request ForwardLinkLocal(int bridge);
+
 Request SetUp(int index);
 Request SetAlias(int index, const std::string& alias);
 Request SetMaster(int index, int master);
@@ -81,6 +86,10 @@ Request SetGroup(int index, uint32_t group);
 // Settings of net.ipv4.conf.<link>, by IPV4_DEVCONF_* of linux/ip.h.
 Request SetIpv4Conf(int index,
                     const std::vector<std::pair<int, uint32_t>>& settings);
+Request SetMac(int index, const MacAddress& mac);
+// The bridge learns no address from what this port sends, and sends it nothing
+// that is for an address it does not know. Broadcasts and multicasts pass.
+Request MakePortForgetful(int index);
 // The bridge passes nothing more from or to this port.
 Request DisableBridgePort(int index);
 // Waits for an RCU grace period inside the kernel: 20-36 ms.

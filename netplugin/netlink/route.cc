@@ -52,10 +52,9 @@ std::optional<Route> ParseRoute(const nlmsghdr* message) {
   return route;
 }
 
-}  // namespace
-
-Request AddDefaultRoute(int link, const IpAddress& gateway) {
+Request DefaultRoute(int link, const IpAddress& gateway, uint32_t flags) {
   rtmsg header = {};
+  header.rtm_flags = flags;
   header.rtm_family = gateway.family();
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_protocol = RTPROT_STATIC;
@@ -67,6 +66,16 @@ Request AddDefaultRoute(int link, const IpAddress& gateway) {
   request.Bytes(RTA_GATEWAY, gateway.data(), gateway.size());
   request.U32(RTA_OIF, link);
   return request;
+}
+
+}  // namespace
+
+Request AddDefaultRoute(int link, const IpAddress& gateway) {
+  return DefaultRoute(link, gateway, 0);
+}
+
+Request AddDefaultRouteOnLink(int link, const IpAddress& gateway) {
+  return DefaultRoute(link, gateway, RTNH_F_ONLINK);
 }
 
 absl::StatusOr<std::vector<Route>> ListRoutes(NetlinkSocket& socket) {

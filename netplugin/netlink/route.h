@@ -26,6 +26,8 @@ struct Route {
 // In the main table, for the family of `gateway`. Fails with ENETUNREACH when
 // the link has no address from which the gateway is reached.
 Request AddDefaultRoute(int link, const IpAddress& gateway);
+// The same; the gateway is reached by the link, whatever other routes say.
+Request AddDefaultRouteOnLink(int link, const IpAddress& gateway);
 
 // All routes of both families but those of the local table (own and broadcast
 // addresses) and the cached ones. A route with several next hops is listed

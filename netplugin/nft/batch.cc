@@ -112,6 +112,35 @@ NftRule& NftRule::NotIn(uint32_t reg, const std::string& set) {
   return Lookup(reg, set, NFT_LOOKUP_F_INV);
 }
 
+NftRule& NftRule::Map(uint32_t reg, const std::string& map, uint32_t into) {
+  nftnl_expr* expr = nftnl_expr_alloc("lookup");
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_LOOKUP_SREG, reg);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_LOOKUP_DREG, into);
+  nftnl_expr_set_str(expr, NFTNL_EXPR_LOOKUP_SET, map.c_str());
+  nftnl_rule_add_expr(rule_.get(), expr);
+  return *this;
+}
+
+NftRule& NftRule::SetPayload(uint32_t header, uint32_t offset, uint32_t size,
+                             uint32_t from) {
+  nftnl_expr* expr = nftnl_expr_alloc("payload");
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_SREG, from);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_BASE, header);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_LEN, size);
+  nftnl_rule_add_expr(rule_.get(), expr);
+  return *this;
+}
+
+NftRule& NftRule::Reject() {
+  nftnl_expr* expr = nftnl_expr_alloc("reject");
+  nftnl_expr_set_u32(expr, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+  nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE,
+                    NFT_REJECT_ICMPX_HOST_UNREACH);
+  nftnl_rule_add_expr(rule_.get(), expr);
+  return *this;
+}
+
 NftRule& NftRule::Verdict(uint32_t code, const char* chain) {
   nftnl_expr* expr = nftnl_expr_alloc("immediate");
   nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
@@ -172,6 +201,10 @@ void NftBatch::AddSet(const NftSet& set) {
   nftnl_set_set_u32(nft.get(), NFTNL_SET_KEY_TYPE, set.key_type);
   nftnl_set_set_u32(nft.get(), NFTNL_SET_KEY_LEN, set.key_size);
   nftnl_set_set_u32(nft.get(), NFTNL_SET_FLAGS, set.flags);
+  if (set.data_size != 0) {
+    nftnl_set_set_u32(nft.get(), NFTNL_SET_DATA_TYPE, set.data_type);
+    nftnl_set_set_u32(nft.get(), NFTNL_SET_DATA_LEN, set.data_size);
+  }
   nftnl_set_set_u32(nft.get(), NFTNL_SET_ID, what_.size());
   nlmsghdr* message = Start(absl::StrCat("adding set ", set.name),
                             NFT_MSG_NEWSET, NLM_F_CREATE);
@@ -203,6 +236,10 @@ void NftBatch::ElementMessage(uint16_t type, uint16_t flags,
     nftnl_set_elem* entry = nftnl_set_elem_alloc();
     nftnl_set_elem_set(entry, NFTNL_SET_ELEM_KEY, element.key.data(),
                        element.key.size());
+    if (!element.data.empty()) {
+      nftnl_set_elem_set(entry, NFTNL_SET_ELEM_DATA, element.data.data(),
+                         element.data.size());
+    }
     if (element.interval_end) {
       nftnl_set_elem_set_u32(entry, NFTNL_SET_ELEM_FLAGS,
                              NFT_SET_ELEM_INTERVAL_END);

@@ -37,8 +37,14 @@ class NftRule {
   NftRule& NotEqual(uint32_t reg, absl::string_view value);
   NftRule& In(uint32_t reg, const std::string& set);
   NftRule& NotIn(uint32_t reg, const std::string& set);
+  // What the map has for a register; the rule ends where it has nothing.
+  NftRule& Map(uint32_t reg, const std::string& map, uint32_t into);
+  // Writes a register into the packet; no checksum is mended.
+  NftRule& SetPayload(uint32_t header, uint32_t offset, uint32_t size,
+                      uint32_t from);
   NftRule& Accept();
   NftRule& Drop();
+  NftRule& Reject();  // "host unreachable", in the inet family
   NftRule& Goto(const std::string& chain);
   NftRule& Masquerade();  // with a random source port
 
@@ -60,11 +66,15 @@ struct NftSet {
   uint32_t key_type;  // nft's data type number, for its listing
   uint32_t key_size;
   uint32_t flags;  // NFT_SET_*
+  // Of a map: what its elements lead to.
+  uint32_t data_type = 0;
+  uint32_t data_size = 0;
 };
 
 struct NftElement {
   std::string key;
   bool interval_end = false;
+  std::string data = {};  // of a map's element
 };
 
 struct NftHook {
@@ -73,14 +83,16 @@ struct NftHook {
   int32_t priority;
 };
 
-// One transaction on one table: all of it happens or nothing. What exists is
-// kept by the Add functions. Names fit nf_tables (checked by who makes them).
-// Thread-compatible.
+// One transaction on the tables of one name: all of it happens or nothing. What
+// exists is kept by the Add functions. Names fit nf_tables (checked by who
+// makes them). Thread-compatible.
 class NftBatch {
  public:
   // `family`: NFPROTO_INET, NFPROTO_BRIDGE.
   NftBatch(uint16_t family, std::string table);
 
+  // What follows is for the table of this family.
+  void SetFamily(uint16_t family) { family_ = family; }
   void AddTable();
   void DeleteTable();
   void AddSet(const NftSet& set);
@@ -106,7 +118,7 @@ class NftBatch {
   nlmsghdr* Start(absl::string_view what, uint16_t type, uint16_t flags);
   void Finish(const nlmsghdr* message);
 
-  const uint16_t family_;
+  uint16_t family_;
   const std::string table_;
   std::string messages_;
   std::vector<std::string> what_;  // by sequence number

@@ -10,10 +10,6 @@
 
 namespace warren::netplugin {
 
-// Links of ours carry this group from birth ("wrn"). The rules know the ports
-// of pods by it.
-inline constexpr uint32_t kLinkGroup = 0x0077726e;
-
 // What a port may send from, and all that the packet filter knows of a pod. A
 // value.
 struct PodPort {

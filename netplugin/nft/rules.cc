@@ -1,13 +1,8 @@
 #include "netplugin/nft/rules.h"
 
 #include <netinet/in.h>
-// After netinet/in.h, whose types the next ones redefine otherwise.
-#include <linux/if.h>
-#include <linux/if_ether.h>
+// After netinet/in.h, whose types the next one redefines otherwise.
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter_bridge.h>
-#include <linux/netfilter_ipv4.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,170 +14,21 @@
 namespace warren::netplugin {
 namespace {
 
-constexpr char kRanges4[] = "ranges4";
-constexpr char kRanges6[] = "ranges6";
-constexpr char kPorts4[] = "ports4";
-constexpr char kPorts6[] = "ports6";
-
-// Data types of nft(8); only its listing looks at them. A concatenation has
-// six bits for each part.
-constexpr uint32_t kTypeIpv4 = 7;
-constexpr uint32_t kTypeIpv6 = 8;
-constexpr uint32_t kTypeMac = 9;
-constexpr uint32_t kTypeIfname = 41;
-constexpr uint32_t PortType(uint32_t address_type) {
-  return kTypeIfname << 12 | kTypeMac << 6 | address_type;
-}
-
-// A port key is link name (16) . MAC (6, padded to 8) . address, each part in
-// whole registers of 4 bytes.
-constexpr uint32_t kPaddedMac = 8;
-constexpr uint32_t kPortHead = IFNAMSIZ + kPaddedMac;
-constexpr uint32_t kNameReg = NFT_REG_1;
-constexpr uint32_t kMacReg = NFT_REG_2;
-constexpr uint32_t kAddressReg = NFT_REG32_06;
-
-constexpr uint32_t kLink = NFT_PAYLOAD_LL_HEADER;
-constexpr uint32_t kNetwork = NFT_PAYLOAD_NETWORK_HEADER;
-constexpr uint32_t kTransport = NFT_PAYLOAD_TRANSPORT_HEADER;
-constexpr uint32_t kSourceMac = 6;  // offset in an Ethernet header
-
 // Keeps a transaction far below the socket's send buffer.
 constexpr size_t kKeysPerTransaction = 100;
 
-std::string U16(uint16_t value) {
-  const uint16_t order = htons(value);
-  return {reinterpret_cast<const char*>(&order), sizeof(order)};
-}
-
-std::string HostU32(uint32_t value) {
-  return {reinterpret_cast<const char*>(&value), sizeof(value)};
-}
-
-std::string Key(const IpAddress& address) {
-  return {reinterpret_cast<const char*>(address.data()),
-          static_cast<size_t>(address.size())};
-}
-
-std::string PortKey(const PodPort& port, const IpAddress& address) {
-  std::string key = port.host_ifname;
-  key.resize(IFNAMSIZ);
-  key.append(reinterpret_cast<const char*>(port.mac.data()), port.mac.size());
-  key.resize(kPortHead);
-  return key + Key(address);
-}
-
-// The link of a port key, whose name is padded with NULs.
-std::string LinkIn(const std::string& key) {
-  return key.substr(0, std::min<size_t>(key.find('\0'), IFNAMSIZ));
-}
-
-const char* PortSet(const IpAddress& address) {
-  return address.family() == AF_INET ? kPorts4 : kPorts6;
-}
-
-// [first address, first address behind) of a range.
-std::vector<NftElement> Interval(const IpPrefix& range) {
-  return {{Key(range.Masked().address)},
-          {Key(range.End()), /*interval_end=*/true}};
-}
-
-// The kernel refuses intervals that overlap, so a range within another one is
-// left out. Two of the same length are the same or far from each other.
-void FillRanges(NftBatch& batch, const std::vector<IpPrefix>& ranges) {
-  batch.FlushSet(kRanges4);
-  batch.FlushSet(kRanges6);
-  for (const IpPrefix& range : ranges) {
-    const bool inner =
-        std::any_of(ranges.begin(), ranges.end(), [&](const IpPrefix& other) {
-          return other.length < range.length && other.Overlaps(range);
-        });
-    if (inner) continue;
-    batch.AddElements(range.address.family() == AF_INET ? kRanges4 : kRanges6,
-                      Interval(range));
+// A pod's elements of the bridge's table, then of the inet one.
+void AddElementsOf(NftBatch& batch, const PodPort& port) {
+  batch.SetFamily(NFPROTO_BRIDGE);
+  for (const IpAddress& address : port.addresses) {
+    batch.AddElements(PortSet(address), {{PortKey(port, address)}});
+    batch.AddElements(MacMap(address),
+                      {{AddressKey(address), false, MacValue(port.mac)}});
   }
-}
-
-void AddMasquerade(NftBatch& batch) {
-  NftRule v4;
-  v4.Meta(NFT_META_NFPROTO, NFT_REG_1).Equal(NFT_REG_1, "\x02");
-  v4.Payload(kNetwork, 12, 4, NFT_REG_1).In(NFT_REG_1, kRanges4);
-  v4.Payload(kNetwork, 16, 4, NFT_REG_1).NotIn(NFT_REG_1, kRanges4);
-  v4.Payload(kNetwork, 16, 1, NFT_REG_1)
-      .And(NFT_REG_1, "\xf0")
-      .NotEqual(NFT_REG_1, "\xe0");
-  batch.AddRule("postrouting", v4.Masquerade());
-  NftRule v6;
-  v6.Meta(NFT_META_NFPROTO, NFT_REG_1).Equal(NFT_REG_1, "\x0a");
-  v6.Payload(kNetwork, 8, 16, NFT_REG_1).In(NFT_REG_1, kRanges6);
-  v6.Payload(kNetwork, 24, 16, NFT_REG_1).NotIn(NFT_REG_1, kRanges6);
-  v6.Payload(kNetwork, 24, 1, NFT_REG_1).NotEqual(NFT_REG_1, "\xff");
-  batch.AddRule("postrouting", v6.Masquerade());
-}
-
-NftRule OfProtocol(uint16_t ethertype) {
-  NftRule rule;
-  rule.Meta(NFT_META_PROTOCOL, NFT_REG_1).Equal(NFT_REG_1, U16(ethertype));
-  return rule;
-}
-
-// Adds to `rule` that (link, MAC at mac_offset, address at address_offset) is
-// in the set.
-void FromPort(NftRule& rule, const char* set, uint32_t mac_header,
-              uint32_t mac_offset, uint32_t address_header,
-              uint32_t address_offset) {
-  const uint32_t size = set == kPorts4 ? 4 : 16;
-  rule.Meta(NFT_META_IIFNAME, kNameReg);
-  rule.Payload(mac_header, mac_offset, ETH_ALEN, kMacReg);
-  rule.Payload(address_header, address_offset, size, kAddressReg);
-  rule.In(kNameReg, set);
-}
-
-NftRule OfIcmp6(char type) {
-  NftRule rule = OfProtocol(ETH_P_IPV6);
-  rule.Meta(NFT_META_L4PROTO, NFT_REG_1).Equal(NFT_REG_1, "\x3a");
-  rule.Payload(kTransport, 0, 1, NFT_REG_1)
-      .Equal(NFT_REG_1, absl::string_view(&type, 1));
-  return rule;
-}
-
-void AddPortFilter(NftBatch& batch) {
-  NftRule ours;
-  ours.Meta(NFT_META_IIFGROUP, NFT_REG_1)
-      .Equal(NFT_REG_1, HostU32(kLinkGroup))
-      .Goto("pod");
-  batch.AddRule("prerouting", ours);
-
-  NftRule ipv4 = OfProtocol(ETH_P_IP);
-  FromPort(ipv4, kPorts4, kLink, kSourceMac, kNetwork, 12);
-  batch.AddRule("pod", ipv4.Accept());
-
-  // ARP over Ethernet for IPv4; sender addresses of the frame and of the
-  // message must both be the pod's.
-  NftRule arp = OfProtocol(ETH_P_ARP);
-  arp.Payload(kNetwork, 0, 6, NFT_REG_1)
-      .Equal(NFT_REG_1, absl::string_view("\x00\x01\x08\x00\x06\x04", 6));
-  FromPort(arp, kPorts4, kLink, kSourceMac, kNetwork, 14);
-  FromPort(arp, kPorts4, kNetwork, 8, kNetwork, 14);
-  batch.AddRule("pod", arp.Accept());
-
-  constexpr char kRouterAdvert = static_cast<char>(134);
-  constexpr char kNeighbourAdvert = static_cast<char>(136);
-  constexpr char kRedirect = static_cast<char>(137);
-  batch.AddRule("pod", OfIcmp6(kRouterAdvert).Drop());
-  batch.AddRule("pod", OfIcmp6(kRedirect).Drop());
-  // A pod advertises its own address only (target at 8, RFC 4861 4.4).
-  NftRule advert = OfIcmp6(kNeighbourAdvert);
-  FromPort(advert, kPorts6, kLink, kSourceMac, kTransport, 8);
-  FromPort(advert, kPorts6, kLink, kSourceMac, kNetwork, 8);
-  batch.AddRule("pod", advert.Accept());
-  batch.AddRule("pod", OfIcmp6(kNeighbourAdvert).Drop());
-  NftRule ipv6 = OfProtocol(ETH_P_IPV6);
-  FromPort(ipv6, kPorts6, kLink, kSourceMac, kNetwork, 8);
-  batch.AddRule("pod", ipv6.Accept());
-
-  NftRule rest;
-  batch.AddRule("pod", rest.Drop());
+  batch.SetFamily(NFPROTO_INET);
+  for (const IpAddress& address : port.addresses) {
+    batch.AddElements(PodSet(address), {{AddressKey(address)}});
+  }
 }
 
 bool IsMissing(const absl::Status& status) {
@@ -199,38 +45,45 @@ absl::Status PodRules::Open() {
   return absl::OkStatus();
 }
 
-absl::Status PodRules::Ensure(const std::vector<IpPrefix>& ranges) {
+absl::Status PodRules::Ensure(const SharedRules& shared) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
-  NftBatch filter(NFPROTO_BRIDGE, table_);
-  filter.AddTable();
-  filter.AddSet({kPorts4, PortType(kTypeIpv4), kPortHead + 4, 0});
-  filter.AddSet({kPorts6, PortType(kTypeIpv6), kPortHead + 16, 0});
-  filter.AddChain("pod");
-  filter.AddBaseChain("prerouting",
-                      {"filter", NF_BR_PRE_ROUTING, NF_BR_PRI_FILTER_BRIDGED});
-  filter.FlushChain("prerouting");
-  filter.FlushChain("pod");
-  AddPortFilter(filter);
-  RETURN_IF_ERROR(filter.Commit(*socket_));
-
-  NftBatch nat(NFPROTO_INET, table_);
-  nat.AddTable();
-  nat.AddSet({kRanges4, kTypeIpv4, 4, NFT_SET_INTERVAL});
-  nat.AddSet({kRanges6, kTypeIpv6, 16, NFT_SET_INTERVAL});
-  nat.AddBaseChain("postrouting",
-                   {"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC});
-  nat.FlushChain("postrouting");
-  FillRanges(nat, ranges);
-  AddMasquerade(nat);
-  return nat.Commit(*socket_);
+  NftBatch bridge(NFPROTO_BRIDGE, table_);
+  FillBridgeTable(bridge, shared);
+  RETURN_IF_ERROR(bridge.Commit(*socket_));
+  NftBatch inet(NFPROTO_INET, table_);
+  FillInetTable(inet, shared);
+  RETURN_IF_ERROR(inet.Commit(*socket_));
+  // An older agent had no more than the ports of its pods.
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, PortsLocked());
+  for (size_t i = 0; i < ports.size(); i += kKeysPerTransaction) {
+    NftBatch batch(NFPROTO_BRIDGE, table_);
+    for (size_t j = i; j < std::min(ports.size(), i + kKeysPerTransaction);
+         ++j) {
+      AddElementsOf(batch, ports[j]);
+    }
+    RETURN_IF_ERROR(batch.Commit(*socket_));
+  }
+  return EnsureFilter(shared);
 }
 
-absl::Status PodRules::SetRanges(const std::vector<IpPrefix>& ranges) {
+absl::Status PodRules::EnsureFilter(const SharedRules& shared) {
+  NftBatch filter(NFPROTO_INET, table_);
+  FillInetFilter(filter, shared, /*reject=*/true);
+  const absl::Status status = filter.Commit(*socket_);
+  if (!IsMissing(status) && base::GetErrno(status) != EOPNOTSUPP) return status;
+  // A kernel without nft_reject, or that cannot use it there.
+  NftBatch silent(NFPROTO_INET, table_);
+  FillInetFilter(silent, shared, /*reject=*/false);
+  return silent.Commit(*socket_);
+}
+
+absl::Status PodRules::SetRanges(const std::vector<IpPrefix>& ranges,
+                                 const std::vector<IpAddress>& own) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
   NftBatch nat(NFPROTO_INET, table_);
-  FillRanges(nat, ranges);
+  FillRanges(nat, ranges, own);
   const absl::Status status = nat.Commit(*socket_);
   return IsMissing(status) ? absl::OkStatus() : status;
 }
@@ -239,39 +92,61 @@ absl::Status PodRules::AddPod(const PodPort& port) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
   NftBatch batch(NFPROTO_BRIDGE, table_);
-  for (const IpAddress& address : port.addresses) {
-    batch.AddElements(PortSet(address), {{PortKey(port, address)}});
+  AddElementsOf(batch, port);
+  const absl::Status status = batch.Commit(*socket_);
+  if (base::GetErrno(status) != EBUSY && base::GetErrno(status) != EEXIST) {
+    return status;
   }
-  return batch.Commit(*socket_);
+  // The address had another MAC, in what a crash left.
+  for (const IpAddress& address : port.addresses) {
+    RETURN_IF_ERROR(
+        DeleteKeys(NFPROTO_BRIDGE, MacMap(address), {AddressKey(address)}));
+  }
+  NftBatch again(NFPROTO_BRIDGE, table_);
+  AddElementsOf(again, port);
+  return again.Commit(*socket_);
 }
 
 absl::Status PodRules::RemovePod(const PodPort& port) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
-  NftBatch both(NFPROTO_BRIDGE, table_);
+  NftBatch all(NFPROTO_BRIDGE, table_);
   for (const IpAddress& address : port.addresses) {
-    both.DeleteElements(PortSet(address), {{PortKey(port, address)}});
+    all.DeleteElements(PortSet(address), {{PortKey(port, address)}});
+    all.DeleteElements(MacMap(address), {{AddressKey(address)}});
   }
-  absl::Status status = both.Commit(*socket_);
+  all.SetFamily(NFPROTO_INET);
+  for (const IpAddress& address : port.addresses) {
+    all.DeleteElements(PodSet(address), {{AddressKey(address)}});
+  }
+  absl::Status status = all.Commit(*socket_);
   if (!IsMissing(status)) return status;
   // One that is not there fails the whole transaction; the others may be.
   status = absl::OkStatus();
   for (const IpAddress& address : port.addresses) {
-    base::Update(&status,
-                 DeletePorts(PortSet(address), {PortKey(port, address)}));
+    base::Update(&status, DeleteKeys(NFPROTO_BRIDGE, PortSet(address),
+                                     {PortKey(port, address)}));
+    base::Update(&status, DeleteAddress(address));
   }
   return status;
 }
 
-absl::Status PodRules::DeletePorts(const char* set,
-                                   const std::vector<std::string>& keys) {
+absl::Status PodRules::DeleteAddress(const IpAddress& address) {
+  const std::string key = AddressKey(address);
+  absl::Status status = DeleteKeys(NFPROTO_BRIDGE, MacMap(address), {key});
+  base::Update(&status, DeleteKeys(NFPROTO_INET, PodSet(address), {key}));
+  return status;
+}
+
+absl::Status PodRules::DeleteKeys(uint16_t family, const char* set,
+                                  const std::vector<std::string>& keys) {
   for (size_t i = 0; i < keys.size(); i += kKeysPerTransaction) {
     std::vector<NftElement> elements;
     for (size_t j = i; j < std::min(keys.size(), i + kKeysPerTransaction);
          ++j) {
       elements.push_back({keys[j]});
     }
-    NftBatch batch(NFPROTO_BRIDGE, table_);
+    NftBatch batch(family, table_);
     batch.DeleteElements(set, elements);
     const absl::Status status = batch.Commit(*socket_);
     if (!IsMissing(status)) RETURN_IF_ERROR(status);
@@ -283,17 +158,20 @@ absl::Status PodRules::DropPods(
     const absl::flat_hash_set<std::string>& ifnames) {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
-  for (const char* set : {kPorts4, kPorts6}) {
-    std::vector<std::string> keys;
-    const absl::Status status =
-        ListElements(*socket_, NFPROTO_BRIDGE, table_, set, &keys);
-    if (IsMissing(status)) continue;
-    RETURN_IF_ERROR(status);
-    std::vector<std::string> stale;
-    for (const std::string& key : keys) {
-      if (ifnames.contains(LinkIn(key))) stale.push_back(key);
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, PortsLocked());
+  absl::flat_hash_set<std::string> in_use;
+  for (const PodPort& port : ports) {
+    if (!ifnames.contains(port.host_ifname)) {
+      in_use.insert(AddressKey(port.addresses[0]));
     }
-    if (!stale.empty()) RETURN_IF_ERROR(DeletePorts(set, stale));
+  }
+  for (const PodPort& port : ports) {
+    if (!ifnames.contains(port.host_ifname)) continue;
+    const IpAddress& address = port.addresses[0];
+    RETURN_IF_ERROR(
+        DeleteKeys(NFPROTO_BRIDGE, PortSet(address), {PortKey(port, address)}));
+    if (in_use.contains(AddressKey(address))) continue;
+    RETURN_IF_ERROR(DeleteAddress(address));
   }
   return absl::OkStatus();
 }
@@ -301,19 +179,20 @@ absl::Status PodRules::DropPods(
 absl::StatusOr<std::vector<PodPort>> PodRules::Ports() {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());
+  return PortsLocked();
+}
+
+absl::StatusOr<std::vector<PodPort>> PodRules::PortsLocked() {
   std::vector<PodPort> ports;
-  for (const char* set : {kPorts4, kPorts6}) {
-    const int family = set == kPorts4 ? AF_INET : AF_INET6;
-    const size_t size = family == AF_INET ? 4 : 16;
+  for (const char* set : kPortSets) {
     std::vector<std::string> keys;
     const absl::Status status =
         ListElements(*socket_, NFPROTO_BRIDGE, table_, set, &keys);
     if (IsMissing(status)) continue;
     RETURN_IF_ERROR(status);
     for (const std::string& key : keys) {
-      if (key.size() != kPortHead + size) continue;
-      ports.push_back(
-          {LinkIn(key), {}, {IpAddress::FromBytes(family, &key[kPortHead])}});
+      PodPort port;
+      if (ParsePortKey(set, key, &port)) ports.push_back(std::move(port));
     }
   }
   return ports;

@@ -6,10 +6,13 @@ target_link_libraries(netplugin_node PUBLIC netplugin_bridge warren_build
   warren_test_patience
   GTest::gtest)
 
-foreach(test netplugin_kernel_test netplugin_security_kernel_test)
-  warren_test(NAME ${test} LABEL kernel LIBS netplugin_node
-    SOURCES ${here}/${test}.cc)
-endforeach()
+warren_test(NAME netplugin_kernel_test LABEL kernel LIBS netplugin_node
+  SOURCES ${here}/netplugin_kernel_test.cc)
+warren_test(NAME netplugin_security_kernel_test LABEL kernel
+  LIBS netplugin_node
+  SOURCES ${here}/netplugin_instances_kernel_test.cc
+    ${here}/netplugin_security_kernel_test.cc
+    ${here}/netplugin_tables_kernel_test.cc)
 warren_test(NAME netplugin_lifecycle_kernel_test LABEL kernel THREADS
   LIBS netplugin_node
   SOURCES ${here}/netplugin_check_kernel_test.cc

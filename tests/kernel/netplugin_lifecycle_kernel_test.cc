@@ -233,7 +233,7 @@ TEST_F(LifecycleTest, RestartedNetworkTakesOverPodsAndDropsOrphans) {
   }
   NetlinkSocket node = OpenNode();
   // Look-alikes: each lacks one mark of ours.
-  AddBridge(node, "wr0123456789abc", kLinkGroup, "");
+  AddBridge(node, "wr0123456789abc", LinkGroupOf("warren0"), "");
   AddBridge(node, "other0", 0, "warren:sandbox-9");
   const base::UniqueFd far = NewNetns();
   ASSERT_TRUE(
@@ -241,15 +241,18 @@ TEST_F(LifecycleTest, RestartedNetworkTakesOverPodsAndDropsOrphans) {
           .Execute(CreateVeth(
               {"wrdeadbeef00000", 77, 0, 1500, "eth0", {0x0a, 1}, far.get()}))
           .ok());
-  ASSERT_TRUE(
-      node
-          .Execute(CreateVeth(
-              {"elsewhere", kLinkGroup, 0, 1500, "eth1", {0x0a, 2}, far.get()}))
-          .ok());
+  ASSERT_TRUE(node.Execute(CreateVeth({"elsewhere",
+                                       LinkGroupOf("warren0"),
+                                       0,
+                                       1500,
+                                       "eth1",
+                                       {0x0a, 2},
+                                       far.get()}))
+                  .ok());
   // A veth of another Warren, on another bridge.
   const int other = FindLink(node, "other0").value()->index;
   ASSERT_TRUE(node.Execute(CreateVeth({"wrfedcba9876543",
-                                       kLinkGroup,
+                                       LinkGroupOf("warren0"),
                                        other,
                                        1500,
                                        "eth2",
@@ -258,7 +261,7 @@ TEST_F(LifecycleTest, RestartedNetworkTakesOverPodsAndDropsOrphans) {
                   .ok());
   // Ours, but cut short before it got its alias.
   ASSERT_TRUE(node.Execute(CreateVeth({"wr00000000000ff",
-                                       kLinkGroup,
+                                       LinkGroupOf("warren0"),
                                        0,
                                        1500,
                                        "eth3",

@@ -299,7 +299,7 @@ TEST_F(RangesTest, WhatCouldNotBeTakenBackIsTakenBackByTheNextTry) {
   EXPECT_TRUE(network->Detach(pod.state, kForever).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(network->Drain(kForever)));
   EXPECT_THAT(NodeState(), Contains("address warren0 10.88.0.1/16"));
-  ASSERT_TRUE(node.Execute(SetGroup(bridge, kLinkGroup)).ok());
+  ASSERT_TRUE(node.Execute(SetGroup(bridge, LinkGroupOf("warren0"))).ok());
   EXPECT_TRUE(network->Drain(kForever).ok());
   EXPECT_EQ(NodeState(), fresh);
 }

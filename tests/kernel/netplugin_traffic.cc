@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -252,6 +253,59 @@ std::vector<std::string> Neighbours(int netns_fd) {
       [&] { lines.clear(); });
   if (!status.ok()) lines.push_back(status.ToString());
   return lines;
+}
+
+int UnansweredNeighbours(int netns_fd) {
+  absl::StatusOr<NetlinkSocket> socket = absl::InternalError("not opened");
+  const absl::Status opened = InNetns(netns_fd, [&] {
+    socket = NetlinkSocket::Open(NETLINK_ROUTE);
+    return socket.status();
+  });
+  if (!opened.ok()) return -1;
+  int count = 0;
+  const absl::Status status = socket->Query(
+      Request("listing neighbours", RTM_GETNEIGH, NLM_F_DUMP, ndmsg{}),
+      [&](const nlmsghdr* message) {
+        if (message->nlmsg_type != RTM_NEWNEIGH) return;
+        const auto* entry = static_cast<const ndmsg*>(NLMSG_DATA(message));
+        if ((entry->ndm_state & NUD_INCOMPLETE) != 0) ++count;
+      },
+      [&] { count = 0; });
+  return status.ok() ? count : -1;
+}
+
+std::vector<std::string> ForwardingTable() {
+  std::vector<std::string> lines;
+  absl::StatusOr<NetlinkSocket> socket = NetlinkSocket::Open(NETLINK_ROUTE);
+  if (!socket.ok()) return {socket.status().ToString()};
+  ndmsg header = {};
+  header.ndm_family = AF_BRIDGE;
+  const absl::Status status = socket->Query(
+      Request("listing a bridge", RTM_GETNEIGH, NLM_F_DUMP, header),
+      [&](const nlmsghdr* message) {
+        if (message->nlmsg_type != RTM_NEWNEIGH) return;
+        const auto* entry = static_cast<const ndmsg*>(NLMSG_DATA(message));
+        const Attributes attributes(message, sizeof(ndmsg), NDA_MAX);
+        const absl::string_view mac = attributes.Bytes(NDA_LLADDR);
+        const bool own = (entry->ndm_state & NUD_PERMANENT) != 0;
+        if (mac.size() != 6 || own || !attributes.Has(NDA_MASTER)) return;
+        MacAddress copy;
+        std::memcpy(copy.data(), mac.data(), copy.size());
+        lines.push_back(absl::StrCat(
+            FormatMac(copy), " port ", entry->ndm_ifindex,
+            (entry->ndm_state & NUD_NOARP) != 0 ? " static" : " learned"));
+      },
+      [&] { lines.clear(); });
+  if (!status.ok()) lines.push_back(status.ToString());
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+std::string AnyFrame(const MacAddress& source, const MacAddress& to,
+                     uint16_t type, absl::string_view content) {
+  std::string frame = Mac(to) + Mac(source) + U16(type) + std::string(content);
+  if (frame.size() < ETH_ZLEN) frame.resize(ETH_ZLEN);
+  return frame;
 }
 
 }  // namespace warren::netplugin

@@ -47,6 +47,17 @@ std::string NeighbourAdvertFrame(const MacAddress& mac, const IpAddress& from,
 // "10.88.0.1 lladdr aa:bb:…" of every neighbour a namespace knows.
 std::vector<std::string> Neighbours(int netns_fd);
 
+// Neighbours of a namespace that are asked for and have not answered.
+int UnansweredNeighbours(int netns_fd);
+
+// "aa:bb:… port 5 static" of every address that bridges of the node forward to
+// a port; "learned" for those that traffic has taught them.
+std::vector<std::string> ForwardingTable();
+
+// `source` in a frame to `to` with this type (or length) and content.
+std::string AnyFrame(const MacAddress& source, const MacAddress& to,
+                     uint16_t type, absl::string_view content);
+
 }  // namespace warren::netplugin
 
 #endif  // WARREN_TESTS_KERNEL_NETPLUGIN_TRAFFIC_H_

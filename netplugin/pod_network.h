@@ -227,6 +227,11 @@ class PodNetwork {
       const std::vector<std::string>& live_ids,
       const base::Deadline& deadline) = 0;
 
+  // For an operator: what this network keeps from passing between others than
+  // pods, and how to change that. Empty when nothing was kept so far. Looks at
+  // the kernel.
+  virtual std::string Refused() { return ""; }
+
   // Links, addresses and routes of any network namespace (borrowed), for
   // inspection.
   virtual absl::StatusOr<NetnsView> Inspect(int netns_fd) = 0;

@@ -190,6 +190,7 @@ cri::StatusResponse Node::Status(bool verbose) const {
   return BuildStatus(in_force,
                      {.features = parts_.runtime->GetFeatures(),
                       .network = parts_.network->CheckHealth(),
+                      .refused = parts_.network->Refused(),
                       .quarantined = quarantined_,
                       .unknown = loop_->unknown(),
                       .unsettled = loop_->problems(),

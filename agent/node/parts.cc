@@ -32,6 +32,8 @@ absl::StatusOr<std::unique_ptr<netplugin::PodNetwork>> MakeNetwork(
   network.bridge = options.bridge;
   network.mtu = options.mtu;
   network.table = options.table;
+  network.run_dir = options.run_dir;
+  network.forward_others = options.forward_others;
   return netplugin::BridgeNetwork::Create(std::move(network));
 }
 

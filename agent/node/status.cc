@@ -59,6 +59,7 @@ std::string ConfigJson(const Options& options) {
   Set(&config, "bridge", options.bridge);
   Set(&config, "mtu", options.mtu);
   Set(&config, "nftTable", options.table);
+  Set(&config, "forwardOthers", options.forward_others);
   Set(&config, "userns", std::string(options.userns_auto ? "auto" : "host"));
   Set(&config, "usernsPool",
       absl::StrCat(options.userns_pool.start, ":", options.userns_pool.length));
@@ -130,6 +131,8 @@ cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,
       status, "NothingLeftOver", facts.unsettled.empty(), "ReconcileFails",
       absl::StrCat(facts.unsettled.size(), " steps fail and are tried again: ",
                    absl::StrJoin(facts.unsettled, "; ")));
+  AddCondition(status, "OthersForwarded", facts.refused.empty(),
+               "NotForwardedBefore", facts.refused);
   AddHandler(kRuntimeHandler, facts.features, &response);
   AddHandler("", facts.features, &response);
   response.mutable_features()->set_supplemental_groups_policy(true);

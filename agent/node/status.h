@@ -20,6 +20,8 @@ cri::VersionResponse BuildVersion();
 struct NodeFacts {
   runtime::Features features;
   netplugin::Health network;
+  // What it does not let pass between others than pods (PodNetwork::Refused).
+  std::string refused = {};
   // Damaged records that this agent put aside when it started.
   std::vector<std::string> quarantined;
   // Objects that the agent could not see through so far; it goes on trying.
@@ -32,8 +34,8 @@ struct NodeFacts {
 };
 
 // Conditions RuntimeReady and NetworkReady, which a kubelet reads, then
-// RecordsReadable, ObjectsKnown and NothingLeftOver, which tell an operator
-// more. With `verbose`
+// RecordsReadable, ObjectsKnown, NothingLeftOver and OthersForwarded, which
+// tell an operator more. With `verbose`
 // info["config"] holds the configuration in force as JSON (key "stateDir" among
 // others) and info["features"] what the kernel gave and what the daemon lacks.
 cri::StatusResponse BuildStatus(const Options& options, const NodeFacts& facts,

@@ -56,13 +56,15 @@ TEST(NodeStatusTest, ConditionsSayWhatIsWrong) {
   NodeFacts facts;
   facts.network = {.ready = true, .reason = "", .message = ""};
   cri::StatusResponse response = BuildStatus(Options(), facts, false);
-  for (const char* type : {"RuntimeReady", "NetworkReady", "RecordsReadable",
-                           "ObjectsKnown", "NothingLeftOver"}) {
+  for (const char* type :
+       {"RuntimeReady", "NetworkReady", "RecordsReadable", "ObjectsKnown",
+        "NothingLeftOver", "OthersForwarded"}) {
     EXPECT_TRUE(Condition(response, type).status()) << type;
   }
   facts.network = {
       .ready = false, .reason = "BridgeMissing", .message = "no\xFF"};
   facts.quarantined = {"containers/ab"};
+  facts.refused = "3 packets";
   facts.unknown = {"container cd: Too many open files"};
   facts.unsettled = {"remove the unknown container ef: Device busy", "more"};
   response = BuildStatus(Options(), facts, false);
@@ -77,6 +79,8 @@ TEST(NodeStatusTest, ConditionsSayWhatIsWrong) {
   EXPECT_THAT(Condition(response, "NothingLeftOver").message(),
               HasSubstr("2 steps fail and are tried again: remove the unknown "
                         "container ef: Device busy; more"));
+  EXPECT_FALSE(Condition(response, "OthersForwarded").status());
+  EXPECT_EQ(Condition(response, "OthersForwarded").message(), "3 packets");
   EXPECT_TRUE(Condition(response, "RuntimeReady").status());
 }
 

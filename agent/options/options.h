@@ -48,6 +48,8 @@ struct Options {
   std::string bridge = "warren0";
   int mtu = 0;  // bytes; 0 = the uplink's
   std::string table = "warren";
+  // Packets between others than pods, where the node did not forward before.
+  bool forward_others = false;
 
   // [image]
   // Archive imported at start when the image is missing: unset = the one

@@ -269,6 +269,7 @@ const std::map<std::string, Setter>& Setters() {
       {"network.bridge", Into(Bridge, &Options::bridge)},
       {"network.mtu", Into(Mtu, &Options::mtu)},
       {"network.table", Into(Table, &Options::table)},
+      {"network.forward_others", Into(Truth, &Options::forward_others)},
       {"devices.cdi_spec_dirs", Into(Directories, &Options::cdi_directories)},
       {"devices.owner", Into(BelongToUser, &Options::devices_belong_to_user)},
       {"image.default_image", Into(OptionalPath, &Options::default_image)},

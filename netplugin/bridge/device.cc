@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "netplugin/bridge/forwarding.h"
 #include "netplugin/bridge/instance.h"
 #include "netplugin/bridge/plan.h"
 #include "netplugin/netlink/address.h"
@@ -16,12 +17,6 @@
 
 namespace warren::netplugin {
 namespace {
-
-bool HasFamily(const std::vector<IpPrefix>& ranges, int family) {
-  return std::any_of(ranges.begin(), ranges.end(), [&](const IpPrefix& r) {
-    return r.address.family() == family;
-  });
-}
 
 absl::Status NotOurs(const std::string& name) {
   return absl::FailedPreconditionError(absl::StrCat(
@@ -105,8 +100,7 @@ absl::Status AttachLoosePorts(NetlinkSocket& socket, const Link& bridge) {
 absl::StatusOr<std::vector<Sysctl>> ForwardingSettings(
     NetlinkSocket& socket, const std::vector<IpPrefix>& ranges) {
   std::vector<Sysctl> wanted;
-  if (HasFamily(ranges, AF_INET))
-    wanted.push_back({"net/ipv4/ip_forward", "1"});
+  if (HasFamily(ranges, AF_INET)) wanted.push_back({kForwarding4, "1"});
   if (!HasFamily(ranges, AF_INET6)) return wanted;
   ASSIGN_OR_RETURN(const auto links, ListLinks(socket));
   ASSIGN_OR_RETURN(const auto routes, ListRoutes(socket));
@@ -121,11 +115,17 @@ absl::StatusOr<std::vector<Sysctl>> ForwardingSettings(
     ASSIGN_OR_RETURN(const std::string value, ReadSysctl(path));
     if (value == "1") wanted.push_back({path, "2"});
   }
-  wanted.push_back({"net/ipv6/conf/all/forwarding", "1"});
+  wanted.push_back({kForwarding6, "1"});
   return wanted;
 }
 
 }  // namespace
+
+bool HasFamily(const std::vector<IpPrefix>& ranges, int family) {
+  return std::any_of(ranges.begin(), ranges.end(), [&](const IpPrefix& r) {
+    return r.address.family() == family;
+  });
+}
 
 absl::StatusOr<int> UplinkMtu(NetlinkSocket& socket) {
   ASSIGN_OR_RETURN(const auto routes, ListRoutes(socket));

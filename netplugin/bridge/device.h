@@ -19,6 +19,8 @@
 // for the socket.
 namespace warren::netplugin {
 
+bool HasFamily(const std::vector<IpPrefix>& ranges, int family);
+
 // MTU in bytes of the device of the default route (IPv4 before IPv6, lowest
 // metric), kDefaultMtu without one.
 absl::StatusOr<int> UplinkMtu(NetlinkSocket& socket);

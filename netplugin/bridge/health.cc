@@ -3,6 +3,7 @@
 #include <absl/strings/str_cat.h>
 #include <sys/socket.h>
 
+#include "netplugin/bridge/forwarding.h"
 #include "netplugin/netlink/link.h"
 #include "netplugin/netlink/netlink.h"
 #include "netplugin/netlink/sysctl.h"
@@ -27,9 +28,8 @@ Health LookAtNode(const std::string& bridge,
   if (!present.ok()) return sick("RulesFailed", present.status().message());
   if (!*present) return sick("RulesMissing", "nftables tables are missing");
   for (const IpPrefix& range : ranges) {
-    const std::string path = range.address.family() == AF_INET
-                                 ? "net/ipv4/ip_forward"
-                                 : "net/ipv6/conf/all/forwarding";
+    const char* const path =
+        range.address.family() == AF_INET ? kForwarding4 : kForwarding6;
     const auto value = ReadSysctl(path);
     if (!value.ok() || *value != "1") {
       return sick("ForwardingOff", absl::StrCat("sysctl ", path, " is not 1"));

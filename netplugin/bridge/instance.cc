@@ -83,6 +83,16 @@ absl::Status MoveLinks(NetlinkSocket& socket, const std::vector<Link>& links,
   return absl::OkStatus();
 }
 
+std::vector<Sysctl> Remembered(const std::vector<Link>& links) {
+  std::vector<Sysctl> all;
+  for (const Link& link : links) {
+    const std::optional<BridgeAlias> alias = OtherBridge(link, "");
+    if (!alias) continue;
+    for (const Sysctl& old : alias->saved) RememberOnce(old, &all);
+  }
+  return all;
+}
+
 absl::StatusOr<bool> HandOver(NetlinkSocket& socket, const std::string& bridge,
                               const std::vector<Sysctl>& saved) {
   ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));

@@ -35,6 +35,9 @@ std::vector<Link> LinksToMove(const std::vector<Link>& links,
 absl::Status MoveLinks(NetlinkSocket& socket, const std::vector<Link>& links,
                        const std::string& bridge);
 
+// What the aliases of all bridges of Warren's remember. Pure.
+std::vector<Sysctl> Remembered(const std::vector<Link>& links);
+
 // The settings that other instances still need, and what they were before any
 // of them: adds `saved` to what the alias of one of them remembers, and returns
 // true. False when there is no other instance.

@@ -301,6 +301,16 @@ absl::StatusOr<bool> BridgeNetwork::HoldUnknown(
   return all_held;
 }
 
+std::string BridgeNetwork::Refused() {
+  const absl::StatusOr<uint64_t> dropped = rules_.DroppedOthers();
+  if (!dropped.ok() || *dropped == 0) return "";
+  return absl::StrCat(
+      *dropped,
+      " packets between others than pods were dropped, as this node "
+      "did not forward before the agent; a router or another container engine "
+      "on it needs network.forward_others = true");
+}
+
 absl::StatusOr<NetnsView> BridgeNetwork::Inspect(int netns_fd) {
   return InspectNetns(netns_fd);
 }

@@ -68,6 +68,7 @@ class BridgeNetwork : public PodNetwork {
   absl::Status Drain(const base::Deadline& deadline) override;
   absl::StatusOr<int> RemoveOrphans(const std::vector<std::string>& live_ids,
                                     const base::Deadline& deadline) override;
+  std::string Refused() override;
   absl::StatusOr<NetnsView> Inspect(int netns_fd) override;
   absl::Status Clean() override;
 
@@ -81,6 +82,9 @@ class BridgeNetwork : public PodNetwork {
     int mtu = 0;
   };
   absl::StatusOr<Base> BaseFor(const Lease& lease);
+  // Fills before_, once, from the record or what bridges remember.
+  absl::Status LookBackLocked(const std::vector<Link>& links)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(setup_mutex_);
   // The port filter, in a way that no port is without it while links of an
   // older agent get the group of this instance.
   absl::Status EnsureRulesLocked(NetlinkSocket& socket,
@@ -118,6 +122,8 @@ class BridgeNetwork : public PodNetwork {
   // Init puts no port rule back.
   absl::Mutex setup_mutex_;
   std::vector<Sysctl> saved_ ABSL_GUARDED_BY(setup_mutex_);
+  // What the node forwarded before us; empty = Init has not looked.
+  std::vector<Sysctl> before_ ABSL_GUARDED_BY(setup_mutex_);
 
   absl::Mutex mutex_;
   Ipam ipam_ ABSL_GUARDED_BY(mutex_);

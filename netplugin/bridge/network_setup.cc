@@ -1,9 +1,12 @@
 // BridgeNetwork: what all pods share, made, changed and taken back.
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "netplugin/bridge/device.h"
+#include "netplugin/bridge/forwarding.h"
 #include "netplugin/bridge/instance.h"
 #include "netplugin/bridge/network.h"
 #include "netplugin/bridge/plan.h"
@@ -46,6 +49,7 @@ absl::Status BridgeNetwork::InitLocked() {
   RETURN_IF_ERROR(
       CheckNoPodIsInTheWay(socket, options_.bridge, configured, ports));
   RETURN_IF_ERROR(CheckOthers(links, options_.bridge, options_.table));
+  RETURN_IF_ERROR(LookBackLocked(links));
   ASSIGN_OR_RETURN(const std::vector<IpPrefix> inherited,
                    RangesOfBridge(socket, options_.bridge));
   int mtu = options_.mtu;
@@ -72,11 +76,23 @@ absl::Status BridgeNetwork::InitLocked() {
   return ApplyLocked(socket, mtu, ranges);
 }
 
+absl::Status BridgeNetwork::LookBackLocked(const std::vector<Link>& links) {
+  if (!before_.empty()) return absl::OkStatus();
+  std::vector<Sysctl> known = saved_;
+  for (const Sysctl& old : Remembered(links)) RememberOnce(old, &known);
+  ASSIGN_OR_RETURN(before_, ForwardingBefore(options_.run_dir, known));
+  return absl::OkStatus();
+}
+
 absl::Status BridgeNetwork::EnsureRulesLocked(
     NetlinkSocket& socket, const std::vector<PodPort>& ports,
     const std::vector<IpPrefix>& ranges) {
   SharedRules shared{options_.bridge, LinkGroupOf(options_.bridge), ranges,
                      OwnAddresses(ranges)};
+  shared.drop_others4 =
+      !options_.forward_others && WasOff(before_, kForwarding4);
+  shared.drop_others6 =
+      !options_.forward_others && WasOff(before_, kForwarding6);
   ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
   const std::vector<Link> old = LinksToMove(links, options_.bridge, ports);
   for (const Link& link : old) shared.moving.push_back(link.name);
@@ -98,6 +114,13 @@ absl::Status BridgeNetwork::ApplyLocked(NetlinkSocket& socket, int mtu,
       EnsureBridge(socket, {options_.bridge, options_.table, mtu, ranges}));
   ASSIGN_OR_RETURN(const std::vector<PodPort> ports, rules_.Ports());
   RETURN_IF_ERROR(GuardPorts(socket, bridge.index, ports));
+  // The bridge may have forgotten; the record has not.
+  for (const Sysctl& old : before_) {
+    const int family = old.path == kForwarding4 ? AF_INET : AF_INET6;
+    if (old.value != "1" && HasFamily(ranges, family)) {
+      RememberOnce(old, &saved_);
+    }
+  }
   ASSIGN_OR_RETURN(saved_, EnsureForwarding(socket, bridge, ranges, saved_));
   absl::MutexLock lock(&mutex_);
   base_ = {bridge.index, mtu};
@@ -181,7 +204,11 @@ absl::Status BridgeNetwork::Clean() {
     base::Update(&result, WriteSysctls(restore));
   }
   base::Update(&result, rules_.Remove());
-  if (result.ok()) saved_.clear();
+  base::Update(&result, ForgetForwarding(options_.run_dir));
+  if (result.ok()) {
+    saved_.clear();
+    before_.clear();
+  }
   absl::MutexLock lock(&mutex_);
   base_ = {};
   return base::Annotate(result, "removing the pod network");

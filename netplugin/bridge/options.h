@@ -17,6 +17,12 @@ struct BridgeNetworkOptions {
   std::string bridge = "warren0";  // link name
   int mtu = 0;                     // bytes; 0 = that of the uplink
   std::string table = "warren";    // nftables table names
+  // Where what the node forwarded before us is recorded (forwarding.h); must
+  // not survive a reboot. Empty = nowhere.
+  std::string run_dir;
+  // Whether packets between others than pods are forwarded, too, where the node
+  // did not forward before us.
+  bool forward_others = false;
   const base::Clock* clock = &base::SystemClock();  // borrowed
   // A released address rests so long, unless its range is otherwise full.
   absl::Duration cool_down = absl::Seconds(30);

@@ -24,13 +24,9 @@ namespace warren::netplugin {
 // All links of an instance carry its group from birth: its bridge, and the
 // node's ends of its pods, by which its packet filter knows them. The group
 // follows from the name of the bridge, which the node has once: kGroups and 24
-// bits of a hash. Two names with the same hash are refused at the start
-// (instance.h).
+// bits of a hash (pod_port.h). Two names with the same hash are refused at the
+// start (instance.h).
 uint32_t LinkGroupOf(const std::string& bridge);
-inline constexpr uint32_t kGroups = 0x57000000;
-inline constexpr uint32_t kGroupsMask = 0xff000000;
-// The group of agents that had one for all instances ("wrn").
-inline constexpr uint32_t kOldLinkGroup = 0x0077726e;
 
 inline constexpr char kPodIfname[] = "eth0";
 inline constexpr int kDefaultMtu = 1500;

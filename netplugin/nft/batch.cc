@@ -150,6 +150,11 @@ NftRule& NftRule::Verdict(uint32_t code, const char* chain) {
   return *this;
 }
 
+NftRule& NftRule::Count() {
+  nftnl_rule_add_expr(rule_.get(), nftnl_expr_alloc("counter"));
+  return *this;
+}
+
 NftRule& NftRule::Accept() { return Verdict(NF_ACCEPT, nullptr); }
 NftRule& NftRule::Drop() { return Verdict(NF_DROP, nullptr); }
 
@@ -327,6 +332,35 @@ absl::Status ListElements(NetlinkSocket& socket, uint16_t family,
   };
   return socket.SendRaw({buffer.data(), message->nlmsg_len},
                         {absl::StrCat("listing set ", set)}, take);
+}
+
+absl::StatusOr<uint64_t> CountedPackets(NetlinkSocket& socket, uint16_t family,
+                                        const std::string& table,
+                                        const std::string& chain) {
+  std::vector<char> buffer(kScratchBytes);
+  nlmsghdr* message = nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_GETRULE,
+                                            family, NLM_F_DUMP, 0);
+  mnl_attr_put_strz(message, NFTA_RULE_TABLE, table.c_str());
+  mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain.c_str());
+  uint64_t packets = 0;
+  const auto add = [&](const nlmsghdr* answer) {
+    const std::unique_ptr<nftnl_rule, void (*)(const nftnl_rule*)> rule(
+        nftnl_rule_alloc(), nftnl_rule_free);
+    if (nftnl_rule_nlmsg_parse(answer, rule.get()) < 0) return;
+    const std::unique_ptr<nftnl_expr_iter, void (*)(nftnl_expr_iter*)> iterator(
+        nftnl_expr_iter_create(rule.get()), nftnl_expr_iter_destroy);
+    while (nftnl_expr* expr = nftnl_expr_iter_next(iterator.get())) {
+      if (nftnl_expr_is_set(expr, NFTNL_EXPR_NAME) &&
+          absl::string_view(nftnl_expr_get_str(expr, NFTNL_EXPR_NAME)) ==
+              "counter") {
+        packets += nftnl_expr_get_u64(expr, NFTNL_EXPR_CTR_PACKETS);
+      }
+    }
+  };
+  RETURN_IF_ERROR(
+      socket.SendRaw({buffer.data(), message->nlmsg_len},
+                     {absl::StrCat("reading the counters of ", chain)}, add));
+  return packets;
 }
 
 absl::Status FindTable(NetlinkSocket& socket, uint16_t family,

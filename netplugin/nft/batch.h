@@ -2,6 +2,7 @@
 #define WARREN_NETPLUGIN_NFT_BATCH_H_
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
 #include <cstdint>
@@ -42,6 +43,7 @@ class NftRule {
   // Writes a register into the packet; no checksum is mended.
   NftRule& SetPayload(uint32_t header, uint32_t offset, uint32_t size,
                       uint32_t from);
+  NftRule& Count();  // packets and bytes that come so far
   NftRule& Accept();
   NftRule& Drop();
   NftRule& Reject();  // "host unreachable", in the inet family
@@ -129,6 +131,11 @@ class NftBatch {
 absl::Status ListElements(NetlinkSocket& socket, uint16_t family,
                           const std::string& table, const std::string& set,
                           std::vector<std::string>* keys);
+// Packets that the rules of a chain have counted, all together. ENOENT when it
+// does not exist.
+absl::StatusOr<uint64_t> CountedPackets(NetlinkSocket& socket, uint16_t family,
+                                        const std::string& table,
+                                        const std::string& chain);
 // OK when the table exists, ENOENT when it does not.
 absl::Status FindTable(NetlinkSocket& socket, uint16_t family,
                        const std::string& table);

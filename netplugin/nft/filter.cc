@@ -217,6 +217,30 @@ void AddRedirectFilter(NftBatch& batch, const std::string& bridge) {
   }
 }
 
+// Packets between strangers (NET-8).
+void AddOthersFilter(NftBatch& batch, const SharedRules& shared) {
+  if (!shared.drop_others4 && !shared.drop_others6) return;
+  for (const uint32_t key : {NFT_META_IIFGROUP, NFT_META_OIFGROUP}) {
+    NftRule ours;
+    ours.Meta(key, NFT_REG_1)
+        .And(NFT_REG_1, HostU32(kGroupsMask))
+        .Equal(NFT_REG_1, HostU32(kGroups));
+    batch.AddRule(kOthersChain, ours.Accept());
+    NftRule old;
+    old.Meta(key, NFT_REG_1).Equal(NFT_REG_1, HostU32(kOldLinkGroup));
+    batch.AddRule(kOthersChain, old.Accept());
+  }
+  for (const auto& [family, drop] :
+       {std::pair<char, bool>(NFPROTO_IPV4, shared.drop_others4),
+        {NFPROTO_IPV6, shared.drop_others6}}) {
+    if (!drop) continue;
+    NftRule rule;
+    rule.Meta(NFT_META_NFPROTO, NFT_REG_1)
+        .Equal(NFT_REG_1, absl::string_view(&family, 1));
+    batch.AddRule(kOthersChain, rule.Count().Drop());
+  }
+}
+
 }  // namespace
 
 const char* PortSet(const IpAddress& address) {
@@ -311,6 +335,9 @@ void FillInetTable(NftBatch& batch, const SharedRules& shared) {
 }
 
 void FillInetFilter(NftBatch& batch, const SharedRules& shared, bool reject) {
+  batch.AddChain(kOthersChain);
+  batch.FlushChain(kOthersChain);
+  AddOthersFilter(batch, shared);
   const std::pair<const char*, NftHook> hooks[] = {
       {"prerouting", {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_FILTER}},
       {"forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER}},
@@ -323,6 +350,8 @@ void FillInetFilter(NftBatch& batch, const SharedRules& shared, bool reject) {
                     shared.bridge, reject);
   }
   AddRedirectFilter(batch, shared.bridge);
+  NftRule others;
+  batch.AddRule("forward", others.Goto(kOthersChain));
 }
 
 }  // namespace warren::netplugin

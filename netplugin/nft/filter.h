@@ -24,7 +24,14 @@ struct SharedRules {
   std::vector<IpAddress> own = {};
   // Links that are filtered as well while they are not in the group yet.
   std::vector<std::string> moving = {};
+  // Whether packets that neither come from nor go to a link of Warren's, of
+  // whichever instance, are dropped and counted.
+  bool drop_others4 = false;
+  bool drop_others6 = false;
 };
+
+// The chain with these drops, empty when there are none.
+inline constexpr char kOthersChain[] = "others";
 
 // The sets, by address family.
 const char* PortSet(const IpAddress& address);  // bridge: link . MAC . address

@@ -216,6 +216,15 @@ absl::StatusOr<bool> PodRules::Present() const {
   return true;
 }
 
+absl::StatusOr<uint64_t> PodRules::DroppedOthers() const {
+  ASSIGN_OR_RETURN(NetlinkSocket socket,
+                   NetlinkSocket::Open(NETLINK_NETFILTER));
+  const auto packets =
+      CountedPackets(socket, NFPROTO_INET, table_, kOthersChain);
+  if (IsMissing(packets.status())) return 0;
+  return packets;
+}
+
 absl::Status PodRules::Remove() {
   absl::MutexLock lock(&mutex_);
   RETURN_IF_ERROR(Open());

@@ -65,6 +65,9 @@ class PodRules {
   // False when a table is missing. Waits for no other call: it asks through a
   // socket of its own, in the namespace of the calling thread.
   absl::StatusOr<bool> Present() const;
+  // Packets between others than pods that were dropped since the last Ensure; 0
+  // without the tables. Waits for no other call, as Present.
+  absl::StatusOr<uint64_t> DroppedOthers() const;
   // Deletes both tables; missing ones are OK.
   absl::Status Remove();
 

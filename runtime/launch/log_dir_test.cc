@@ -10,6 +10,7 @@
 #include <string>
 
 #include "runtime/base/file.h"
+#include "runtime/base/status.h"
 
 namespace warren::runtime {
 namespace {

@@ -61,8 +61,9 @@ absl::Status KeepNetworkTable(const std::string& state_dir,
   // Most starts find it as it should be, and a full disk then does no harm.
   const auto now =
       base::ReadRegularFileAt(directory.get(), kTableFile, kMostTableBytes);
-  if (now.ok() && *now == TableFileContent(boot_id, table))
+  if (now.ok() && *now == TableFileContent(boot_id, table)) {
     return absl::OkStatus();
+  }
   return base::Annotate(
       base::WriteFileAtomic(directory.get(), kTableFile,
                             TableFileContent(boot_id, table), 0600),

@@ -38,6 +38,7 @@ const char* PortSet(const IpAddress& address);  // bridge: link . MAC . address
 const char* MacMap(const IpAddress& address);   // bridge: address -> MAC
 const char* PodSet(const IpAddress& address);   // inet: address
 inline constexpr const char* kPortSets[] = {"ports4", "ports6"};
+inline constexpr const char* kPodSets[] = {"pods4", "pods6"};
 
 std::string AddressKey(const IpAddress& address);
 std::string MacValue(const MacAddress& mac);

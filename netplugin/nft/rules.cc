@@ -85,7 +85,31 @@ absl::Status PodRules::SetRanges(const std::vector<IpPrefix>& ranges,
   NftBatch nat(NFPROTO_INET, table_);
   FillRanges(nat, ranges, own);
   const absl::Status status = nat.Commit(*socket_);
-  return IsMissing(status) ? absl::OkStatus() : status;
+  if (IsMissing(status)) return absl::OkStatus();
+  RETURN_IF_ERROR(status);
+  return DropStrangers(own);
+}
+
+absl::Status PodRules::DropStrangers(const std::vector<IpAddress>& own) {
+  absl::flat_hash_set<std::string> known;
+  for (const IpAddress& address : own) known.insert(AddressKey(address));
+  ASSIGN_OR_RETURN(const std::vector<PodPort> ports, PortsLocked());
+  for (const PodPort& port : ports) {
+    for (const IpAddress& address : port.addresses) {
+      known.insert(AddressKey(address));
+    }
+  }
+  for (const char* set : kPodSets) {
+    std::vector<std::string> keys;
+    const absl::Status status =
+        ListElements(*socket_, NFPROTO_INET, table_, set, &keys);
+    if (IsMissing(status)) continue;
+    RETURN_IF_ERROR(status);
+    std::erase_if(keys,
+                  [&](const std::string& key) { return known.contains(key); });
+    RETURN_IF_ERROR(DeleteKeys(NFPROTO_INET, set, keys));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PodRules::AddPod(const PodPort& port) {

@@ -77,6 +77,10 @@ class PodRules {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::vector<PodPort>> PortsLocked()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out of the set of pods what is neither a pod's nor in `own`:
+  // addresses that a range had for itself, once it is gone.
+  absl::Status DropStrangers(const std::vector<IpAddress>& own)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Elements that are not there are OK.
   absl::Status DeleteKeys(uint16_t family, const char* set,
                           const std::vector<std::string>& keys)

@@ -182,7 +182,9 @@ class SourceOpener {
     options.recursive = mount.recursive;
     options.propagation = mount.propagation;
     options.mapped_by_default = mount.mapped_by_default;
-    options.pinned_at = places_.mount_namespaces->pin_path();
+    if (places_.mount_namespaces != nullptr) {
+      options.pinned_at = places_.mount_namespaces->pin_path();
+    }
     ASSIGN_OR_RETURN(options.user_ns_fd, UserNamespace(mount));
     ASSIGN_OR_RETURN_IN(HostSource source, OpenHostSource(mount.path, options),
                         absl::StrCat("host_path ", mount.path));

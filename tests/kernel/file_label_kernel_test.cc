@@ -138,11 +138,11 @@ TEST_F(LabelTreeTest, FS_10_WhatIsOpenedAgainKeepsItsLabel) {
   mount.path = path_ + "/v";
   mount.label = kLabel;
   MountPlaces places;
-  places.label_host_paths = true;
+  places.creating = true;
   ASSERT_TRUE(OpenMountSources({mount}, places).ok());
   EXPECT_EQ(LabelOf("/v/file"), kLabel);
   ASSERT_TRUE(Label("/v", kOther).ok());
-  places.label_host_paths = false;
+  places.creating = false;
   ASSERT_TRUE(OpenMountSources({mount}, places).ok());
   EXPECT_EQ(LabelOf("/v"), kOther);
   EXPECT_EQ(LabelOf("/v/file"), kOther);

@@ -272,8 +272,8 @@ TEST_F(DeclaredVolumeTest, C5_FilesOfIdsThatThePodLacks) {
       App(R"("/data":{})", {{.name = "data/closed",
                              .content = "x",
                              .mode = 0600,
-                             .uid = 12011476,
-                             .gid = 12011476},
+                             .uid = 2000000,
+                             .gid = 2000000},
                             {.name = "data/dir",
                              .type = '5',
                              .mode = 0700,
@@ -290,7 +290,7 @@ TEST_F(DeclaredVolumeTest, C5_FilesOfIdsThatThePodLacks) {
       "w; "
       "ls dir 2>/dev/null; true";
   EXPECT_EQ(ShellOutput(RunAlone(config), facts),
-            "closed 12011476:12011476 600\ndir 70000:1001 700\n"
+            "closed 2000000:2000000 600\ndir 70000:1001 700\n"
             "group 70000:0 640\nof the groupxread\nw\nin\n");
   cri::PodSandboxConfig pod = Pod("mapped");
   UseUserNamespace(NamespaceOptions(&pod), kVolumeIds);

@@ -64,6 +64,7 @@ absl::Status PodRules::Ensure(const SharedRules& shared) {
     }
     RETURN_IF_ERROR(batch.Commit(*socket_));
   }
+  RETURN_IF_ERROR(DropStrangers(shared.own));
   return EnsureFilter(shared);
 }
 

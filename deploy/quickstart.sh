@@ -112,8 +112,7 @@ build() {
 
 write_config() {
   [[ ! -e $config ]] || return 0
-  note_directory "$(dirname "$config")"
-  note file "$config"
+  note_path "$config"
   install -D -m 644 "$SOURCE/deploy/warren.toml" "$config"
 }
 
@@ -187,7 +186,8 @@ note_sysctls() {
 }
 
 put_sysctls_back() {
-  [[ -e $notes/sysctls ]] || return 0
+  # Under a daemon of somebody else's they stay.
+  made daemon && [[ -e $notes/sysctls ]] || return 0
   local file value
   while read -r file value; do
     [[ ! -e $file || $(<"$file") == "$value" ]] || echo "$value" >"$file"
@@ -314,6 +314,7 @@ END
 run_all() {
   write_config
   read_settings
+  adopt_old_notes
   say "checking the pod ranges against this node's routes"
   "$SOURCE/deploy/check_ranges.py" "$config"
   build

@@ -19,6 +19,34 @@ note_directory() { [[ -e $1 ]] || note directory "$1"; }
 
 # ---- Taking everything away -----------------------------------------------
 
+# Notes of a quickstart before this one say only which files it installed; all
+# that is at its own places was its own.
+adopt_old_notes() {
+  local file
+  [[ -e $notes/installed && ! -e $notes/made ]] || return 0
+  note_node_as_ours
+  note daemon
+  note file "$config"
+  note empty "$(dirname "$config")"
+  while read -r file; do
+    [[ -d $file ]] || note file "$file"
+  done <"$notes/installed"
+  ! with_systemd || note file "$unit"
+}
+
+note_node_as_ours() {
+  local top
+  note directory "$state_dir"
+  note directory "$run_dir"
+  note directory "$log_dir"
+  note bridge "$bridge"
+  note table "inet $table"
+  note table "bridge $table"
+  for top in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [[ ! -d $top$cgroup_parent ]] || note cgroup "$top$cgroup_parent"
+  done
+}
+
 # All of a daemon whose state began with this script, else those it ran.
 remove_pods() {
   local pod
@@ -88,6 +116,7 @@ remove_files() {
 # Goes on whatever one step says: what can go goes.
 clean_all() {
   set +e
+  adopt_old_notes
   remove_pods
   stop_daemon
   remove_network

@@ -331,7 +331,8 @@ absl::StatusOr<runtime::SandboxSpec> ConvertSandbox(
                                     host.policy.userns_min_host_id, &spec));
   RETURN_IF_ERROR(ConvertSandboxSecurity(security, host, &spec));
   RETURN_IF_ERROR(ConvertNames(config, host, &spec));
-  RETURN_IF_ERROR(ConvertSysctls(config.linux(), &spec));
+  RETURN_IF_ERROR(
+      ConvertSysctls(config.linux(), host.modules.decided_before, &spec));
   RETURN_IF_ERROR(ConvertTimeOffsets(config, host, &spec));
   RETURN_IF_ERROR(
       CheckPorts(config, spec.network == runtime::NamespaceMode::kHost));

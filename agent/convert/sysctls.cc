@@ -64,7 +64,7 @@ absl::StatusOr<std::string> OnTheNode(
 }  // namespace
 
 absl::Status ConvertSysctls(const cri::LinuxPodSandboxConfig& linux_config,
-                            runtime::SandboxSpec* spec) {
+                            bool decided_before, runtime::SandboxSpec* spec) {
   const bool own_network = spec->network == runtime::NamespaceMode::kPod;
   const bool own_ipc = spec->ipc == runtime::NamespaceMode::kPod;
   auto values = std::map<std::string, std::string>(
@@ -79,7 +79,7 @@ absl::Status ConvertSysctls(const cri::LinuxPodSandboxConfig& linux_config,
     }
   }
   for (auto& [name, value] : values) {
-    if (name == kPingGroups) {
+    if (name == kPingGroups && !decided_before) {
       ASSIGN_OR_RETURN(value, OnTheNode(value, spec->gid_mappings));
     }
     spec->sysctls.emplace_back(name, value);

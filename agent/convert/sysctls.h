@@ -18,11 +18,12 @@ namespace warren::agent {
 // the pod's ids. The kernel takes it from a process of the node's user
 // namespace, so that the spec has the node's ids.
 //
-// Reads network, ipc and gid_mappings of `spec`. kInvalidArgument names the
-// sysctl: one that is not the pod's own, a value that breaks lines, a group
-// that the pod's mapping lacks.
+// `decided_before`: a pod of an older agent, whose values are as they were
+// written. Reads network, ipc and gid_mappings of `spec`. kInvalidArgument
+// names the sysctl: one that is not the pod's own, a value that breaks lines, a
+// group that the pod's mapping lacks.
 absl::Status ConvertSysctls(const cri::LinuxPodSandboxConfig& linux_config,
-                            runtime::SandboxSpec* spec);
+                            bool decided_before, runtime::SandboxSpec* spec);
 
 }  // namespace warren::agent
 

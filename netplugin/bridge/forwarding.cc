@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "runtime/base/file.h"
+#include "runtime/base/look.h"
 #include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
@@ -70,6 +71,10 @@ absl::StatusOr<std::vector<Sysctl>> ForwardingBefore(
     if (text.ok()) {
       std::vector<Sysctl> before = DecodeRecord(*text, boot);
       if (!before.empty()) return before;
+    } else if (!base::ProvesAbsence(text.status()) &&
+               !base::IsDamage(text.status())) {
+      // What it is now may be ours, and must not become what was before.
+      return base::Annotate(text.status(), "what the node forwarded before");
     }
   }
   std::vector<Sysctl> before;

@@ -204,7 +204,10 @@ absl::Status BridgeNetwork::Clean() {
     base::Update(&result, WriteSysctls(restore));
   }
   base::Update(&result, rules_.Remove());
-  base::Update(&result, ForgetForwarding(options_.run_dir));
+  // While a setting is not what it was, the record says what it was.
+  if (result.ok()) {
+    base::Update(&result, ForgetForwarding(options_.run_dir));
+  }
   if (result.ok()) {
     saved_.clear();
     before_.clear();

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <system_error>
 #include <thread>
 
 #include "runtime/base/file.h"
@@ -113,8 +114,12 @@ absl::StatusOr<base::UniqueFd> CloneAround(const HostSource& source) {
   }
   absl::StatusOr<base::UniqueFd> tree = absl::UnknownError("not run");
   // The caller's mount namespace and working directory stay what they are.
-  std::thread thread([&] { tree = CloneInCopiedNamespace(place, path); });
-  thread.join();
+  try {
+    std::thread([&] { tree = CloneInCopiedNamespace(place, path); }).join();
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("start a thread: ", error.what()));
+  }
   return tree;
 }
 

@@ -32,10 +32,17 @@ absl::Status Reserved(absl::string_view what, absl::string_view target) {
 // a path of the host and knows what it gives away. Procfs stays ours: what is
 // masked in it, and how a process is confined, hangs on it (FS-3, FS-4).
 absl::Status CheckTarget(const PlannedMount& mount) {
-  if (mount.place != "/" && !base::IsAtOrBelow(mount.place, "/proc")) {
+  const auto reserved = [](absl::string_view path) {
+    return path == "/" ||
+           (base::IsAtOrBelow(path, "/proc") && !base::MayCoverProcFile(path));
+  };
+  const bool host_path = mount.source == MountSource::kHostPath;
+  const bool in_proc = base::IsAtOrBelow(mount.place, "/proc") ||
+                       base::IsAtOrBelow(mount.op.target(), "/proc");
+  if (!reserved(mount.place) && !reserved(mount.op.target()) &&
+      (host_path || !in_proc)) {
     return absl::OkStatus();
   }
-  if (mount.plain_file) return absl::OkStatus();
   return Reserved("mounts: container_path", mount.op.target());
 }
 
@@ -43,7 +50,8 @@ absl::Status CheckTarget(const PlannedMount& mount) {
 absl::Status CheckVolumeTarget(const PlannedMount& volume) {
   bool ours = volume.place == "/";
   for (const char* directory : {"/proc", "/dev", "/sys"}) {
-    ours |= base::IsAtOrBelow(volume.place, directory);
+    ours |= base::IsAtOrBelow(volume.place, directory) ||
+            base::IsAtOrBelow(volume.op.target(), directory);
   }
   return ours ? Reserved("volume of the image", volume.op.target())
               : absl::OkStatus();
@@ -121,8 +129,9 @@ absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
   planned.op.set_target(target);
   planned.place = place ? place(target) : target;
   // What is there is no directory, so that none is to be made for it.
-  planned.plain_file = planned.source == MountSource::kHostPath &&
-                       base::MayCoverProcFile(planned.place);
+  planned.plain_file =
+      planned.source == MountSource::kHostPath &&
+      (base::MayCoverProcFile(planned.place) || base::MayCoverProcFile(target));
   planned.make_missing &= !planned.plain_file;
   RETURN_IF_ERROR(CheckTarget(planned));
   if (planned.source == MountSource::kHostPath) {

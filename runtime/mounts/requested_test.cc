@@ -71,6 +71,15 @@ TEST(Mounts, C26_OrderIsThatOfThePlacesWhereTargetsLead) {
   };
   EXPECT_FALSE(to("/proc/sys").ok());
   EXPECT_FALSE(to("/").ok());
+  // Nor away from it: what is named counts as well.
+  evil.mounts = {{"/proc/uptime", "/h"}};
+  const auto away = to("/elsewhere");
+  ASSERT_TRUE(away.ok());
+  EXPECT_TRUE(Find(*away, "/proc/uptime")->plain_file);
+  EXPECT_FALSE(Find(*away, "/proc/uptime")->make_missing);
+  evil.mounts = {{"/proc/sys", "/h"}};
+  EXPECT_FALSE(to("/elsewhere").ok());
+  evil.mounts = {{"/p", "/h"}};
   EXPECT_TRUE(to("/data").ok());
 }
 

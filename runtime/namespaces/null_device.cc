@@ -16,9 +16,9 @@ absl::StatusOr<base::UniqueFd> MakeNullDevice() {
   ASSIGN_OR_RETURN(
       base::UniqueFd root,
       base::NewFileSystem(
-          "tmpfs", {{"mode", "0555"}, {"size", "4k"}, {"nr_inodes", "3"}},
+          "tmpfs", {{"mode", "0755"}, {"size", "4k"}, {"nr_inodes", "3"}},
           MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
-  if (mkdirat(root.get(), "dev", 0555) != 0) {
+  if (mkdirat(root.get(), "dev", 0755) != 0) {
     return base::ErrnoError(errno, "mkdir dev");
   }
   if (mknodat(root.get(), kNullName, S_IFCHR | 0600, makedev(1, 3)) != 0) {

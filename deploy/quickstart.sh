@@ -213,6 +213,7 @@ start_daemon() {
   if with_systemd; then
     systemctl enable --quiet --now warrend
   else
+    note_path "$log_dir/warrend.log"
     mkdir -p "$log_dir"
     setsid "$prefix/bin/warrend" --config "$config" \
       >>"$log_dir/warrend.log" 2>&1 </dev/null &

@@ -385,7 +385,7 @@ TEST_F(UpdateTest, V1TouchesOnlyTheControllersConcerned) {
   EXPECT_EQ(Read("memory/pod/leaf/memory.limit_in_bytes").substr(0, 4), "4096");
   EXPECT_EQ(Read("memory/pod/leaf/memory.memsw.limit_in_bytes").substr(0, 4),
             "4096");
-  EXPECT_EQ(Read("cpuset/pod/leaf/cpuset.cpus"), "0-1\n") << "the parent's";
+  EXPECT_EQ(Read("cpuset/pod/leaf/cpuset.cpus"), "0-1") << "the parent's";
   to.cpu_shares = 2;
   const absl::Status missing = v1.Update("/pod/leaf", from, to);
   EXPECT_EQ(missing.code(), absl::StatusCode::kFailedPrecondition);

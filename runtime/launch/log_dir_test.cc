@@ -42,8 +42,9 @@ class LogDirTest : public testing::Test {
   absl::Status Open(const std::string& directory,
                     const std::string& name = "web/0.log") {
     auto place = OpenLogPlace(Path(directory), name);
-    if (place.ok()) place_ = *std::move(place);
-    return place.status();
+    if (!place.ok()) return place.status();
+    place_ = *std::move(place);
+    return absl::OkStatus();
   }
   // The directory that the log goes to is the one of that path.
   void ExpectPlace(const std::string& path) {

@@ -23,8 +23,9 @@ class LeafSamplerKernel : public RuntimeTest {
     driver_ = *std::move(driver);
   }
   absl::StatusOr<LeafSampler> OpenSampler(const ContainerSpec& spec) {
-    auto directories =
-        driver_->OpenDirectories(absl::StrCat(CgroupParent(), "/", spec.id));
+    CgroupLeaf leaf(absl::StrCat(CgroupParent(), "/", spec.id));
+    leaf.inner = driver_->InnerName();
+    auto directories = driver_->OpenDirectories(leaf);
     if (!directories.ok()) return directories.status();
     return LeafSampler::Open(*directories);
   }

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 // After netinet/in.h, whose types the next ones redefine otherwise.
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
@@ -22,6 +24,7 @@
 #include "netplugin/nft/rules.h"
 #include "tests/kernel/netplugin_node.h"
 #include "tests/kernel/netplugin_traffic.h"
+#include "tests/support/patience.h"
 
 namespace warren::netplugin {
 namespace {
@@ -113,6 +116,9 @@ class InstancesTest : public NodeTest {
   // A frame of `pod` with the address of somebody else reaches the node.
   bool SpoofPasses(const Pod& pod, const std::string& bridge,
                    const IpAddress& gateway) {
+    // A port that has just been made drops frames; it is ready once something
+    // has passed it.
+    EXPECT_TRUE(TalkTcp(pod.netns.get(), node_.get(), gateway).ok());
     NetlinkSocket socket = NetlinkSocket::Open(NETLINK_ROUTE).value();
     const MacAddress mac = FindLink(socket, bridge).value()->mac;
     base::UniqueFd fd = SocketIn(node_.get(), AF_INET, SOCK_DGRAM, 0).value();
@@ -122,6 +128,9 @@ class InstancesTest : public NodeTest {
     EXPECT_EQ(
         bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)),
         0);
+    const timeval timeout = {
+        absl::ToInt64Seconds(test::Patience(absl::Seconds(5))), 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     const IpAddress own = pod.lease.addresses[0].address;
     for (const auto& [from, text] :
          {std::pair(own.Plus(100), "s"), std::pair(own, "h")}) {
@@ -283,8 +292,10 @@ TEST_F(InstancesTest, NET_1_PortsAreFilteredWhileTheyChangeTheirGroup) {
   const Pod a = StartPod(*first, "a-1");
   MakeOld("warren0", {&a});
   PodRules rules("warren");
-  SharedRules shared{
-      "warren0", LinkGroupOf("warren0"), {Prefix("10.88.0.0/16")}};
+  SharedRules shared{"warren0",
+                     LinkGroupOf("warren0"),
+                     {Prefix("10.88.0.0/16")},
+                     {Address("10.88.0.1")}};
   ASSERT_TRUE(rules.Ensure(shared).ok());
   EXPECT_TRUE(SpoofPasses(a, "warren0", Address("10.88.0.1")));
   shared.moving = {a.attachment.host_ifname};

@@ -39,6 +39,10 @@ class NetworkSecurityTest : public NodeTest {
     alice_ = StartPod(*network_, "alice");
     NetlinkSocket socket = NetlinkSocket::Open(NETLINK_ROUTE).value();
     bridge_mac_ = FindLink(socket, "warren0").value()->mac;
+    // A port that has just been made drops frames; it is ready once something
+    // has passed it.
+    Flush(mallory_);
+    Flush(alice_);
   }
 
   static std::string SysctlIn(int netns, const std::string& path) {
@@ -311,6 +315,8 @@ TEST_F(NetworkSecurityTest, TornDownPodIsCutOffAtOnce) {
   alice_ = StartPod(*network_, "alice");
   NetlinkSocket socket = NetlinkSocket::Open(NETLINK_ROUTE).value();
   bridge_mac_ = FindLink(socket, "warren0").value()->mac;
+  Flush(mallory_);
+  Flush(alice_);
   const base::UniqueFd receiver = Receiver();
   const std::string frame =
       Udp(PodMac(mallory_.lease), mallory_.lease.addresses[0].address, "mine");

@@ -59,6 +59,7 @@ absl::Status Import(grpc::ServerReader<api::ImportImageRequest>* reader,
   reply->set_image_id(image->id);
   for (const std::string& tag : image->repo_tags) reply->add_repo_tags(tag);
   reply->set_size_bytes(image->size_bytes);
+  for (const std::string& remark : image->remarks) reply->add_remarks(remark);
   return absl::OkStatus();
 }
 

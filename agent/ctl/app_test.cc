@@ -228,6 +228,11 @@ TEST(CtlApp, ImportStreamsAFile) {
   EXPECT_EQ(node.node_service.archive, content);
   EXPECT_LE(node.node_service.largest_chunk, 1u << 20);
   EXPECT_EQ(node.out(), "sha256:abc\n");
+  EXPECT_EQ(node.err(), "");
+  node.node_service.remarks = {"the link \"lib\" is hidden"};
+  EXPECT_EQ(node.Ctl({"image", "import", path, "--ref", "a:1"}), kExitOk);
+  EXPECT_EQ(node.out(), "sha256:abc\n");
+  EXPECT_EQ(node.err(), "note: the link \"lib\" is hidden\n");
 }
 
 TEST(CtlApp, ImportShowsTheServersError) {

@@ -150,6 +150,7 @@ grpc::Status FakeNodeService::ImportImage(
     }
   }
   response->set_image_id("sha256:abc");
+  for (const std::string& remark : remarks) response->add_remarks(remark);
   return grpc::Status::OK;
 }
 

@@ -90,6 +90,7 @@ class FakeNodeService : public node::NodeService::Service {
   std::string archive;
   size_t largest_chunk = 0;          // bytes of one message
   size_t refuse_after = ~size_t{0};  // bytes
+  std::vector<std::string> remarks;  // of the answer to an import
 };
 
 // Both services on a socket in a directory of their own, gone with the object.

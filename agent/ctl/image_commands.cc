@@ -63,6 +63,9 @@ absl::StatusOr<int> Import(Session& session, const std::string& path,
     session.out() << ToJson(response);
   } else {
     session.out() << response.image_id() << "\n";
+    for (const std::string& remark : response.remarks()) {
+      session.err() << "note: " << remark << "\n";
+    }
   }
   return kExitOk;
 }

@@ -14,6 +14,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
+#include "runtime/image/resolve.h"
 
 namespace warren::image {
 
@@ -79,63 +80,41 @@ absl::StatusOr<std::string> LayoutImport::ReadDocument(
                                  kMaxDocumentBytes);
 }
 
-absl::Status LayoutImport::Resolve(Descriptor* target,
-                                   Descriptor* manifest) const {
+absl::StatusOr<ImportCandidate> LayoutImport::ReadDocuments() const {
   ASSIGN_OR_RETURN_IN(const Index top, ParseIndex(archive_.index_json(), ""),
                       "index.json");
-  const std::vector<std::string> names = {reference_.tag,
-                                          reference_.ToString()};
-  ASSIGN_OR_RETURN_IN(*target, SelectManifest(top, names, false), "index.json");
-  *manifest = *target;
-  for (int depth = 0; IsIndexType(manifest->media_type); ++depth) {
-    if (depth == kMaxIndexDepth) {
-      return absl::InvalidArgumentError("indexes are nested too deep");
-    }
-    ASSIGN_OR_RETURN_IN(const std::string text, ReadDocument(*manifest),
-                        "index");
-    ASSIGN_OR_RETURN_IN(const Index index,
-                        ParseIndex(text, manifest->media_type), "index");
-    ASSIGN_OR_RETURN_IN(*manifest, SelectManifest(index, {}, true), "index");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<ImportCandidate> LayoutImport::ReadDocuments() const {
-  Descriptor target{"", Digest::Of(""), 0, std::nullopt, ""};
-  Descriptor descriptor = target;
-  RETURN_IF_ERROR(Resolve(&target, &descriptor));
-  if (reference_.digest.has_value() && *reference_.digest != target.digest) {
+  ResolveOptions options;
+  options.names = {reference_.tag, reference_.ToString()};
+  const auto read = [this](const Descriptor& descriptor) {
+    return ReadDocument(descriptor);
+  };
+  ASSIGN_OR_RETURN_IN(ResolvedImage found, ResolveImage(top, read, options),
+                      "index.json");
+  if (reference_.digest.has_value() &&
+      *reference_.digest != found.target.digest) {
     return absl::InvalidArgumentError(
-        absl::StrCat("archive holds ", target.digest.ToString(),
+        absl::StrCat("archive holds ", found.target.digest.ToString(),
                      ", not the digest of the reference"));
   }
-  ASSIGN_OR_RETURN_IN(const std::string manifest_text, ReadDocument(descriptor),
-                      "manifest");
-  ASSIGN_OR_RETURN_IN(Manifest manifest,
-                      ParseManifest(manifest_text, descriptor.media_type),
-                      "manifest");
-  ASSIGN_OR_RETURN_IN(std::string config_json, ReadDocument(manifest.config),
-                      "configuration");
-  ASSIGN_OR_RETURN_IN(ConfigDocument config, ParseConfig(config_json),
-                      "configuration");
-  if (config.diff_ids.size() != manifest.layers.size()) {
+  const Manifest& manifest = found.manifest;
+  if (found.config.diff_ids.size() != manifest.layers.size()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "manifest has ", manifest.layers.size(), " layers, configuration has ",
-        config.diff_ids.size(), " diff IDs"));
+        found.config.diff_ids.size(), " diff IDs"));
   }
   if (manifest.layers.empty()) {
     return absl::InvalidArgumentError("image has no layers");
   }
   Digest config_digest = manifest.config.digest;
-  return ImportCandidate{
-      reference_,
-      pinned_,
-      target.digest,
-      {descriptor.digest, manifest_text.size(), std::move(manifest)},
-      std::move(config_digest),
-      std::move(config),
-      std::move(config_json),
-      {}};
+  return ImportCandidate{reference_,
+                         pinned_,
+                         found.target.digest,
+                         {found.manifest_descriptor.digest, found.manifest_size,
+                          std::move(found.manifest)},
+                         std::move(config_digest),
+                         std::move(found.config),
+                         std::move(found.config_json),
+                         {}};
 }
 
 absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {

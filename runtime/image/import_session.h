@@ -42,8 +42,6 @@ class LayoutImport : public ImportSession {
 
   // The bytes of a document that `descriptor` names, of exactly its size.
   absl::StatusOr<std::string> ReadDocument(const Descriptor& descriptor) const;
-  // The entry of index.json that counts, and the manifest it leads to.
-  absl::Status Resolve(Descriptor* target, Descriptor* manifest) const;
   absl::StatusOr<ImportCandidate> ReadDocuments() const;
   absl::StatusOr<std::shared_ptr<const Image>> CommitOnce();
   absl::Status UnpackLayers(ImportCandidate* candidate) const;

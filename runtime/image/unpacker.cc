@@ -3,9 +3,12 @@
 #include <absl/status/status.h>
 #include <absl/strings/str_cat.h>
 #include <absl/time/time.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -47,9 +50,38 @@ absl::Status DiedError(int wait_status) {
       absl::StrCat("unpacking ended with status ", WEXITSTATUS(wait_status)));
 }
 
+// A file in memory of one size for ever: whoever owns the helper can fill it,
+// and no more.
+absl::StatusOr<base::UniqueFd> LeaningsFile() {
+  base::UniqueFd file(
+      memfd_create("leanings", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.valid()) return base::ErrnoError(errno, "memfd_create");
+  if (ftruncate(file.get(), static_cast<off_t>(kMaxLeaningBytes)) != 0 ||
+      fcntl(file.get(), F_ADD_SEALS,
+            F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+    return base::ErrnoError(errno, "size a file in memory");
+  }
+  return file;
+}
+
+absl::StatusOr<Leanings> ReadLeanings(int file, uint64_t bytes) {
+  if (bytes > kMaxLeaningBytes) {
+    return absl::InternalError("unpacking gave a result that is too long");
+  }
+  std::string text(bytes, '\0');
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t n =
+        pread(file, text.data() + at, text.size() - at, static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return base::ErrnoError(n < 0 ? errno : EIO, "read leanings");
+    at += static_cast<size_t>(n);
+  }
+  return Leanings::Decode(text);
+}
+
 // Nothing in the record is believed before it was looked at: it comes from
 // the process that read a stranger's bytes.
-absl::StatusOr<UnpackReport> Read(absl::string_view bytes) {
+absl::StatusOr<UnpackReport> Read(absl::string_view bytes, int leanings_file) {
   UnpackResult record;
   if (bytes.size() != sizeof(record)) {
     return absl::InternalError("unpacking ended without a result");
@@ -72,7 +104,11 @@ absl::StatusOr<UnpackReport> Read(absl::string_view bytes) {
   ASSIGN_OR_RETURN(Digest diff_id,
                    Digest::FromHex(absl::string_view(record.diff_id,
                                                      sizeof(record.diff_id))));
-  return UnpackReport{std::move(diff_id), {record.disk_bytes, record.inodes}};
+  ASSIGN_OR_RETURN(Leanings leanings,
+                   ReadLeanings(leanings_file, record.leaning_bytes));
+  return UnpackReport{std::move(diff_id),
+                      {record.disk_bytes, record.inodes},
+                      std::move(leanings)};
 }
 
 }  // namespace
@@ -94,12 +130,13 @@ absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
   const uint64_t entries =
       std::min({free.inodes, limits_.layer_entries, max_entries});
   ASSIGN_OR_RETURN(base::Pipe result, base::MakePipe());
+  ASSIGN_OR_RETURN(const base::UniqueFd leanings, LeaningsFile());
   base::SpawnOptions options;
   options.path = program_;
   options.args = {"warren-unpack", CompressionName(compression),
                   absl::StrCat(std::min(free.bytes, limits_.layer_bytes)),
                   absl::StrCat(entries)};
-  options.fds = {blob, result.write.get(), -1, target};
+  options.fds = {blob, result.write.get(), leanings.get(), target};
   ASSIGN_OR_RETURN(const base::Child child, base::Spawn(options));
   result.write.reset();
   const auto exited = base::WaitExit(
@@ -121,7 +158,7 @@ absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
   ASSIGN_OR_RETURN(const std::string bytes,
                    // lint: allow read: a pipe of ours, whose writer has ended
                    base::ReadFd(result.read.get(), sizeof(UnpackResult)));
-  return Read(bytes);
+  return Read(bytes, leanings.get());
 }
 
 }  // namespace warren::image

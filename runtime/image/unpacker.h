@@ -8,6 +8,7 @@
 
 #include "runtime/image/compression.h"
 #include "runtime/image/digest.h"
+#include "runtime/image/leanings.h"
 #include "runtime/image/limits.h"
 
 namespace warren::image {
@@ -21,6 +22,7 @@ struct LayerSize {
 struct UnpackReport {
   Digest diff_id;  // of the tar that was read
   LayerSize size;
+  Leanings leanings;
 };
 
 // The agent's side of warren-unpack: one process per call, waited for and
@@ -33,7 +35,8 @@ class Unpacker {
       : program_(std::move(program)), limits_(limits) {}
 
   // Unpacks the blob (an open file, at its start) into the empty directory
-  // `target`; both borrowed. `max_entries`: files and directories, beside the
+  // `target`; both borrowed. `compression` is what the manifest says; the bytes
+  // decide. `max_entries`: files and directories, beside the
   // limit of a layer and the free inodes of the file system. Whatever the
   // outcome, the process is gone when this returns; after an error the
   // directory is to be thrown away. kInvalidArgument: the layer is bad.

@@ -15,4 +15,6 @@ warren_test(NAME image_layer_test LABEL root THREADS TIMEOUT 1200
   SOURCES root/image_layer_test.cc root/image_whiteout_test.cc
     root/image_hostile_test.cc root/image_bombs_test.cc
     root/image_confine_test.cc root/image_mutation_test.cc
+    root/image_compose_test.cc root/image_escape_test.cc root/image_spelling_test.cc
+    root/image_stack_test.cc root/layer_model.cc
   LIBS warren_image_fixture warren_unpack_core)

@@ -78,7 +78,7 @@ TEST(Leanings, IMG_2_OnlyItsOwnTextIsRead) {
                                   Text("da/b\0la\0x\0", 10),
                                   Text("\0", 1)}) {
     EXPECT_TRUE(absl::IsInvalidArgument(Leanings::Decode(text).status()))
-        << testing::PrintToString(text);
+        << ::testing::PrintToString(text);
   }
 }
 

@@ -49,7 +49,7 @@ class Resolve : public ::testing::Test {
     JsonText manifest = {{"schemaVersion", 2},
                          {"mediaType", kManifestType},
                          {"config", Put(config_type, config)},
-                         {"layers", {Put(layer_type, "layer")}}};
+                         {"layers", One(Put(layer_type, "layer"))}};
     if (!artifact_type.empty()) manifest["artifactType"] = artifact_type;
     return Put(kManifestType, manifest.dump());
   }
@@ -65,6 +65,12 @@ class Resolve : public ::testing::Test {
     entry["platform"] = {{"os", os}, {"architecture", arch}};
     if (!variant.empty()) entry["platform"]["variant"] = variant;
     return entry;
+  }
+  // A list of one: in braces it would be a copy.
+  static JsonText One(const JsonText& entry) {
+    JsonText list = JsonText::array();
+    list.push_back(entry);
+    return list;
   }
   static JsonText Missing() {
     return {{"mediaType", kManifestType},
@@ -118,7 +124,7 @@ TEST_F(Resolve, WhatDoesNotFitIsPassedOver) {
                  "application/octet-stream", "application/x.thing"),
       ManifestOf(kConfigType, R"({"os":"linux","architecture":"amd64"})",
                  "application/vnd.in-toto+json"),
-      Nested({For(Image("other", "arm64"), "linux", "arm64")}),
+      Nested(One(For(Image("other", "arm64"), "linux", "arm64"))),
       Nested(JsonText::array()),
       Put("application/octet-stream", "x")};
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -145,8 +151,8 @@ TEST_F(Resolve, BestVariantFirst) {
   EXPECT_EQ(Name({silent, v4, v1}), "1");
   EXPECT_EQ(Name({v4, silent}), "silent");
   EXPECT_EQ(Name({v4, Image("4", "amd64", "linux", "v4"), silent}), "silent");
-  EXPECT_EQ(Name({v4, Nested({v4, v2}), Nested({v3})}), "2");
-  EXPECT_THAT(Name({v4}), HasSubstr("linux/amd64/v4"));
+  EXPECT_EQ(Name({v4, Nested({v4, v2}), Nested(One(v3))}), "2");
+  EXPECT_THAT(Name(One(v4)), HasSubstr("linux/amd64/v4"));
 }
 
 TEST_F(Resolve, ARefusalSaysWhatIsThere) {
@@ -176,7 +182,7 @@ TEST_F(Resolve, WhatFitsAndIsBrokenIsAnError) {
   const JsonText good = Image("good", "amd64");
   EXPECT_THAT(Name({For(Missing(), "linux", "amd64"), good}),
               HasSubstr("not there"));
-  EXPECT_THAT(Name({Missing()}), HasSubstr("not there"));
+  EXPECT_THAT(Name(One(Missing())), HasSubstr("not there"));
   // Two images at the top of an archive, of which one cannot be told.
   EXPECT_THAT(Name({Missing(), good}, false), HasSubstr("2 images"));
   JsonText named = good;
@@ -187,9 +193,9 @@ TEST_F(Resolve, WhatFitsAndIsBrokenIsAnError) {
 
 TEST_F(Resolve, IMG_3_IndexesAreBounded) {
   JsonText deep = Image("deep", "amd64");
-  for (int i = 0; i < 4; ++i) deep = Nested({deep});
-  EXPECT_EQ(Name({deep}), "deep");
-  EXPECT_THAT(Name({Nested({deep})}), HasSubstr("nested too deep"));
+  for (int i = 0; i < 4; ++i) deep = Nested(One(deep));
+  EXPECT_EQ(Name(One(deep)), "deep");
+  EXPECT_THAT(Name(One(Nested(One(deep)))), HasSubstr("nested too deep"));
   // Each level leads to the next in many ways, none of them to an image.
   JsonText wide = Image("none", "arm64");
   for (int level = 0; level < 3; ++level) {
@@ -197,7 +203,7 @@ TEST_F(Resolve, IMG_3_IndexesAreBounded) {
     for (int i = 0; i < 50; ++i) entries.push_back(wide);
     wide = Nested(entries);
   }
-  EXPECT_TRUE(absl::IsResourceExhausted(Find({wide}).status()));
+  EXPECT_TRUE(absl::IsResourceExhausted(Find(One(wide)).status()));
   EXPECT_LT(reads_, 300);
 }
 

@@ -122,6 +122,12 @@ TEST_F(ImageCompose, OnlyWhatIsSeenInTheEndCounts) {
                   TarBuilder().File(".wh.tmp").File("tmp/x").Build()});
   ASSERT_TRUE(fresh.ok()) << fresh.status();
   EXPECT_EQ((*fresh)->layer_dirs.size(), 2u);
+  // What an opaque directory hides is handed on to nobody below it.
+  const auto hidden =
+      ImportTars({TarBuilder().Directory("d").Directory("d/c", 0700).Build(),
+                  TarBuilder().File("d/.wh..wh..opq").File("d/c/x").Build()});
+  ASSERT_TRUE(hidden.ok()) << hidden.status();
+  EXPECT_EQ((*hidden)->layer_dirs.size(), 2u);
   // An opaque directory keeps its own metadata.
   const auto opaque =
       ImportTars({TarBuilder().Directory("tmp", 01777).Build(),

@@ -59,6 +59,8 @@ TEST_F(ImageSpelling, LinksOfTheLayerAreFollowedInside) {
              .File("var/run/ko", "2")
              .Symlink("abs", "/usr")
              .File("abs/lib/y", "3")
+             .Symlink("var/deep", "/run")
+             .File("var/deep/q", "6")
              .Symlink("up", "../../../run")
              .File("up/z", "4")
              .Symlink("not", "made/yet")
@@ -72,6 +74,7 @@ TEST_F(ImageSpelling, LinksOfTheLayerAreFollowedInside) {
   EXPECT_EQ(Read("usr/lib/x"), "1");
   EXPECT_EQ(Read("run/ko"), "2");
   EXPECT_EQ(Read("usr/lib/y"), "3");
+  EXPECT_EQ(Read("run/q"), "6");
   EXPECT_EQ(Read("run/z"), "4");
   EXPECT_EQ(Read("made/yet/w"), "5");
   EXPECT_EQ(Stat("run/hard").st_ino, Stat("usr/lib/x").st_ino);

@@ -18,16 +18,17 @@ namespace warren::registry {
 namespace {
 
 constexpr char kTransientPayload[] = "warren/transient";
+constexpr char kHttpStatusPayload[] = "warren/http-status";
 constexpr char kRetryAfterPayload[] = "warren/retry-after";
 
 // Distribution specification 1.1, "Error codes", and what registries add.
 constexpr std::array<absl::string_view, 17> kCodes = {
-    "BLOB_UNKNOWN",        "BLOB_UPLOAD_INVALID",   "BLOB_UPLOAD_UNKNOWN",
-    "DENIED",              "DIGEST_INVALID",        "MANIFEST_BLOB_UNKNOWN",
-    "MANIFEST_INVALID",    "MANIFEST_UNKNOWN",      "MANIFEST_UNVERIFIED",
-    "NAME_INVALID",        "NAME_UNKNOWN",          "SIZE_INVALID",
-    "TAG_INVALID",         "TOOMANYREQUESTS",       "UNAUTHORIZED",
-    "UNAVAILABLE",         "UNSUPPORTED"};
+    "BLOB_UNKNOWN",     "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN",
+    "DENIED",           "DIGEST_INVALID",      "MANIFEST_BLOB_UNKNOWN",
+    "MANIFEST_INVALID", "MANIFEST_UNKNOWN",    "MANIFEST_UNVERIFIED",
+    "NAME_INVALID",     "NAME_UNKNOWN",        "SIZE_INVALID",
+    "TAG_INVALID",      "TOOMANYREQUESTS",     "UNAUTHORIZED",
+    "UNAVAILABLE",      "UNSUPPORTED"};
 
 // Codes of {"errors": [{"code": …}]} that are known, each once.
 std::vector<std::string> KnownCodes(absl::string_view body) {
@@ -81,6 +82,16 @@ std::optional<int64_t> RetryAfterSeconds(const HttpHead& head) {
   return std::max<int64_t>(seconds, 0);
 }
 
+// A number that rides along; nullopt when there is none.
+std::optional<int64_t> Number(const absl::Status& status, const char* payload) {
+  const auto text = status.GetPayload(payload);
+  int64_t number = 0;
+  if (!text || !absl::SimpleAtoi(std::string(*text), &number)) {
+    return std::nullopt;
+  }
+  return number;
+}
+
 }  // namespace
 
 absl::Status CollectSink::OnHead(const HttpHead& head) {
@@ -105,6 +116,7 @@ absl::Status AnswerError(const HttpHead& head, absl::string_view body) {
   if (head.status == 407) text = "the proxy wants other credentials (HTTP 407)";
   const absl::StatusCode code = CodeOf(head.status);
   absl::Status status(code, text);
+  status.SetPayload(kHttpStatusPayload, absl::Cord(absl::StrCat(head.status)));
   if (code == absl::StatusCode::kUnavailable && head.status != 407 &&
       head.status != 501 && head.status != 505) {
     status.SetPayload(kTransientPayload, absl::Cord());
@@ -112,6 +124,15 @@ absl::Status AnswerError(const HttpHead& head, absl::string_view body) {
   if (const auto seconds = RetryAfterSeconds(head)) {
     status.SetPayload(kRetryAfterPayload, absl::Cord(absl::StrCat(*seconds)));
   }
+  return status;
+}
+
+int HttpStatusOf(const absl::Status& status) {
+  return static_cast<int>(Number(status, kHttpStatusPayload).value_or(0));
+}
+
+absl::Status MarkTransient(absl::Status status) {
+  status.SetPayload(kTransientPayload, absl::Cord());
   return status;
 }
 
@@ -135,12 +156,9 @@ bool IsTransient(const absl::Status& status) {
 }
 
 std::optional<absl::Duration> RetryAfterOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(kRetryAfterPayload);
-  int64_t seconds = 0;
-  if (!payload || !absl::SimpleAtoi(std::string(*payload), &seconds)) {
-    return std::nullopt;
-  }
-  return absl::Seconds(seconds);
+  const auto seconds = Number(status, kRetryAfterPayload);
+  if (!seconds) return std::nullopt;
+  return absl::Seconds(*seconds);
 }
 
 }  // namespace warren::registry

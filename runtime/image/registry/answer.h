@@ -50,9 +50,13 @@ class CollectSink : public HttpSink {
 // Retry-After rides along.
 absl::Status AnswerError(const HttpHead& head, absl::string_view body);
 
+// The number that AnswerError() was given; 0 for any other status.
+int HttpStatusOf(const absl::Status& status);
+
 // Worth another try at the same host: a transient answer, or a transport that
 // failed in a way that may pass.
 bool IsTransient(const absl::Status& status);
+absl::Status MarkTransient(absl::Status status);
 
 // Retry-After of the answer behind `status`: seconds, or an HTTP date seen from
 // now on. Negative times are none.

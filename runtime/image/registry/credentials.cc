@@ -41,13 +41,12 @@ bool IsClean(absl::string_view text) {
 }
 
 absl::Status Bad(absl::string_view field, absl::string_view why) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("auth: ", field, ": ", why));
+  return absl::InvalidArgumentError(absl::StrCat("auth: ", field, ": ", why));
 }
 
-absl::StatusOr<Credentials> Password(absl::string_view username,
-                                     absl::string_view password,
-                                     absl::string_view field) {
+absl::StatusOr<Credentials> FromPassword(absl::string_view username,
+                                         absl::string_view password,
+                                         absl::string_view field) {
   // A colon ends the name in a Basic header (RFC 7617).
   if (username.find(':') != absl::string_view::npos || !IsClean(username) ||
       !IsClean(password)) {
@@ -60,9 +59,9 @@ absl::StatusOr<Credentials> Password(absl::string_view username,
   return result;
 }
 
-absl::StatusOr<Credentials> Token(Credentials::Kind kind,
-                                  const std::string& token,
-                                  absl::string_view field) {
+absl::StatusOr<Credentials> FromToken(Credentials::Kind kind,
+                                      const std::string& token,
+                                      absl::string_view field) {
   if (!FitsHeader(token, kMaxSecretBytes)) {
     return Bad(field, "holds a character that no header may have");
   }
@@ -72,7 +71,7 @@ absl::StatusOr<Credentials> Token(Credentials::Kind kind,
   return result;
 }
 
-absl::StatusOr<Credentials> Encoded(const std::string& auth) {
+absl::StatusOr<Credentials> FromAuth(const std::string& auth) {
   std::string pair;
   if (!absl::Base64Unescape(absl::StripAsciiWhitespace(auth), &pair)) {
     return Bad("auth", "no base64");
@@ -86,7 +85,8 @@ absl::StatusOr<Credentials> Encoded(const std::string& auth) {
   while (!password.empty() && password.back() == '\0') {
     password.remove_suffix(1);
   }
-  return Password(absl::string_view(pair).substr(0, colon), password, "auth");
+  return FromPassword(absl::string_view(pair).substr(0, colon), password,
+                      "auth");
 }
 
 }  // namespace
@@ -99,24 +99,25 @@ absl::StatusOr<Credentials> ChooseCredentials(const AuthFields& fields,
     return Credentials();
   }
   if (!fields.username.empty()) {
-    return Password(fields.username, fields.password, "username and password");
+    return FromPassword(fields.username, fields.password,
+                        "username and password");
   }
   if (!fields.identity_token.empty()) {
-    return Token(Kind::kIdentityToken, fields.identity_token,
-                 "identity_token");
+    return FromToken(Kind::kIdentityToken, fields.identity_token,
+                     "identity_token");
   }
-  if (!fields.auth.empty()) return Encoded(fields.auth);
+  if (!fields.auth.empty()) return FromAuth(fields.auth);
   if (!fields.registry_token.empty()) {
-    return Token(Kind::kRegistryToken, fields.registry_token,
-                 "registry_token");
+    return FromToken(Kind::kRegistryToken, fields.registry_token,
+                     "registry_token");
   }
   return Credentials();
 }
 
 std::string BasicAuthorization(absl::string_view username,
                                absl::string_view secret) {
-  return absl::StrCat(
-      "Basic ", absl::Base64Escape(absl::StrCat(username, ":", secret)));
+  return absl::StrCat("Basic ",
+                      absl::Base64Escape(absl::StrCat(username, ":", secret)));
 }
 
 bool FitsHeader(absl::string_view text, size_t limit) {

@@ -37,8 +37,8 @@ curl_socket_t OpenSocket(void* /*unused*/, curlsocktype /*purpose*/,
 std::string Clean(absl::string_view text) {
   std::string result(text.substr(0, kMaxErrorBytes));
   std::replace_if(
-      result.begin(), result.end(),
-      [](char c) { return c < ' ' || c >= 0x7f; }, ' ');
+      result.begin(), result.end(), [](char c) { return c < ' ' || c >= 0x7f; },
+      ' ');
   return result;
 }
 
@@ -128,8 +128,7 @@ void CurlExchange::SetTls(CURL* easy) const {
 
 void CurlExchange::SetOptions(CURL* easy) {
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_NETRC,
-                   static_cast<long>(CURL_NETRC_IGNORED));
+  curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
@@ -249,10 +248,9 @@ absl::StatusOr<absl::Duration> CurlExchange::CheckLimits(CURL* easy) {
   if (connected_ == 0) {
     const absl::Duration rest = left(started_, limits.connect);
     if (rest > absl::ZeroDuration()) return rest;
-    return TransportError(
-        TransportFailure::kConnect,
-        absl::StrCat("no connection within ",
-                     absl::FormatDuration(limits.connect)));
+    return TransportError(TransportFailure::kConnect,
+                          absl::StrCat("no connection within ",
+                                       absl::FormatDuration(limits.connect)));
   }
   if (!head_delivered_) {
     const absl::Duration rest = left(connected_, limits.header);
@@ -265,10 +263,9 @@ absl::StatusOr<absl::Duration> CurlExchange::CheckLimits(CURL* easy) {
     return left(span_start_, limits.stall);
   }
   if (span_bytes_ < limits.stall_bytes) {
-    return TransportError(
-        TransportFailure::kStalled,
-        absl::StrCat("stalled: ", span_bytes_, " bytes in ",
-                     absl::FormatDuration(limits.stall)));
+    return TransportError(TransportFailure::kStalled,
+                          absl::StrCat("stalled: ", span_bytes_, " bytes in ",
+                                       absl::FormatDuration(limits.stall)));
   }
   span_start_ = now;
   span_bytes_ = 0;
@@ -287,8 +284,8 @@ absl::Status CurlExchange::Outcome(CURLcode code) {
   std::string text(error_text_.data());
   // libcurl repeats a proxy that it cannot parse, with its password.
   const bool repeats =
-      !proxy_.empty() && (code == CURLE_COULDNT_RESOLVE_PROXY ||
-                          absl::StrContains(text, proxy_));
+      !proxy_.empty() &&
+      (code == CURLE_COULDNT_RESOLVE_PROXY || absl::StrContains(text, proxy_));
   if (text.empty() || repeats) text = curl_easy_strerror(code);
   TransportFailure failure =
       head_delivered_ ? AfterHead(code) : BeforeHead(code, text);

@@ -38,9 +38,8 @@ class HostsReader {
       const toml::table& file) const;
 
   absl::Status Bad(const toml::node& node, absl::string_view what) const {
-    return absl::InvalidArgumentError(
-        absl::StrCat(directory_, "/", kFileName, ":",
-                     node.source().begin.line, ": ", what));
+    return absl::InvalidArgumentError(absl::StrCat(
+        directory_, "/", kFileName, ":", node.source().begin.line, ": ", what));
   }
 
  private:
@@ -136,7 +135,8 @@ absl::Status HostsReader::ReadCa(const toml::node& node,
   ASSIGN_OR_RETURN(const auto paths, Strings(node, "ca"));
   for (const std::string& path : paths) {
     auto pem = base::ReadFileAt(AT_FDCWD, Absolute(path), kMaxFileBytes);
-    if (!pem.ok()) return Bad(node, absl::StrCat("ca: ", pem.status().message()));
+    if (!pem.ok())
+      return Bad(node, absl::StrCat("ca: ", pem.status().message()));
     absl::StrAppend(&tls->ca_pem, *pem, "\n");
   }
   return absl::OkStatus();
@@ -242,8 +242,7 @@ absl::StatusOr<std::vector<Endpoint>> HostsReader::ReadMirrors(
 }
 
 // Certificates as Docker names them.
-absl::Status ReadCertificates(const std::string& directory,
-                              TlsSettings* tls) {
+absl::Status ReadCertificates(const std::string& directory, TlsSettings* tls) {
   ASSIGN_OR_RETURN(std::vector<std::string> names,
                    base::ListDir(AT_FDCWD, directory));
   std::sort(names.begin(), names.end());
@@ -317,15 +316,13 @@ absl::StatusOr<std::vector<Endpoint>> ReadEndpoints(
   if (hosts_dir.empty()) return std::vector<Endpoint>{std::move(only)};
   for (const std::string& name : DirectoryNames(std::string(registry))) {
     const std::string directory = absl::StrCat(hosts_dir, "/", name);
-    ASSIGN_OR_RETURN(
-        const auto opened,
-        base::ToLook(base::OpenAt(AT_FDCWD, directory,
-                                  O_RDONLY | O_DIRECTORY)));
+    ASSIGN_OR_RETURN(const auto opened,
+                     base::ToLook(base::OpenAt(AT_FDCWD, directory,
+                                               O_RDONLY | O_DIRECTORY)));
     if (!opened) continue;
-    ASSIGN_OR_RETURN(
-        const std::optional<std::string> text,
-        base::ToLook(base::ReadFileAt(opened->get(), kFileName,
-                                      kMaxFileBytes)));
+    ASSIGN_OR_RETURN(const std::optional<std::string> text,
+                     base::ToLook(base::ReadFileAt(opened->get(), kFileName,
+                                                   kMaxFileBytes)));
     if (text) return ParseHosts(*text, directory, registry);
     RETURN_IF_ERROR(ReadCertificates(directory, &only.tls));
     break;

@@ -37,7 +37,7 @@ namespace warren::registry {
 
 // One host that may serve a repository.
 struct Endpoint {
-  Url url;             // target: the prefix in front of "/<repository>"
+  Url url;              // target: the prefix in front of "/<repository>"
   bool resolve = true;  // may be asked for a tag
   bool pull = true;     // may be asked for a digest
   // The registry itself: what credentials of a caller are for.

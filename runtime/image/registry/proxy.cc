@@ -71,8 +71,8 @@ bool ItemMatches(const Url& url, const std::optional<AddressBytes>& address,
                  const std::string& text) {
   if (text == "*") return true;
   if (const size_t slash = text.find('/'); slash != std::string::npos) {
-    return address && InRange(*address, text.substr(0, slash),
-                              text.substr(slash + 1));
+    return address &&
+           InRange(*address, text.substr(0, slash), text.substr(slash + 1));
   }
   int port = 0;
   const absl::string_view item = WithoutPort(text, &port);
@@ -106,10 +106,9 @@ ProxySettings ProxySettings::FromEnvironment(
 bool ProxySettings::Excluded(const Url& url) const {
   if (IsLoopback(url.host)) return true;
   const auto address = ToAddress(url.host);
-  return std::any_of(no_proxy.begin(), no_proxy.end(),
-                     [&](const std::string& item) {
-                       return ItemMatches(url, address, item);
-                     });
+  return std::any_of(
+      no_proxy.begin(), no_proxy.end(),
+      [&](const std::string& item) { return ItemMatches(url, address, item); });
 }
 
 const std::string& ProxySettings::For(const Url& url) const {

@@ -9,10 +9,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/base/deadline.h"
 #include "runtime/image/digest.h"
 #include "runtime/image/registry/credentials.h"
+#include "runtime/image/registry/retry.h"
 #include "runtime/image/registry/transport.h"
 
 // From a name to bytes: the client of OCI distribution registries. It gives
@@ -90,13 +92,9 @@ struct ClientOptions {
   // none. Read anew for each pull, so that a change needs no restart.
   std::string hosts_dir;
   HttpLimits limits;
-  // Tries of one request at the registry itself, the first included. A try
-  // that brought bytes of a blob does not count.
-  int tries = 5;
-  // The first wait between two tries; it doubles, with jitter.
-  absl::Duration first_wait = absl::Milliseconds(200);
-  // A server that asks to come back later than this is not waited for.
-  absl::Duration longest_wait = absl::Seconds(30);
+  // At the registry itself. A mirror is tried once, as the next host is there;
+  // a transfer that moves goes on at any of them.
+  RetryLimits retries;
 };
 
 // One pull: the hosts that serve a repository, their tokens, and the digest
@@ -132,6 +130,10 @@ class Pull {
   virtual absl::Status FetchBlob(const image::Digest& digest, uint64_t size,
                                  BlobSink* sink,
                                  const base::Deadline& deadline) = 0;
+
+  // Hosts that failed although the pull went on at another one: "host:
+  // reason", in order, each once, at most 64. For the log.
+  virtual std::vector<std::string> Troubles() const = 0;
 };
 
 // Thread-safe. Connections stay open between requests and between pulls.

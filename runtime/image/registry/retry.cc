@@ -25,10 +25,10 @@ absl::Status Retries::Wait(const absl::Status& failure,
   if (!IsTransient(failure)) return failure;
   const std::optional<absl::Duration> asked = RetryAfterOf(failure);
   if (asked && *asked > limits_.longest_wait) {
-    absl::Status status(failure.code(),
-                        absl::StrCat(failure.message(),
-                                     ", asks to come back in ",
-                                     absl::ToInt64Seconds(*asked), " s"));
+    absl::Status status(
+        failure.code(),
+        absl::StrCat(failure.message(), ", asks to come back in ",
+                     absl::ToInt64Seconds(*asked), " s"));
     return status;
   }
   if (tried_ >= limits_.tries) return failure;

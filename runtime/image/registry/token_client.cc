@@ -86,8 +86,7 @@ struct TokenAnswer {
 };
 
 absl::StatusOr<TokenAnswer> Exchange(const TokenRequest& request,
-                                     HttpRequest http,
-                                     const HttpLimits& limits,
+                                     HttpRequest http, const HttpLimits& limits,
                                      Transport* transport,
                                      const base::Deadline& deadline) {
   http.limits = limits;
@@ -185,8 +184,8 @@ absl::StatusOr<Token> ParseToken(absl::string_view body) {
     Token token{*value, kShortestLife};
     const auto seconds = image::RequiredCount(*document, "expires_in");
     if (seconds.ok() && *seconds <= kLongestLifeSeconds) {
-      token.lifetime = std::max(
-          kShortestLife, absl::Seconds(static_cast<int64_t>(*seconds)));
+      token.lifetime = std::max(kShortestLife,
+                                absl::Seconds(static_cast<int64_t>(*seconds)));
     }
     return token;
   }
@@ -194,8 +193,7 @@ absl::StatusOr<Token> ParseToken(absl::string_view body) {
 }
 
 absl::StatusOr<Token> FetchToken(const TokenRequest& request,
-                                 const HttpLimits& limits,
-                                 Transport* transport,
+                                 const HttpLimits& limits, Transport* transport,
                                  const base::Deadline& deadline) {
   auto token = FetchOnce(request, limits, transport, deadline);
   if (token.ok()) return token;

@@ -70,8 +70,7 @@ absl::StatusOr<Token> ParseToken(absl::string_view body);
 // kPermissionDenied, kUnavailable, kDataLoss, and those of the deadline. Tries
 // once.
 absl::StatusOr<Token> FetchToken(const TokenRequest& request,
-                                 const HttpLimits& limits,
-                                 Transport* transport,
+                                 const HttpLimits& limits, Transport* transport,
                                  const base::Deadline& deadline);
 
 }  // namespace warren::registry

@@ -181,10 +181,10 @@ absl::StatusOr<Url> ResolveUrl(const Url& base, absl::string_view reference) {
     return url;
   }
   const size_t query = std::min(reference.find('?'), reference.size());
-  url.target = absl::StrCat(
-      WithoutDots(absl::StrCat(path.substr(0, path.rfind('/') + 1),
-                               reference.substr(0, query))),
-      reference.substr(query));
+  url.target =
+      absl::StrCat(WithoutDots(absl::StrCat(path.substr(0, path.rfind('/') + 1),
+                                            reference.substr(0, query))),
+                   reference.substr(query));
   return url;
 }
 

@@ -13,7 +13,7 @@ namespace warren::registry {
 
 struct Url {
   bool https = true;
-  std::string host;    // lower case, no port; IPv6 without its brackets
+  std::string host;  // lower case, no port; IPv6 without its brackets
   uint16_t port = 443;
   std::string target = "/";  // path and query, as given; no fragment
 

@@ -77,8 +77,7 @@ absl::StatusOr<Endpoint> DefaultEndpoint(absl::string_view registry) {
 
 // The address of a host or server, its prefix complete.
 absl::StatusOr<Url> HostUrl(absl::string_view text, bool override_path) {
-  const bool has_scheme =
-      absl::StartsWith(text, "http://") || absl::StartsWith(text, "https://");
+  const bool has_scheme = absl::StrContains(text, "://");
   ASSIGN_OR_RETURN(Url url,
                    ParseUrl(has_scheme ? std::string(text)
                                        : absl::StrCat("https://", text)));

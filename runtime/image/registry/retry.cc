@@ -33,7 +33,7 @@ absl::Status Retries::Wait(const absl::Status& failure,
     return status;
   }
   if (tried_ >= limits_.tries) return failure;
-  const int doublings = std::min(tried_ - 1, 20);
+  const int doublings = std::clamp(tried_ - 1, 0, 20);
   const absl::Duration whole = std::min(
       limits_.first_wait * (int64_t{1} << doublings), limits_.longest_wait);
   const double share = std::uniform_real_distribution<>(0.5, 1.0)(random_);

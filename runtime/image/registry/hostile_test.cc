@@ -102,15 +102,16 @@ TEST_F(HostileRegistryTest, IMG_3_ManifestWithoutEnd) {
   }
 }
 
-TEST_F(HostileRegistryTest, ManifestOfFourMebibytesIsTaken) {
+TEST_F(HostileRegistryTest, IMG_3_ManifestsAboveFourMebibytes) {
   std::string big = kManifest;
-  big.append((4 << 20) - big.size(), ' ');
+  big.append((512 << 10) - big.size(), ' ');
   content_.AddManifest("v1", big, kManifestType);
   HttpServer server([&](const ServerRequest& request, Exchange* exchange) {
     content_.Serve(request, exchange);
   });
   EXPECT_TRUE(Resolve(server).ok());
-  content_.AddManifest("v1", big + " ", kManifestType);
+  big.append((4 << 20) + 1 - big.size(), ' ');
+  content_.AddManifest("v1", big, kManifestType);
   EXPECT_EQ(Resolve(server).status().code(), absl::StatusCode::kDataLoss);
 }
 

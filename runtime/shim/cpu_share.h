@@ -16,7 +16,7 @@ namespace warren::shim {
 class CpuShare {
  public:
   // What may be used at once after a silence: a burst of output is not held up.
-  static constexpr int64_t kBurstNs = 100'000'000;
+  static constexpr int64_t kBurstNs = 50'000'000;
   // An empty bucket is one until that much is in it again: then a whole pipe is
   // read at once, which costs less for each byte than many small reads.
   static constexpr int64_t kResumeNs = 5'000'000;

@@ -115,7 +115,7 @@ long FileSize(const std::string& path) {
   return stat(path.c_str(), &st) == 0 ? st.st_size : -1;
 }
 
-TEST_F(LogFloodTest, REL_14_AFloodHoldsUpNobodyAndIsChargedToTheShims) {
+TEST_F(LogFloodTest, LOG_1_AFloodIsHeldBackAndChargedToTheShims) {
   const cri::PodSandboxConfig pod = Pod("flood");
   const std::string pod_id = RunPod(pod);
   const std::string bystander = Run(

@@ -19,7 +19,8 @@ namespace {
 
 struct Attempt {
   const PlacedProgram* program;
-  int error = 0;  // written by the child
+  // Written by the child. To a compiler that is a function which never returns.
+  volatile int error = 0;
 };
 
 // The size of the kernel's sigset_t.

@@ -11,7 +11,7 @@ void CpuShare::Account(int64_t now_ns, int64_t used_ns) {
     const int64_t passed =
         std::min(now_ns - now_ns_, kBurstNs * 100 / percent_);
     left_ns_ += passed * percent_ / 100 - (used_ns - used_ns_);
-    // What commands used while the output waited is owed for a while only.
+    // One read that cost a lot is owed for a while only.
     left_ns_ = std::clamp(left_ns_, -kBurstNs, kBurstNs);
   }
   started_ = true;

@@ -7,7 +7,7 @@ namespace warren::shim {
 
 // The share of one processor that copying output may have: a bucket of
 // processor time. It fills with the time that passes, and what the process has
-// used is taken out of it, whatever it was used for. While it is empty the
+// used is taken out of it (unless it is forgiven). While it is empty the
 // output is left in the pipe, so that the container waits and nothing is lost
 // (REL-14).
 //
@@ -32,6 +32,9 @@ class CpuShare {
   // `now_ns`: any clock that does not go back; `used_ns`: the processor time of
   // this process. The first call only takes note of both.
   void Account(int64_t now_ns, int64_t used_ns);
+
+  // What was used since the last call was used for something else.
+  void Forgive(int64_t used_ns) { used_ns_ = used_ns; }
 
   // How long until spent() can be over, rounded up; 0 when it is not spent.
   int WaitMs() const;

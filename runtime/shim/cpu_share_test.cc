@@ -81,12 +81,22 @@ TEST(CpuShare, ItGoesOnOnceAWholeReadIsPaidFor) {
   EXPECT_FALSE(share.spent());
 }
 
-TEST(CpuShare, WhatCommandsUseDoesNotStopTheOutputForGood) {
+TEST(CpuShare, ADebtDoesNotStopTheOutputForGood) {
   CpuShare share(10);
   share.Account(0, 0);
   share.Account(1, 60'000 * kMs);
   EXPECT_TRUE(share.spent());
   EXPECT_LE(share.WaitMs(), 600);
+}
+
+TEST(CpuShare, WhatIsForgivenIsNotTakenOut) {
+  CpuShare share(10);
+  share.Account(0, 0);
+  share.Forgive(60'000 * kMs);
+  share.Account(1, 60'000 * kMs + kBurst - kMs);
+  EXPECT_FALSE(share.spent());
+  share.Account(2, 60'000 * kMs + kBurst + kMs);
+  EXPECT_TRUE(share.spent());
 }
 
 }  // namespace

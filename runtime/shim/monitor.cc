@@ -136,7 +136,7 @@ void Monitor::Turn() {
     if (p[kOutput + i].revents != 0) output |= ReadStream(i);
   }
   log_->Flush();
-  if (output) AccountForOutput();
+  if (output) AccountForOutput(wait);
   streams_.Serve(p + kAttached);
   // From the last: one that is served moves to the end.
   for (int i = kMaxCommandClients - 1; i >= 0; --i) {
@@ -144,11 +144,22 @@ void Monitor::Turn() {
   }
   if (p[kListener].revents != 0) AcceptClient();
   if (p[kSignals].revents != 0) Reap();
+  const bool others =
+      p[kListener].revents != 0 ||
+      std::any_of(p + kCommands, p + kCount,
+                  [](const pollfd& e) { return e.revents != 0; });
+  if (others) ForgiveOthers();
 }
 
-void Monitor::AccountForOutput() {
+void Monitor::AccountForOutput(bool waits) {
   if (!share_.limited()) return;
-  share_.Account(ClockNs(CLOCK_MONOTONIC), ClockNs(CLOCK_PROCESS_CPUTIME_ID));
+  const int64_t used = ClockNs(CLOCK_PROCESS_CPUTIME_ID);
+  if (waits) share_.Forgive(used);
+  share_.Account(ClockNs(CLOCK_MONOTONIC), used);
+}
+
+void Monitor::ForgiveOthers() {
+  if (share_.limited()) share_.Forgive(ClockNs(CLOCK_PROCESS_CPUTIME_ID));
 }
 
 bool Monitor::ReadStream(int index) {

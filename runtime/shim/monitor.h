@@ -69,8 +69,11 @@ class Monitor {
   static constexpr int kOrphansMaxMs = 1000;
 
   void Turn();
-  // Takes what was used out of the share, when output was read or waits.
-  void AccountForOutput();
+  // Takes what was used since the last turn out of the share: output was read.
+  // While output `waits`, time passes and nothing is used for it.
+  void AccountForOutput(bool waits);
+  // What was used since then was for commands and input.
+  void ForgiveOthers();
   // Reads a stream once; false when nothing was there.
   bool ReadStream(int index);
   void Reap();

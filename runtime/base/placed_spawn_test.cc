@@ -54,10 +54,10 @@ TEST(PlacedSpawn, ItHasCleanSignalsAndASessionOfItsOwn) {
   sigemptyset(&block);
   sigaddset(&block, SIGUSR1);
   sigprocmask(SIG_BLOCK, &block, nullptr);
-  const std::string said = RunPlaced(
-      "grep -E '^Sig(Blk|Ign)' /proc/$$/status >&3; "
-      "test $(cut -d' ' -f6 /proc/$$/stat) = $$ && echo own >&3",
-      2);
+  const std::string said =
+      Say("grep -E '^Sig(Blk|Ign)' /proc/$$/status >&3; "
+          "test $(cut -d' ' -f6 /proc/$$/stat) = $$ && echo own >&3",
+          2);
   sigprocmask(SIG_UNBLOCK, &block, nullptr);
   signal(SIGPIPE, SIG_DFL);
   EXPECT_EQ(said,

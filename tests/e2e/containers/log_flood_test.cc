@@ -19,7 +19,7 @@ namespace warren::test {
 namespace {
 
 constexpr int kPercent = 5;
-constexpr long kLines = 6'000'000;
+constexpr long kLines = 4'000'000;
 constexpr long kEntryBytes = 41;  // of an empty line
 // CpuShare::kBurstNs, and what a start costs.
 constexpr double kBurstSeconds = 0.05 + 0.05;

@@ -112,8 +112,8 @@ double UsedSeconds(pid_t pid) {
 }
 
 TEST_F(ShimLog, REL_14_AShimThatUsedItsShareServesAndLosesNothing) {
-  constexpr long kLines = 4'000'000;
-  constexpr int kPercent = 10;
+  constexpr long kLines = 3'000'000;
+  constexpr int kPercent = 2;
   ContainerLaunch launch = Container("yes '' | head -c " +
                                      std::to_string(kLines) + "; echo end >&2");
   launch.container()->set_log_cpu_percent(kPercent);

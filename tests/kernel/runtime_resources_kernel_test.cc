@@ -240,9 +240,9 @@ TEST_F(RuntimeResources, EXE_10_AForkBombStaysBelowItsOwnLimit) {
 TEST_F(RuntimeResources, EXE_10_ShimsAreInACgroupOfTheirOwn) {
   const std::string place = CgroupParent() + "/shims";
   const SandboxSpec pod = Pod();
-  Create(pod);
+  const SandboxFacts pod_facts = Create(pod);
   ContainerSpec spec = Shell(pod, "exec sleep 1000");
-  Create(spec);
+  const ContainerFacts spec_facts = Create(spec);
   const StartFacts facts = Start(spec);
   const auto cgroups = [](pid_t pid) {
     return base::ReadFileAt(AT_FDCWD, absl::StrCat("/proc/", pid, "/cgroup"))
@@ -265,6 +265,9 @@ TEST_F(RuntimeResources, EXE_10_ShimsAreInACgroupOfTheirOwn) {
               testing::Not(testing::HasSubstr("/shims")));
   // An agent that comes after finds it and goes on there.
   Restart();
+  ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
+  ASSERT_TRUE(
+      runtime().AdoptContainer(spec, spec_facts, base::Deadline::Never()).ok());
   ContainerSpec other = Shell(pod, "exec sleep 1000");
   Create(other);
   EXPECT_EQ(cgroups(Start(other).shim.pid), cgroups(facts.shim.pid));

@@ -55,6 +55,9 @@ struct Options {
   // Archive imported at start when the image is missing: unset = the one
   // installed beside the program, "" = none.
   std::optional<std::string> default_image;
+  // How registries are reached: <host>/hosts.toml in the layout of containerd's
+  // certs.d.
+  std::string registry_hosts_dir = "/etc/warren/certs.d";
 
   // [security]
   bool ambient_capabilities = false;  // may containers ask for them?

@@ -273,6 +273,7 @@ const std::map<std::string, Setter>& Setters() {
       {"devices.cdi_spec_dirs", Into(Directories, &Options::cdi_directories)},
       {"devices.owner", Into(BelongToUser, &Options::devices_belong_to_user)},
       {"image.default_image", Into(OptionalPath, &Options::default_image)},
+      {"image.registry_hosts_dir", Into(Path, &Options::registry_hosts_dir)},
   };
   return setters;
 }

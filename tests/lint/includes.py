@@ -69,7 +69,11 @@ CONVERT = WORDS + ("cdi", "host", "convert")
 STORE = CONVERT + ("caller", "store")
 PODS = STORE + ("options", "pods")
 RECORDS = (PROTO_RECORD, PROTO_NODE)
-SEAMS = SEAM + NETWORK_SEAM + ("runtime/image/image_store.h",)
+# The credentials are plain text fields of the seam of pulls.
+IMAGE_SEAM = ("runtime/image/image_store.h",
+              "runtime/image/pull/image_puller.h",
+              "runtime/image/registry/credentials.h")
+SEAMS = SEAM + NETWORK_SEAM + IMAGE_SEAM
 FAKES = ("tests/fakes/",)
 
 # Of the image store, without its parts unpack/ and testing/.

@@ -1,0 +1,215 @@
+#include "runtime/image/pull/image_pull.h"
+
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "runtime/base/file.h"
+#include "runtime/base/status.h"
+#include "runtime/image/limits.h"
+
+namespace warren::image {
+namespace {
+
+// Bytes of a document in memory.
+class TextSink : public registry::BlobSink {
+ public:
+  absl::Status Write(absl::string_view bytes) override {
+    text_.append(bytes);
+    return absl::OkStatus();
+  }
+  absl::Status Finish() override { return absl::OkStatus(); }
+  absl::Status Restart() override {
+    text_.clear();
+    return absl::OkStatus();
+  }
+  std::string& text() { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// What can be said of the layers before the first byte of them.
+absl::StatusOr<std::vector<LayerWanted>> Plan(const ImportCandidate& candidate,
+                                              const Limits& limits,
+                                              const FreeSpace& free) {
+  const std::vector<Descriptor>& blobs = candidate.manifest.manifest.layers;
+  std::vector<LayerWanted> wanted;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    ASSIGN_OR_RETURN(const Compression compression,
+                     LayerCompression(blobs[i].media_type));
+    // No sum of sizes that a stranger states may overflow.
+    if (blobs[i].size > limits.archive_bytes - bytes) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the layers have more than ", limits.archive_bytes, " bytes"));
+    }
+    bytes += blobs[i].size;
+    wanted.push_back({blobs[i], candidate.config.diff_ids[i], compression,
+                      limits.image_entries});
+  }
+  if (bytes > free.bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no space left for images: the layers have ", bytes,
+                     " bytes, room is for ", free.bytes));
+  }
+  return wanted;
+}
+
+}  // namespace
+
+registry::Repository RepositoryOf(const Reference& reference) {
+  const size_t slash = reference.name.find('/');
+  return {reference.name.substr(0, slash), reference.name.substr(slash + 1)};
+}
+
+ImagePull::ImagePull(LocalImageStore* store, registry::RegistryClient* client,
+                     LayerFetches* layers, PullJob* job)
+    : store_(store),
+      client_(client),
+      layers_(layers),
+      job_(job),
+      deadline_(base::Deadline::Never().CancelledBy(job->stop())) {}
+
+absl::StatusOr<std::shared_ptr<const Image>> ImagePull::FindCurrent(
+    const Reference& reference) {
+  if (reference.digest.has_value()) return nullptr;
+  auto here = store_->Find(reference.ToString());
+  if (absl::IsNotFound(here.status())) return nullptr;
+  RETURN_IF_ERROR(here.status());
+  ASSIGN_OR_RETURN(const std::optional<Digest> now,
+                   pull_->LookUpTag(reference.tag, deadline_));
+  if (!now.has_value()) return nullptr;
+  const std::vector<std::string>& names = (*here)->repo_digests;
+  const std::string name = absl::StrCat(reference.name, "@", now->ToString());
+  const bool same = std::find(names.begin(), names.end(), name) != names.end();
+  return same ? *here : nullptr;
+}
+
+absl::StatusOr<registry::Document> ImagePull::ResolveManifest(
+    registry::Document top) {
+  for (int depth = 0; IsIndexType(top.media_type); ++depth) {
+    if (depth == kMaxIndexDepth) {
+      return absl::InvalidArgumentError("indexes are nested too deep");
+    }
+    ASSIGN_OR_RETURN_IN(const Index index,
+                        ParseIndex(top.bytes, top.media_type), "index");
+    ASSIGN_OR_RETURN_IN(const Descriptor manifest,
+                        SelectManifest(index, {}, true), "index");
+    ASSIGN_OR_RETURN_IN(
+        top, pull_->FetchManifest(manifest.digest, manifest.size, deadline_),
+        "manifest");
+    top.media_type = manifest.media_type;
+  }
+  return top;
+}
+
+absl::StatusOr<std::string> ImagePull::FetchConfig(const Descriptor& config) {
+  if (config.size > kMaxDocumentBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("it is larger than ", kMaxDocumentBytes, " bytes"));
+  }
+  TextSink sink;
+  registry::VerifyingSink verified(config.digest, &sink);
+  RETURN_IF_ERROR(
+      pull_->FetchBlob(config.digest, config.size, &verified, deadline_));
+  return std::move(sink.text());
+}
+
+absl::Status ImagePull::Keep(const Digest& digest, const std::string& bytes) {
+  return base::WriteFileAtomic(session_->fd(), digest.hex(), bytes, 0600,
+                               /*durable=*/false);
+}
+
+absl::StatusOr<ImportCandidate> ImagePull::ReadDocuments(
+    const Reference& reference) {
+  auto top =
+      reference.digest.has_value()
+          ? pull_->FetchManifest(*reference.digest, std::nullopt, deadline_)
+          : pull_->ResolveTag(reference.tag, deadline_);
+  RETURN_IF_ERROR(top.status());
+  const Digest target = top->digest;
+  ASSIGN_OR_RETURN(const registry::Document document,
+                   ResolveManifest(*std::move(top)));
+  ASSIGN_OR_RETURN_IN(Manifest manifest,
+                      ParseManifest(document.bytes, document.media_type),
+                      "manifest");
+  ASSIGN_OR_RETURN_IN(std::string config_json, FetchConfig(manifest.config),
+                      "configuration");
+  ASSIGN_OR_RETURN_IN(ConfigDocument config, ParseConfig(config_json),
+                      "configuration");
+  RETURN_IF_ERROR(CheckLayers(manifest, config));
+  RETURN_IF_ERROR(Keep(document.digest, document.bytes));
+  RETURN_IF_ERROR(Keep(manifest.config.digest, config_json));
+  Digest config_digest = manifest.config.digest;
+  return ImportCandidate{
+      reference,
+      /*pinned=*/false,
+      target,
+      {document.digest, document.bytes.size(), std::move(manifest)},
+      std::move(config_digest),
+      std::move(config),
+      std::move(config_json),
+      {}};
+}
+
+absl::Status ImagePull::FetchLayers(ImportCandidate* candidate) {
+  const Limits& limits = store_->limits();
+  ASSIGN_OR_RETURN(const FreeSpace free,
+                   FreeSpaceOf(store_->root(), limits.free_space_percent));
+  ASSIGN_OR_RETURN(const std::vector<LayerWanted> wanted,
+                   Plan(*candidate, limits, free));
+  std::vector<LayerProgress> progress;
+  for (const LayerWanted& layer : wanted) {
+    progress.push_back({layer.blob.digest.ToString(), layer.blob.size});
+  }
+  job_->SetLayers(std::move(progress));
+  ASSIGN_OR_RETURN(
+      const auto parts,
+      layers_->Get(wanted, pull_, host_, deadline_,
+                   [&](size_t i, const std::shared_ptr<LayerFetch>& fetch) {
+                     job_->SetFetch(i, fetch);
+                   }));
+  uint64_t entries = 0;
+  for (const auto& part : parts) {
+    RETURN_IF_ERROR(part->fetch()->LinkBlob(session_->fd()));
+    candidate->layers.push_back(part->fetch()->lease());
+    entries += store_->layers().SizeOf(part->fetch()->wanted().diff_id).inodes;
+  }
+  if (entries > limits.image_entries) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the layers have more than ", limits.image_entries,
+                     " files and directories"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const Image>> ImagePull::Run(
+    const Reference& reference, const registry::Credentials& credentials) {
+  const registry::Repository repository = RepositoryOf(reference);
+  host_ = repository.host;
+  ASSIGN_OR_RETURN(std::unique_ptr<registry::Pull> begun,
+                   client_->Begin(repository, credentials));
+  pull_ = std::move(begun);
+  ASSIGN_OR_RETURN(std::shared_ptr<const Image> current,
+                   FindCurrent(reference));
+  if (current != nullptr) return current;
+  ASSIGN_OR_RETURN(
+      session_,
+      SessionDirectory::Make(store_->root(), store_->TemporaryName("pull")));
+  auto candidate = ReadDocuments(reference);
+  RETURN_IF_ERROR(candidate.status());
+  const absl::Status fetched = FetchLayers(&*candidate);
+  if (!fetched.ok()) {
+    candidate->layers.clear();
+    store_->layers().Sweep().IgnoreError();  // else: with the next change
+    return fetched;
+  }
+  RETURN_IF_ERROR(deadline_.Check());
+  return store_->Publish(*candidate, session_->fd());
+}
+
+}  // namespace warren::image

@@ -96,16 +96,8 @@ absl::StatusOr<ImportCandidate> LayoutImport::ReadDocuments() const {
         absl::StrCat("archive holds ", found.target.digest.ToString(),
                      ", not the digest of the reference"));
   }
-  const Manifest& manifest = found.manifest;
-  if (found.config.diff_ids.size() != manifest.layers.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "manifest has ", manifest.layers.size(), " layers, configuration has ",
-        found.config.diff_ids.size(), " diff IDs"));
-  }
-  if (manifest.layers.empty()) {
-    return absl::InvalidArgumentError("image has no layers");
-  }
-  Digest config_digest = manifest.config.digest;
+  RETURN_IF_ERROR(CheckLayers(found));
+  Digest config_digest = found.manifest.config.digest;
   return ImportCandidate{reference_,
                          pinned_,
                          found.target.digest,

@@ -18,6 +18,9 @@
 namespace warren::image {
 namespace {
 
+// How late a wait for a layer that another makes ends with its deadline.
+constexpr absl::Duration kLookAgain = base::Deadline::kCancelPoll;
+
 std::string LayerPath(const Digest& diff_id) {
   return absl::StrCat("layers/", diff_id.hex());
 }
@@ -61,16 +64,22 @@ std::string LayerStore::TemporaryName() {
   return absl::StrCat(tmp_, "/layer-", serial.fetch_add(1));
 }
 
-bool LayerStore::BeginFill(const Digest& id,
-                           absl::FunctionRef<bool(const Layer&)> is_whole,
-                           std::shared_ptr<LayerLease>* lease) {
+absl::StatusOr<bool> LayerStore::BeginFill(
+    const Digest& id, absl::FunctionRef<bool(const Layer&)> is_whole,
+    const base::Deadline& deadline, std::shared_ptr<LayerLease>* lease) {
   const absl::MutexLock lock(&mutex_);
   Layer& layer = layers_[id];
   const auto idle = [&layer] { return !layer.busy; };
   // A lease keeps Sweep from dropping the entry while this waits.
   ++layer.leases;
-  mutex_.Await(absl::Condition(&idle));
+  absl::Status waited;
+  while (layer.busy && waited.ok()) {
+    waited = deadline.Check();
+    if (!waited.ok()) break;
+    mutex_.AwaitWithTimeout(absl::Condition(&idle), kLookAgain);
+  }
   --layer.leases;
+  RETURN_IF_ERROR(waited);
   if (layer.known && is_whole(layer)) {
     *lease = LeaseLocked(id);
     return false;
@@ -119,18 +128,28 @@ absl::StatusOr<base::UniqueFd> LayerStore::MakeTemporary(
 absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
     const Digest& diff_id, const Digest& blob_digest, int blob,
     Compression compression, uint64_t max_entries) {
+  return Ensure(
+      diff_id, blob_digest, base::Deadline::Never(),
+      [&](const std::string& name) -> absl::StatusOr<UnpackReport> {
+        ASSIGN_OR_RETURN(const base::UniqueFd target, MakeTemporary(name));
+        return unpacker_->Unpack(blob, compression, target.get(), max_entries);
+      });
+}
+
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
+    const Digest& diff_id, const Digest& blob_digest,
+    const base::Deadline& deadline, UnpackInto unpack) {
   const auto is_whole = [&blob_digest](const Layer& layer) {
     return layer.noted && layer.verified_blobs.count(blob_digest) > 0;
   };
   std::shared_ptr<LayerLease> known;
-  if (!BeginFill(diff_id, is_whole, &known)) return known;
+  ASSIGN_OR_RETURN(const bool fill,
+                   BeginFill(diff_id, is_whole, deadline, &known));
+  if (!fill) return known;
   const std::string name = TemporaryName();
   Leanings leanings;
-  const auto unpack = [&]() -> absl::StatusOr<LayerSize> {
-    ASSIGN_OR_RETURN(const base::UniqueFd target, MakeTemporary(name));
-    ASSIGN_OR_RETURN(
-        UnpackReport report,
-        unpacker_->Unpack(blob, compression, target.get(), max_entries));
+  const auto size = [&]() -> absl::StatusOr<LayerSize> {
+    ASSIGN_OR_RETURN(UnpackReport report, unpack(name));
     if (report.diff_id != diff_id) {
       return absl::InvalidArgumentError(
           absl::StrCat("the layer is ", report.diff_id.ToString(),
@@ -145,7 +164,7 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
     layer->verified_blobs.insert(blob_digest);
     return absl::OkStatus();
   };
-  return EndFill(diff_id, name, unpack(), note);
+  return EndFill(diff_id, name, size(), note);
 }
 
 absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::EnsureMade(
@@ -153,7 +172,9 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::EnsureMade(
     absl::FunctionRef<absl::StatusOr<LayerSize>(int directory)> make) {
   const auto is_whole = [](const Layer&) { return true; };
   std::shared_ptr<LayerLease> known;
-  if (!BeginFill(id, is_whole, &known)) return known;
+  ASSIGN_OR_RETURN(const bool fill_it,
+                   BeginFill(id, is_whole, base::Deadline::Never(), &known));
+  if (!fill_it) return known;
   const std::string name = TemporaryName();
   const auto fill = [&]() -> absl::StatusOr<LayerSize> {
     ASSIGN_OR_RETURN(const base::UniqueFd target, MakeTemporary(name));

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/image/compression.h"
 #include "runtime/image/digest.h"
@@ -78,6 +79,17 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
                                                      Compression compression,
                                                      uint64_t max_entries);
 
+  // The same for a blob that is on its way: `unpack` makes the directory that
+  // it is given, a path below the root, and unpacks the blob there; it vouches
+  // for the digest of the blob. Not called when the layer is known with that
+  // blob. While somebody else makes the layer this waits, until `deadline`:
+  // kCancelled, kDeadlineExceeded.
+  using UnpackInto =
+      absl::FunctionRef<absl::StatusOr<UnpackReport>(const std::string& name)>;
+  absl::StatusOr<std::shared_ptr<LayerLease>> Ensure(
+      const Digest& diff_id, const Digest& blob_digest,
+      const base::Deadline& deadline, UnpackInto unpack);
+
   // The layer `id`, which `make` fills from other layers if it is not there: an
   // empty directory, thrown away when `make` fails.
   absl::StatusOr<std::shared_ptr<LayerLease>> EnsureMade(
@@ -131,10 +143,12 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   std::shared_ptr<LayerLease> LeaseLocked(const Digest& diff_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Release(const Digest& diff_id);
-  // Whether a layer must be filled. True: it is busy from now on.
-  bool BeginFill(const Digest& id,
-                 absl::FunctionRef<bool(const Layer&)> is_whole,
-                 std::shared_ptr<LayerLease>* lease);
+  // Whether a layer must be filled. True: it is busy from now on. Waits as
+  // Ensure() while it is.
+  absl::StatusOr<bool> BeginFill(const Digest& id,
+                                 absl::FunctionRef<bool(const Layer&)> is_whole,
+                                 const base::Deadline& deadline,
+                                 std::shared_ptr<LayerLease>* lease);
   // Ends it: installs what was filled, and has `note` change the entry.
   absl::StatusOr<std::shared_ptr<LayerLease>> EndFill(
       const Digest& id, const std::string& name,

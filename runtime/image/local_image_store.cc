@@ -114,6 +114,18 @@ absl::Status LocalImageStore::Prepare() {
   return absl::OkStatus();
 }
 
+std::string LocalImageStore::TemporaryName(absl::string_view kind) const {
+  static std::atomic<uint64_t> serial{0};
+  return absl::StrCat(tmp_, "/", kind, "-", serial.fetch_add(1));
+}
+
+absl::StatusOr<bool> LocalImageStore::LinkBlob(const Digest& blob,
+                                               const std::string& name) {
+  // A file that no image names is not trusted.
+  if (table()->Blobs().count(blob) == 0) return false;
+  return blobs_->Link(blob, name);
+}
+
 std::shared_ptr<const ImageTable> LocalImageStore::table() const {
   const absl::MutexLock lock(&table_mutex_);
   return table_;

@@ -85,6 +85,16 @@ class LocalImageStore : public ImageStore {
       const ImportCandidate& candidate, int session_directory);
   LayerStore& layers() { return *layers_; }
 
+  // For pulls: the directory of the store; a path below it, for what is not
+  // whole yet, which nobody else has; and the helper.
+  int root() const { return root_.get(); }
+  std::string TemporaryName(absl::string_view kind) const;
+  const Unpacker& unpacker() const { return unpacker_; }
+  const Limits& limits() const { return options_.limits; }
+  // Gives a published blob this name below the root, too; false when there is
+  // none.
+  absl::StatusOr<bool> LinkBlob(const Digest& blob, const std::string& name);
+
  private:
   // The layer that completes an image; no lease: it needs none.
   struct Completed {

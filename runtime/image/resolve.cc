@@ -191,4 +191,15 @@ absl::StatusOr<ResolvedImage> ResolveImage(const Index& top,
   return resolver.Only(top, options.names);
 }
 
+absl::Status CheckLayers(const ResolvedImage& image) {
+  const size_t layers = image.manifest.layers.size();
+  if (image.config.diff_ids.size() != layers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("manifest has ", layers, " layers, configuration has ",
+                     image.config.diff_ids.size(), " diff IDs"));
+  }
+  if (layers == 0) return absl::InvalidArgumentError("image has no layers");
+  return absl::OkStatus();
+}
+
 }  // namespace warren::image

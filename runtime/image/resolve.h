@@ -51,6 +51,10 @@ absl::StatusOr<ResolvedImage> ResolveImage(const Index& top,
                                            const DocumentReader& read,
                                            const ResolveOptions& options);
 
+// kInvalidArgument: manifest and configuration do not have the same layers, or
+// none.
+absl::Status CheckLayers(const ResolvedImage& image);
+
 }  // namespace warren::image
 
 #endif  // WARREN_RUNTIME_IMAGE_RESOLVE_H_

@@ -29,7 +29,8 @@ class SessionDirectory {
   absl::Status Remove();
 
  private:
-  SessionDirectory(int root, std::string name) : root_(root), name_(std::move(name)) {}
+  SessionDirectory(int root, std::string name)
+      : root_(root), name_(std::move(name)) {}
 
   const int root_;
   const std::string name_;

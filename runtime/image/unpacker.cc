@@ -4,6 +4,7 @@
 #include <absl/strings/str_cat.h>
 #include <absl/time/time.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
@@ -122,43 +123,99 @@ absl::StatusOr<FreeSpace> FreeSpaceOf(int fd, uint64_t percent) {
   return free;
 }
 
-absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
-                                              int target,
-                                              uint64_t max_entries) const {
-  ASSIGN_OR_RETURN(const FreeSpace free,
-                   FreeSpaceOf(target, limits_.free_space_percent));
-  const uint64_t entries =
-      std::min({free.inodes, limits_.layer_entries, max_entries});
-  ASSIGN_OR_RETURN(base::Pipe result, base::MakePipe());
-  ASSIGN_OR_RETURN(const base::UniqueFd leanings, LeaningsFile());
-  base::SpawnOptions options;
-  options.path = program_;
-  options.args = {"warren-unpack", CompressionName(compression),
-                  absl::StrCat(std::min(free.bytes, limits_.layer_bytes)),
-                  absl::StrCat(entries)};
-  options.fds = {blob, result.write.get(), leanings.get(), target};
-  ASSIGN_OR_RETURN(const base::Child child, base::Spawn(options));
-  result.write.reset();
-  const auto exited = base::WaitExit(
-      child.pidfd.get(),
-      absl::Seconds(static_cast<double>(limits_.unpack_seconds)));
+Unpacking::~Unpacking() {
+  if (!child_.pidfd.valid()) return;
+  base::SendSignal(child_.pidfd.get(), SIGKILL).IgnoreError();
+  // lint: allow absence: nobody is left to be told
+  base::Reap(child_.pidfd.get()).status().IgnoreError();
+}
+
+absl::Status Unpacking::Feed(absl::string_view bytes,
+                             const base::Deadline& deadline) {
+  while (!bytes.empty() && feed_.valid()) {
+    const ssize_t n = write(feed_.get(), bytes.data(), bytes.size());
+    if (n >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(n));
+    } else if (errno == EPIPE) {
+      feed_.reset();  // it has ended
+    } else if (errno == EAGAIN) {
+      RETURN_IF_ERROR(base::AwaitFd(feed_.get(), POLLOUT, deadline));
+    } else if (errno != EINTR) {
+      return base::ErrnoError(errno, "hand on a layer");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<UnpackReport> Unpacking::Finish(const base::Deadline& deadline) {
+  feed_.reset();
+  const absl::Status exited = base::AwaitFd(
+      child_.pidfd.get(), POLLIN,
+      deadline.Within(absl::Seconds(static_cast<double>(seconds_))));
   // Also when the wait itself failed, no child stays.
-  if (!exited.value_or(false)) {
-    RETURN_IF_ERROR(base::SendSignal(child.pidfd.get(), SIGKILL));
+  if (!exited.ok()) {
+    RETURN_IF_ERROR(base::SendSignal(child_.pidfd.get(), SIGKILL));
   }
-  ASSIGN_OR_RETURN(const int wait_status, base::Reap(child.pidfd.get()));
-  RETURN_IF_ERROR(exited.status());
-  if (!*exited) {
-    return absl::DeadlineExceededError(absl::StrCat(
-        "layer is not unpacked after ", limits_.unpack_seconds, " seconds"));
+  const base::UniqueFd pidfd = std::move(child_.pidfd);
+  ASSIGN_OR_RETURN(const int wait_status, base::Reap(pidfd.get()));
+  RETURN_IF_ERROR(deadline.Check());
+  if (absl::IsDeadlineExceeded(exited)) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("layer is not unpacked after ", seconds_, " seconds"));
   }
+  RETURN_IF_ERROR(exited);
   if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0) {
     return DiedError(wait_status);
   }
   ASSIGN_OR_RETURN(const std::string bytes,
                    // lint: allow read: a pipe of ours, whose writer has ended
-                   base::ReadFd(result.read.get(), sizeof(UnpackResult)));
-  return Read(bytes, leanings.get());
+                   base::ReadFd(result_.get(), sizeof(UnpackResult)));
+  return Read(bytes, leanings_.get());
+}
+
+absl::StatusOr<std::unique_ptr<Unpacking>> Unpacker::Spawn(
+    int blob, Compression compression, int target, uint64_t max_entries) const {
+  ASSIGN_OR_RETURN(const FreeSpace free,
+                   FreeSpaceOf(target, limits_.free_space_percent));
+  const uint64_t entries =
+      std::min({free.inodes, limits_.layer_entries, max_entries});
+  std::unique_ptr<Unpacking> unpacking(new Unpacking);
+  unpacking->seconds_ = limits_.unpack_seconds;
+  ASSIGN_OR_RETURN(base::Pipe result, base::MakePipe());
+  ASSIGN_OR_RETURN(unpacking->leanings_, LeaningsFile());
+  base::SpawnOptions options;
+  options.path = program_;
+  options.args = {"warren-unpack", CompressionName(compression),
+                  absl::StrCat(std::min(free.bytes, limits_.layer_bytes)),
+                  absl::StrCat(entries)};
+  options.fds = {blob, result.write.get(), unpacking->leanings_.get(), target};
+  ASSIGN_OR_RETURN(unpacking->child_, base::Spawn(options));
+  unpacking->result_ = std::move(result.read);
+  return unpacking;
+}
+
+absl::StatusOr<UnpackReport> Unpacker::Unpack(int blob, Compression compression,
+                                              int target,
+                                              uint64_t max_entries) const {
+  ASSIGN_OR_RETURN(const auto unpacking,
+                   Spawn(blob, compression, target, max_entries));
+  return unpacking->Finish(base::Deadline::Never());
+}
+
+absl::StatusOr<std::unique_ptr<Unpacking>> Unpacker::Begin(
+    Compression compression, int target, uint64_t max_entries) const {
+  ASSIGN_OR_RETURN(base::Pipe blob, base::MakePipe());
+  ASSIGN_OR_RETURN(std::unique_ptr<Unpacking> unpacking,
+                   Spawn(blob.read.get(), compression, target, max_entries));
+  const int flags = fcntl(blob.write.get(), F_GETFL);
+  if (flags < 0 || fcntl(blob.write.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
+    return base::ErrnoError(errno, "make a pipe for a layer");
+  }
+  // Fewer turns of both sides; what the limit of a user refuses is no loss.
+  constexpr int kPipeBytes = 1 << 20;
+  fcntl(blob.write.get(), F_SETPIPE_SZ, kPipeBytes);
+  unpacking->feed_ = std::move(blob.write);
+  return unpacking;
 }
 
 }  // namespace warren::image

@@ -2,10 +2,15 @@
 #define WARREN_RUNTIME_IMAGE_UNPACKER_H_
 
 #include <absl/status/statusor.h>
+#include <absl/strings/string_view.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "runtime/base/deadline.h"
+#include "runtime/base/process.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/image/compression.h"
 #include "runtime/image/digest.h"
 #include "runtime/image/leanings.h"
@@ -25,7 +30,35 @@ struct UnpackReport {
   Leanings leanings;
 };
 
-// The agent's side of warren-unpack: one process per call, waited for and
+// One process of warren-unpack that gets its blob bit by bit. Dropped before
+// its end it is killed and reaped. Single-threaded.
+class Unpacking {
+ public:
+  ~Unpacking();
+  Unpacking(const Unpacking&) = delete;
+  Unpacking& operator=(const Unpacking&) = delete;
+
+  // The next bytes of the blob; waits until the process has taken them. OK also
+  // when it has ended: Finish() says why, once all of the blob is known to be
+  // what it should be. kCancelled, kDeadlineExceeded: `deadline` is over.
+  absl::Status Feed(absl::string_view bytes, const base::Deadline& deadline);
+
+  // The end of the blob. Waits for the end of the process, at most until
+  // `deadline` and as long as Unpack() does. Errors: those of Unpack().
+  absl::StatusOr<UnpackReport> Finish(const base::Deadline& deadline);
+
+ private:
+  friend class Unpacker;
+  Unpacking() = default;
+
+  uint64_t seconds_ = 0;  // limits.unpack_seconds
+  base::Child child_;
+  base::UniqueFd feed_;  // not open: the blob is a file
+  base::UniqueFd result_;
+  base::UniqueFd leanings_;
+};
+
+// The agent's side of warren-unpack: one process per layer, waited for and
 // reaped, killed when it takes longer than limits.unpack_seconds.
 // Thread-safe.
 class Unpacker {
@@ -46,7 +79,18 @@ class Unpacker {
   absl::StatusOr<UnpackReport> Unpack(int blob, Compression compression,
                                       int target, uint64_t max_entries) const;
 
+  // The same for a blob that is on its way.
+  absl::StatusOr<std::unique_ptr<Unpacking>> Begin(Compression compression,
+                                                   int target,
+                                                   uint64_t max_entries) const;
+
  private:
+  // A process that reads `blob`.
+  absl::StatusOr<std::unique_ptr<Unpacking>> Spawn(int blob,
+                                                   Compression compression,
+                                                   int target,
+                                                   uint64_t max_entries) const;
+
   const std::string program_;
   const Limits limits_;
 };

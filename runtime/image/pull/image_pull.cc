@@ -89,24 +89,6 @@ absl::StatusOr<std::shared_ptr<const Image>> ImagePull::FindCurrent(
   return same ? *here : nullptr;
 }
 
-absl::StatusOr<registry::Document> ImagePull::ResolveManifest(
-    registry::Document top) {
-  for (int depth = 0; IsIndexType(top.media_type); ++depth) {
-    if (depth == kMaxIndexDepth) {
-      return absl::InvalidArgumentError("indexes are nested too deep");
-    }
-    ASSIGN_OR_RETURN_IN(const Index index,
-                        ParseIndex(top.bytes, top.media_type), "index");
-    ASSIGN_OR_RETURN_IN(const Descriptor manifest,
-                        SelectManifest(index, {}, true), "index");
-    ASSIGN_OR_RETURN_IN(
-        top, pull_->FetchManifest(manifest.digest, manifest.size, deadline_),
-        "manifest");
-    top.media_type = manifest.media_type;
-  }
-  return top;
-}
-
 absl::StatusOr<std::string> ImagePull::FetchConfig(const Descriptor& config) {
   if (config.size > kMaxDocumentBytes) {
     return absl::ResourceExhaustedError(
@@ -119,41 +101,71 @@ absl::StatusOr<std::string> ImagePull::FetchConfig(const Descriptor& config) {
   return std::move(sink.text());
 }
 
-absl::Status ImagePull::Keep(const Digest& digest, const std::string& bytes) {
-  return base::WriteFileAtomic(session_->fd(), digest.hex(), bytes, 0600,
-                               /*durable=*/false);
+absl::StatusOr<std::string> ImagePull::ReadDocument(
+    const Descriptor& descriptor) {
+  if (const auto known = documents_.find(descriptor.digest);
+      known != documents_.end()) {
+    return known->second;
+  }
+  if (IsIndexType(descriptor.media_type) ||
+      IsManifestType(descriptor.media_type)) {
+    ASSIGN_OR_RETURN(
+        registry::Document document,
+        pull_->FetchManifest(descriptor.digest, descriptor.size, deadline_));
+    return documents_[descriptor.digest] = std::move(document.bytes);
+  }
+  return FetchConfig(descriptor);
 }
 
 absl::StatusOr<ImportCandidate> ImagePull::ReadDocuments(
     const Reference& reference) {
-  auto top =
-      reference.digest.has_value()
-          ? pull_->FetchManifest(*reference.digest, std::nullopt, deadline_)
-          : pull_->ResolveTag(reference.tag, deadline_);
-  RETURN_IF_ERROR(top.status());
-  const Digest target = top->digest;
-  ASSIGN_OR_RETURN(const registry::Document document,
-                   ResolveManifest(*std::move(top)));
-  ASSIGN_OR_RETURN_IN(Manifest manifest,
-                      ParseManifest(document.bytes, document.media_type),
-                      "manifest");
-  ASSIGN_OR_RETURN_IN(std::string config_json, FetchConfig(manifest.config),
-                      "configuration");
-  ASSIGN_OR_RETURN_IN(ConfigDocument config, ParseConfig(config_json),
-                      "configuration");
-  RETURN_IF_ERROR(CheckLayers(manifest, config));
-  RETURN_IF_ERROR(Keep(document.digest, document.bytes));
-  RETURN_IF_ERROR(Keep(manifest.config.digest, config_json));
-  Digest config_digest = manifest.config.digest;
-  return ImportCandidate{
-      reference,
-      /*pinned=*/false,
-      target,
-      {document.digest, document.bytes.size(), std::move(manifest)},
-      std::move(config_digest),
-      std::move(config),
-      std::move(config_json),
-      {}};
+  ASSIGN_OR_RETURN(top_, reference.digest.has_value()
+                             ? pull_->FetchManifest(*reference.digest,
+                                                    std::nullopt, deadline_)
+                             : pull_->ResolveTag(reference.tag, deadline_));
+  documents_[top_->digest] = top_->bytes;
+  Index index;
+  if (IsIndexType(top_->media_type)) {
+    ASSIGN_OR_RETURN_IN(index, ParseIndex(top_->bytes, top_->media_type),
+                        "index");
+  } else {
+    index.manifests.push_back(
+        {top_->media_type, top_->digest, top_->bytes.size(), std::nullopt, ""});
+  }
+  ResolveOptions options;
+  options.first_wins = true;
+  ASSIGN_OR_RETURN(ResolvedImage found,
+                   ResolveImage(
+                       index,
+                       [this](const Descriptor& descriptor) {
+                         return ReadDocument(descriptor);
+                       },
+                       options));
+  return Keep(reference, std::move(found));
+}
+
+// The documents go into the session's directory under their digests.
+absl::StatusOr<ImportCandidate> ImagePull::Keep(const Reference& reference,
+                                                ResolvedImage found) {
+  RETURN_IF_ERROR(CheckLayers(found));
+  ASSIGN_OR_RETURN(const std::string manifest,
+                   ReadDocument(found.manifest_descriptor));
+  for (const auto& [digest, bytes] :
+       {std::pair(found.manifest_descriptor.digest, manifest),
+        std::pair(found.manifest.config.digest, found.config_json)}) {
+    RETURN_IF_ERROR(base::WriteFileAtomic(session_->fd(), digest.hex(), bytes,
+                                          0600, /*durable=*/false));
+  }
+  Digest config_digest = found.manifest.config.digest;
+  return ImportCandidate{reference,
+                         /*pinned=*/false,
+                         top_->digest,
+                         {found.manifest_descriptor.digest, found.manifest_size,
+                          std::move(found.manifest)},
+                         std::move(config_digest),
+                         std::move(found.config),
+                         std::move(found.config_json),
+                         {}};
 }
 
 absl::Status ImagePull::FetchLayers(ImportCandidate* candidate) {

@@ -4,9 +4,10 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "runtime/base/deadline.h"
 #include "runtime/image/local_image_store.h"
@@ -16,6 +17,7 @@
 #include "runtime/image/reference.h"
 #include "runtime/image/registry/credentials.h"
 #include "runtime/image/registry/registry_client.h"
+#include "runtime/image/resolve.h"
 #include "runtime/image/session_directory.h"
 
 namespace warren::image {
@@ -40,10 +42,11 @@ class ImagePull {
   absl::StatusOr<std::shared_ptr<const Image>> FindCurrent(
       const Reference& reference);
   absl::StatusOr<ImportCandidate> ReadDocuments(const Reference& reference);
-  absl::StatusOr<registry::Document> ResolveManifest(registry::Document top);
+  // One document of the image.
+  absl::StatusOr<std::string> ReadDocument(const Descriptor& descriptor);
   absl::StatusOr<std::string> FetchConfig(const Descriptor& config);
-  // A document into the session's directory, under its digest.
-  absl::Status Keep(const Digest& digest, const std::string& bytes);
+  absl::StatusOr<ImportCandidate> Keep(const Reference& reference,
+                                       ResolvedImage found);
   absl::Status FetchLayers(ImportCandidate* candidate);
 
   LocalImageStore* const store_;
@@ -53,6 +56,8 @@ class ImagePull {
   const base::Deadline deadline_;
   std::string host_;
   std::shared_ptr<registry::Pull> pull_;
+  std::optional<registry::Document> top_;    // what the name is now
+  std::map<Digest, std::string> documents_;  // indexes and manifests
   std::unique_ptr<SessionDirectory> session_;
 };
 

@@ -18,7 +18,7 @@ namespace {
 class TextSink : public registry::BlobSink {
  public:
   absl::Status Write(absl::string_view bytes) override {
-    text_.append(bytes);
+    text_.append(bytes.data(), bytes.size());
     return absl::OkStatus();
   }
   absl::Status Finish() override { return absl::OkStatus(); }

@@ -25,7 +25,7 @@ class LayerFetch::Sink : public registry::BlobSink {
     if (hashed_ == 0) RETURN_IF_ERROR(BeginUnpacking());
     hash_.Update(bytes);
     hashed_ += bytes.size();
-    RETURN_IF_ERROR_IN(base::WriteAll(file_, bytes), "write a layer");
+    RETURN_IF_ERROR_IN(base::WriteFd(file_, bytes), "write a layer");
     if (unpacking_ != nullptr) {
       RETURN_IF_ERROR(unpacking_->Feed(bytes, fetch_.deadline()));
     }

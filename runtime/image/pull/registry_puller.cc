@@ -90,7 +90,9 @@ absl::StatusOr<std::unique_ptr<PullTicket>> RegistryPuller::Begin(
 PullJob::Result RegistryPuller::Pull(PullJob* job, const Reference& reference,
                                      const registry::Credentials& credentials) {
   ImagePull pull(store_, client_, layers_.get(), job);
-  return base::Annotate(pull.Run(reference, credentials),
+  PullJob::Result image = pull.Run(reference, credentials);
+  if (image.ok()) return image;
+  return base::Annotate(image.status(),
                         absl::StrCat("pull ", reference.ToString()));
 }
 

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -12,6 +14,7 @@
 #include "runtime/image/local_image_store.h"
 #include "runtime/image/pull/registry_puller.h"
 #include "runtime/image/registry/curl_transport.h"
+#include "runtime/image/registry/proxy.h"
 #include "runtime/image/registry/registry_client.h"
 #include "runtime/machine/linux_runtime.h"
 
@@ -31,10 +34,14 @@ absl::StatusOr<std::string> Prefix() {
 // The puller with what it stands on.
 class NodePuller : public image::ImagePuller {
  public:
+  // `store` is borrowed and longer-lived.
   static absl::StatusOr<std::unique_ptr<image::ImagePuller>> Start(
       image::LocalImageStore* store, const Options& options) {
     std::unique_ptr<NodePuller> puller(new NodePuller);
-    ASSIGN_OR_RETURN(puller->transport_, registry::CurlTransport::Create());
+    puller->transport_ = std::make_unique<registry::CurlTransport>(
+        "warren/" WARREN_VERSION,
+        registry::ProxySettings::FromEnvironment(
+            [](const char* name) -> const char* { return getenv(name); }));
     registry::ClientOptions client;
     client.hosts_dir = options.registry_hosts_dir;
     puller->client_ = std::make_unique<registry::RegistryClient>(

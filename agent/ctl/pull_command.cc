@@ -65,7 +65,8 @@ absl::StatusOr<node::PulledImage> Pull(Session& session,
   return session.client.PullImage(
       request, [&](const node::PullImageProgress& progress) {
         if (session.json) return;
-        screen.Show(progress, absl::Nanoseconds(base::SystemClock().MonotonicNow()));
+        screen.Show(progress,
+                    absl::Nanoseconds(base::SystemClock().MonotonicNow()));
       });
 }
 

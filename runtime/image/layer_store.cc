@@ -18,9 +18,6 @@
 namespace warren::image {
 namespace {
 
-// How late a wait for a layer that another makes ends with its deadline.
-constexpr absl::Duration kLookAgain = base::Deadline::kCancelPoll;
-
 std::string LayerPath(const Digest& diff_id) {
   return absl::StrCat("layers/", diff_id.hex());
 }
@@ -55,7 +52,7 @@ std::shared_ptr<LayerLease> LayerStore::LeaseLocked(const Digest& diff_id) {
 }
 
 void LayerStore::Release(const Digest& diff_id) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   --layers_[diff_id].leases;
 }
 
@@ -67,16 +64,14 @@ std::string LayerStore::TemporaryName() {
 absl::StatusOr<bool> LayerStore::BeginFill(
     const Digest& id, absl::FunctionRef<bool(const Layer&)> is_whole,
     const base::Deadline& deadline, std::shared_ptr<LayerLease>* lease) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   Layer& layer = layers_[id];
-  const auto idle = [&layer] { return !layer.busy; };
   // A lease keeps Sweep from dropping the entry while this waits.
   ++layer.leases;
   absl::Status waited;
   while (layer.busy && waited.ok()) {
     waited = deadline.Check();
-    if (!waited.ok()) break;
-    mutex_.AwaitWithTimeout(absl::Condition(&idle), kLookAgain);
+    if (waited.ok()) idle_.Wait(&mutex_, deadline);
   }
   --layer.leases;
   RETURN_IF_ERROR(waited);
@@ -95,9 +90,10 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::EndFill(
   absl::Status status = filled.status();
   std::shared_ptr<LayerLease> lease;
   {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     Layer& layer = layers_[id];
     layer.busy = false;
+    idle_.NotifyAll();
     if (status.ok()) status = note(&layer);
     if (status.ok() && !layer.known) {
       status = Install(name, id, layer.pinned);
@@ -191,7 +187,7 @@ absl::StatusOr<StackedLayer> LayerStore::Open(const Digest& diff_id) {
                                 O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   auto leanings = leanings_.Read(diff_id);
   if (!leanings.ok()) {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     layers_[diff_id].noted = false;
     return absl::UnavailableError(
         absl::StrCat(leanings.status().message(), "; import the image again"));
@@ -231,7 +227,7 @@ absl::Status LayerStore::Discard(const std::string& hex,
 absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Claim(
     const Digest& diff_id, std::optional<LayerSize> size,
     const std::vector<Digest>& verified_blobs) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   const auto directory = base::OpenAt(root_, LayerPath(diff_id),
                                       O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (!directory.ok()) {
@@ -248,18 +244,18 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Claim(
 }
 
 std::shared_ptr<LayerLease> LayerStore::Pin(const Digest& diff_id) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   layers_[diff_id].pinned = true;
   return LeaseLocked(diff_id);
 }
 
 void LayerStore::HoldBack(bool held_back) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   held_back_ = held_back;
 }
 
 LayerSize LayerStore::SizeOf(const Digest& diff_id) const {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   const auto it = layers_.find(diff_id);
   if (it == layers_.end()) return LayerSize();
   return it->second.size.value_or(LayerSize());
@@ -281,7 +277,7 @@ LayerSize LayerStore::Usage() {
   std::vector<Digest> unmeasured;
   LayerSize sum;
   {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     for (const auto& [diff_id, layer] : layers_) {
       if (!layer.known) continue;
       if (!layer.size.has_value()) unmeasured.push_back(diff_id);
@@ -299,7 +295,7 @@ LayerSize LayerStore::Usage() {
     if (!size.ok()) continue;
     sum.bytes += size->bytes;
     sum.inodes += size->inodes;
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     if (const auto it = layers_.find(diff_id); it != layers_.end()) {
       it->second.size = *size;
     }
@@ -311,7 +307,7 @@ absl::Status LayerStore::Sweep() {
   std::vector<std::string> aside;
   absl::Status result;
   {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     if (held_back_) return absl::OkStatus();
     for (auto it = layers_.begin(); it != layers_.end();) {
       const Layer& layer = it->second;
@@ -342,7 +338,7 @@ absl::Status LayerStore::SweepUnknown() {
   absl::Status result;
   std::vector<std::string> aside;
   {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     if (held_back_) return absl::OkStatus();
     for (const std::string& name : names) {
       const auto diff_id = Digest::FromHex(name);

@@ -5,7 +5,6 @@
 #include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
-#include <absl/synchronization/mutex.h>
 
 #include <cstdint>
 #include <map>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "runtime/base/deadline.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/image/compression.h"
 #include "runtime/image/digest.h"
@@ -164,7 +164,8 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   const std::string tmp_;
   const Unpacker* const unpacker_;
   const LeaningsStore leanings_;
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
+  base::Condition idle_;  // a layer is not busy any more
   bool held_back_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<Digest, Layer> layers_ ABSL_GUARDED_BY(mutex_);
 };

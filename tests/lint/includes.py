@@ -97,6 +97,9 @@ TABLE = [
         (BASE, "runtime/image/"), GRPC),
     Row(r"runtime/image/testing/",
         (BASE, "runtime/image/testing/") + IMAGE_HEADERS, GRPC),
+    Row(r"runtime/image/pull/",
+        (BASE, "runtime/image/registry/", "runtime/image/pull/")
+        + IMAGE_HEADERS, GRPC),
     Row(r"runtime/image/[^/]+_test\.cc$",
         (BASE, "runtime/image/"), GRPC),
     Row(r"runtime/image/[^/]+$",

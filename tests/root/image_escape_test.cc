@@ -11,7 +11,6 @@
 namespace warren::image {
 namespace {
 
-using testing::Member;
 using testing::TarBuilder;
 
 // Absolute names are names in the layer.
@@ -123,7 +122,7 @@ TEST_F(ImageHostile, IMG_2_LinksWithoutEnd) {
                        .GnuLong('K', deep)
                        .Symlink("l", "x")
                        .GnuLong('L', "l/" + deep + "/f")
-                       .Add(Member{.name = "x"})
+                       .File("x")
                        .Build()},
       {"too long a part", TarBuilder()
                               .Symlink("l", std::string(99, 'x'))

@@ -29,6 +29,17 @@ absl::StatusOr<Compression> ParseCompression(absl::string_view name) {
   return absl::InvalidArgumentError("unknown compression");
 }
 
+absl::Status WriteLeanings(absl::string_view text) {
+  off_t at = 0;
+  while (!text.empty()) {
+    const ssize_t n = pwrite(kUnpackLeaningsFd, text.data(), text.size(), at);
+    if (n < 0) return base::ErrnoError(errno, "write what the layer leans on");
+    at += n;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<UnpackedLayer> Run(int argc, char** argv) {
   constexpr int kArguments = 4;
   if (argc != kArguments) return absl::InvalidArgumentError("wrong usage");
@@ -47,17 +58,6 @@ absl::StatusOr<UnpackedLayer> Run(int argc, char** argv) {
                    UnpackLayer(kUnpackBlobFd, compression, root.get(), budget));
   RETURN_IF_ERROR(WriteLeanings(layer.leanings));
   return layer;
-}
-
-absl::Status WriteLeanings(absl::string_view text) {
-  off_t at = 0;
-  while (!text.empty()) {
-    const ssize_t n = pwrite(kUnpackLeaningsFd, text.data(), text.size(), at);
-    if (n < 0) return base::ErrnoError(errno, "write what the layer leans on");
-    at += n;
-    text.remove_prefix(static_cast<size_t>(n));
-  }
-  return absl::OkStatus();
 }
 
 UnpackResult Record(const absl::StatusOr<UnpackedLayer>& outcome) {

@@ -22,7 +22,8 @@ GRPC = ("grpcpp/", "grpc/")
 KERNEL = ("linux/", "asm/", "sys/mount.h", "sched.h")
 PROTOBUF = ("google/protobuf/",)
 LIBRARIES = ("nlohmann/", "toml++/", "yaml-cpp/", "CLI/", "spdlog/", "fmt/",
-             "archive.h", "openssl/", "netlink/", "libnftnl/", "libmnl/")
+             "archive.h", "openssl/", "curl/", "netlink/", "libnftnl/",
+             "libmnl/")
 
 
 class Row:
@@ -96,6 +97,16 @@ TABLE = [
         GRPC + LIBRARIES + THREADS),
     Row(r"runtime/image/unpack/",
         (BASE, "runtime/image/"), GRPC),
+    Row(r"runtime/image/registry/testing/",
+        (BASE, "runtime/image/digest.h", "runtime/image/registry/",
+         "runtime/image/registry/testing/"), GRPC + ("absl/log",)),
+    Row(r"runtime/image/registry/.*_test\.cc$",
+        (BASE, "runtime/image/registry/", "runtime/image/registry/testing/",
+         "runtime/image/digest.h"), GRPC + ("absl/log",)),
+    room("runtime/image/registry", (),
+         tuple("runtime/image/" + name + ".h"
+               for name in ("digest", "json", "limits")),
+         GRPC + PROTOBUF + ("absl/log",)),
     Row(r"runtime/image/testing/",
         (BASE, "runtime/image/testing/") + IMAGE_HEADERS, GRPC),
     Row(r"runtime/image/pull/",

@@ -56,8 +56,8 @@ class RegistryAuthTest : public testing::ClientFixture {
 
   void OnRegistry(const ServerRequest& request, Exchange* exchange) {
     const std::string sent = request.Get("authorization");
-    if (sent == accepted_ ||
-        (accepted_.empty() && absl::StartsWith(sent, "Bearer token-"))) {
+    if (accepted_.empty() ? absl::StartsWith(sent, "Bearer token-")
+                          : sent == accepted_) {
       content_.Serve(request, exchange);
       return;
     }

@@ -16,10 +16,10 @@
 namespace warren::registry {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::Content;
 using testing::Exchange;
 using testing::FetchToString;
+using ::testing::HasSubstr;
 using testing::HttpServer;
 using testing::Noise;
 using testing::RangeStart;
@@ -191,8 +191,8 @@ TEST_F(BlobFetchTest, RefusedOpenRangeIsTriedClosedThenNotAtAll) {
   ASSERT_TRUE(fetched.ok()) << fetched.status();
   EXPECT_EQ(*fetched, blob_);
   ASSERT_EQ(requests_.size(), 3);
-  EXPECT_TRUE(absl::EndsWith(requests_[2].Get("range"),
-                             absl::StrCat("-", kSize - 1)));
+  EXPECT_TRUE(
+      absl::EndsWith(requests_[2].Get("range"), absl::StrCat("-", kSize - 1)));
 
   fetched = Fetch([&](const auto& request, Exchange* exchange) {
     if (request.Has("range")) {
@@ -307,9 +307,9 @@ TEST_F(BlobFetchTest, TimeOfTheSinkIsNoStall) {
     content_.Serve(request, exchange);
   });
   SlowSink sink;
-  const absl::Status fetched = Begin(server.host())
-                                   ->FetchBlob(image::Digest::Of(blob_), kSize,
-                                               &sink, Patience());
+  const absl::Status fetched =
+      Begin(server.host())
+          ->FetchBlob(image::Digest::Of(blob_), kSize, &sink, Patience());
   EXPECT_TRUE(fetched.ok()) << fetched;
 }
 
@@ -328,9 +328,9 @@ TEST_F(BlobFetchTest, ErrorOfTheSinkEndsTheFetch) {
   WriteHosts(server.host(), absl::StrCat("server = \"", server.url(), "\"\n",
                                          "[host.\"", server.url(), "\"]\n"));
   FullSink sink;
-  const absl::Status fetched = Begin(server.host())
-                                   ->FetchBlob(image::Digest::Of(blob_), kSize,
-                                               &sink, Patience());
+  const absl::Status fetched =
+      Begin(server.host())
+          ->FetchBlob(image::Digest::Of(blob_), kSize, &sink, Patience());
   EXPECT_EQ(fetched.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(server.requests().size(), 1);
 }
@@ -339,8 +339,8 @@ TEST_F(BlobFetchTest, EmptyBlob) {
   HttpServer server([&](const ServerRequest& request, Exchange* exchange) {
     content_.Serve(request, exchange);
   });
-  const auto fetched = FetchToString(Begin(server.host()).get(), "",
-                                     Patience());
+  const auto fetched =
+      FetchToString(Begin(server.host()).get(), "", Patience());
   ASSERT_TRUE(fetched.ok()) << fetched.status();
   EXPECT_EQ(*fetched, "");
 }

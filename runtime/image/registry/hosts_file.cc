@@ -16,6 +16,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
+#include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
 #include "runtime/image/registry/credentials.h"
 
@@ -77,8 +78,7 @@ absl::StatusOr<Endpoint> DefaultEndpoint(absl::string_view registry) {
 
 // The address of a host or server, its prefix complete.
 absl::StatusOr<Url> HostUrl(absl::string_view text, bool override_path) {
-  const bool has_scheme =
-      absl::StartsWith(text, "http://") || absl::StartsWith(text, "https://");
+  const bool has_scheme = absl::StrContains(text, "://");
   ASSIGN_OR_RETURN(Url url,
                    ParseUrl(has_scheme ? std::string(text)
                                        : absl::StrCat("https://", text)));
@@ -134,7 +134,7 @@ absl::Status HostsReader::ReadCa(const toml::node& node,
                                  TlsSettings* tls) const {
   ASSIGN_OR_RETURN(const auto paths, Strings(node, "ca"));
   for (const std::string& path : paths) {
-    auto pem = base::ReadFileAt(AT_FDCWD, Absolute(path), kMaxFileBytes);
+    auto pem = base::ReadRegularFileAt(AT_FDCWD, Absolute(path), kMaxFileBytes);
     if (!pem.ok())
       return Bad(node, absl::StrCat("ca: ", pem.status().message()));
     absl::StrAppend(&tls->ca_pem, *pem, "\n");
@@ -250,7 +250,7 @@ absl::Status ReadCertificates(const std::string& directory, TlsSettings* tls) {
     const std::string path = absl::StrCat(directory, "/", name);
     if (absl::EndsWith(name, ".crt")) {
       ASSIGN_OR_RETURN(const std::string pem,
-                       base::ReadFileAt(AT_FDCWD, path, kMaxFileBytes));
+                       base::ReadRegularFileAt(AT_FDCWD, path, kMaxFileBytes));
       absl::StrAppend(&tls->ca_pem, pem, "\n");
     } else if (absl::EndsWith(name, ".cert") && tls->client_cert.empty()) {
       tls->client_cert = path;
@@ -321,7 +321,7 @@ absl::StatusOr<std::vector<Endpoint>> ReadEndpoints(
                                                O_RDONLY | O_DIRECTORY)));
     if (!opened) continue;
     ASSIGN_OR_RETURN(const std::optional<std::string> text,
-                     base::ToLook(base::ReadFileAt(opened->get(), kFileName,
+                     base::ToLook(base::ReadRegularFileAt(opened->get(), kFileName,
                                                    kMaxFileBytes)));
     if (text) return ParseHosts(*text, directory, registry);
     RETURN_IF_ERROR(ReadCertificates(directory, &only.tls));

@@ -11,7 +11,7 @@
 #include "runtime/image/registry/url.h"
 
 // Which hosts serve a registry, as operators write it down for containerd
-// (docs/hosts.md there): one directory per registry,
+// (its page about hosts): one directory per registry,
 //
 //   <hosts_dir>/docker.io/hosts.toml
 //   <hosts_dir>/registry.example_5000_/hosts.toml   or registry.example:5000

@@ -11,10 +11,10 @@
 namespace warren::registry {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::Content;
 using testing::Exchange;
 using testing::FetchToString;
+using ::testing::HasSubstr;
 using testing::HttpServer;
 using testing::kManifest;
 using testing::kManifestType;
@@ -94,19 +94,16 @@ TEST_F(MirrorTest, AnyNonsenseTriesTheNext) {
     exchange->Write("SSH-2.0-OpenSSH\r\n");
     exchange->Close();
   });
-  ExpectFallback([](const ServerRequest&, Exchange* exchange) {
-    exchange->Close();
-  });
-  ExpectFallback([](const ServerRequest&, Exchange* exchange) {
-    exchange->Reset();
-  });
+  ExpectFallback(
+      [](const ServerRequest&, Exchange* exchange) { exchange->Close(); });
+  ExpectFallback(
+      [](const ServerRequest&, Exchange* exchange) { exchange->Reset(); });
 }
 
 TEST_F(MirrorTest, HangTriesTheNext) {
   options_.limits.header = absl::Milliseconds(300);
-  ExpectFallback([](const ServerRequest&, Exchange* exchange) {
-    exchange->AwaitEnd();
-  });
+  ExpectFallback(
+      [](const ServerRequest&, Exchange* exchange) { exchange->AwaitEnd(); });
 }
 
 TEST_F(MirrorTest, CutInTheMiddleGoesOnAtTheRegistry) {
@@ -125,11 +122,11 @@ TEST_F(MirrorTest, CutInTheMiddleGoesOnAtTheRegistry) {
 TEST_F(MirrorTest, IMG_4_WrongBytesTryTheNext) {
   ExpectFallback([&](const ServerRequest& request, Exchange* exchange) {
     const bool blob = absl::StrContains(request.target, "/blobs/");
-    exchange->Respond(200,
-                      {{"Docker-Content-Digest",
-                        image::Digest::Of("something else").ToString()}},
-                      blob ? std::string(blob_.size(), 'x')
-                           : std::string(kManifest));
+    exchange->Respond(
+        200,
+        {{"Docker-Content-Digest",
+          image::Digest::Of("something else").ToString()}},
+        blob ? std::string(blob_.size(), 'x') : std::string(kManifest));
   });
 }
 

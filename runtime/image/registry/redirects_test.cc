@@ -14,15 +14,15 @@
 namespace warren::registry {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
 using testing::Content;
 using testing::Exchange;
 using testing::FetchToString;
+using ::testing::HasSubstr;
 using testing::HttpServer;
 using testing::kManifest;
 using testing::kManifestType;
 using testing::Noise;
+using ::testing::Not;
 using testing::RangeStart;
 using testing::ServerRequest;
 using testing::TlsIdentity;
@@ -95,10 +95,9 @@ class SignedBlobsTest : public testing::ClientFixture {
     }
     exchange->Respond(
         307,
-        {{"Location",
-          absl::StrCat(store_.url(), "/data/blobs/",
-                       image::Digest::Of(blob_).ToString(), kQuery,
-                       signatures_.load())}},
+        {{"Location", absl::StrCat(store_.url(), "/data/blobs/",
+                                   image::Digest::Of(blob_).ToString(), kQuery,
+                                   signatures_.load())}},
         "");
   }
 
@@ -220,8 +219,7 @@ TEST_F(RedirectTest, FromHttpsToHttpIsRefused) {
   HttpServer server(
       [&](const ServerRequest& request, Exchange* exchange) {
         exchange->Respond(
-            307, {{"Location", absl::StrCat(plain.url(), request.target)}},
-            "");
+            307, {{"Location", absl::StrCat(plain.url(), request.target)}}, "");
       },
       &identity);
   WriteHosts(server.host(), "ca = \"ca.pem\"\n");
@@ -257,9 +255,8 @@ TEST_F(RedirectTest, HeadersOfTheConfigurationStayAtTheirHost) {
     exchange->Respond(
         307, {{"Location", absl::StrCat(second.url(), request.target)}}, "");
   });
-  WriteHosts(first.host(),
-             absl::StrCat("server = \"", first.url(),
-                          "\"\n[header]\nx-secret = \"s\"\n"));
+  WriteHosts(first.host(), absl::StrCat("server = \"", first.url(),
+                                        "\"\n[header]\nx-secret = \"s\"\n"));
   EXPECT_TRUE(Resolve(first).ok());
   EXPECT_EQ(first.requests()[0].Get("x-secret"), "s");
   EXPECT_FALSE(second.requests()[0].Has("x-secret"));

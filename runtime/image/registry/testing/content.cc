@@ -12,7 +12,7 @@ namespace warren::registry::testing {
 namespace {
 
 // What follows `part` in the path of a target.
-std::string After(const ServerRequest& request, absl::string_view part) {
+std::string After(const ServerRequest& request, const std::string& part) {
   const std::string path = request.target.substr(0, request.target.find('?'));
   const size_t start = path.find(part);
   return start == std::string::npos ? "" : path.substr(start + part.size());

@@ -18,10 +18,6 @@ namespace {
 
 constexpr unsigned char kTlsHandshake = 0x16;
 
-struct SslFree {
-  void operator()(SSL* ssl) const { SSL_free(ssl); }
-};
-
 }  // namespace
 
 std::string ServerRequest::Get(const std::string& name) const {
@@ -108,6 +104,10 @@ class HttpServer::Connection : public Exchange {
     read_.append(buffer, static_cast<size_t>(got));
     return true;
   }
+
+  struct SslFree {
+    void operator()(SSL* ssl) const { SSL_free(ssl); }
+  };
 
   base::UniqueFd fd_;
   std::unique_ptr<SSL, SslFree> ssl_;

@@ -110,6 +110,7 @@ void LayerFetch::Leave() {
     const base::MutexLock lock(&mutex_);
     if (--pulls_ > 0) return;
     left_ = true;
+    lease_ = nullptr;
   }
   stop_.request_stop();
 }
@@ -164,12 +165,18 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerFetch::Work(
 
 void LayerFetch::Run(registry::Pull* pull) {
   auto lease = Work(pull);
-  const base::MutexLock lock(&mutex_);
-  end_ = lease.status();
-  if (lease.ok()) {
-    lease_ = *std::move(lease);
-    state_ = LayerProgress::State::kDone;
+  {
+    const base::MutexLock lock(&mutex_);
+    end_ = lease.status();
+    if (lease.ok()) state_ = LayerProgress::State::kDone;
+    if (lease.ok() && !left_) {
+      lease_ = *std::move(lease);
+      return;
+    }
   }
+  // A layer that nobody waits for any more.
+  lease = nullptr;
+  store_->layers().Sweep().IgnoreError();  // else: with the next change
 }
 
 std::optional<absl::Status> LayerFetch::end() const {

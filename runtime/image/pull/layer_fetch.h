@@ -46,7 +46,7 @@ class LayerFetch {
 
   // One more pull waits; false when the last one has left already.
   bool Join() ABSL_LOCKS_EXCLUDED(mutex_);
-  // One less; the last one stops the work.
+  // One less; the last one stops the work and lets go of the layer.
   void Leave() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What the work came to; empty before its end.

@@ -191,7 +191,10 @@ TEST_F(ImageCompose, WhatACrashLeavesIsMadeAgain) {
   EXPECT_EQ((*image)->layer_dirs.back(), top);
   EXPECT_EQ(StatOf(top + "/tmp").st_mode, S_IFDIR | 01777u);
   const std::string notes = root() + "/leanings";
-  for (const std::string& name : *base::ListDir(AT_FDCWD, notes)) {
+  const auto names = base::ListDir(AT_FDCWD, notes);
+  ASSERT_TRUE(names.ok()) << names.status();
+  ASSERT_EQ(names->size(), 2u);
+  for (const std::string& name : *names) {
     ASSERT_EQ(unlink((notes + "/" + name).c_str()), 0);
   }
   Reopen();
@@ -199,7 +202,7 @@ TEST_F(ImageCompose, WhatACrashLeavesIsMadeAgain) {
   ASSERT_TRUE(image.ok()) << image.status();
   EXPECT_EQ((*image)->layer_dirs.back(), top);
   // Damage is said, and mended by the next import.
-  for (const std::string& name : *base::ListDir(AT_FDCWD, notes)) {
+  for (const std::string& name : *names) {
     const auto file =
         base::OpenAt(AT_FDCWD, notes + "/" + name, O_WRONLY | O_TRUNC);
     ASSERT_TRUE(base::WriteFd(file->get(), "damage").ok());
@@ -229,7 +232,6 @@ TEST_F(ImageCompose, AHiddenLinkIsSaid) {
       ImportTars({Base(), TarBuilder().Directory("lib").File("lib/x").Build()});
   ASSERT_TRUE(listed.ok());
   EXPECT_THAT((*listed)->remarks, IsEmpty());
-  std::string many;
   TarBuilder links;
   TarBuilder below;
   for (int i = 0; i < 40; ++i) {

@@ -77,6 +77,9 @@ class Generator {
     member.uid = std::vector<uint64_t>{0, 0, 5, 70000}[Below(4)];
     member.gid = std::vector<uint64_t>{0, 6}[Below(2)];
     const std::string path = Path();
+    // Names of their own for most files, so that few are in the way as parents.
+    const std::string file =
+        Below(4) == 0 ? path : absl::StrCat(path, "/", Below(2) ? "f" : "g");
     member.name = Spelled(path);
     switch (Below(14)) {
       case 0:
@@ -89,7 +92,10 @@ class Generator {
         return member;
       case 4:
         member.type = '1';
-        member.link = Spelled(Path());
+        member.name = Spelled(file);
+        member.link = files_.empty() || Below(8) == 0
+                          ? Spelled(Path())
+                          : Spelled(files_[Below(files_.size())]);
         return member;
       case 5:
       case 6: {
@@ -103,8 +109,13 @@ class Generator {
         return member;
       case 8:
         member.type = '6';
+        member.mode &= 0777;  // a change of owner clears the rest
+        member.name = Spelled(file);
+        files_.push_back(file);
         return member;
       default:
+        member.name = Spelled(file);
+        files_.push_back(file);
         member.data = absl::StrCat("data ", ++serial_);
         return member;
     }
@@ -124,6 +135,7 @@ class Generator {
   }
 
   std::mt19937 random_;
+  std::vector<std::string> files_;  // so far, in all layers
   int serial_ = 0;
 };
 
@@ -264,7 +276,16 @@ std::string DescribeAt(int directory, const std::string& name) {
 
 void ReadTree(int directory, const std::string& path, Tree* tree) {
   (*tree)[path] = DescribeAt(directory, ".");
-  for (const std::string& name : *base::ListDir(directory, ".")) {
+  const auto names = base::ListDir(directory, ".");
+  ASSERT_TRUE(names.ok()) << names.status();
+  for (const std::string& name : *names) {
+    struct stat st;
+    // overlayfs lists a whiteout in a directory of one layer alone, though
+    // nothing is there (fs/overlayfs/readdir.c, ovl_dir_is_real).
+    if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+        errno == ENOENT) {
+      continue;
+    }
     const std::string below = absl::StrCat(path, "/", name);
     const std::string line = DescribeAt(directory, name);
     (*tree)[below] = line;
@@ -336,7 +357,7 @@ TEST_F(ImageStacks, IMG_2_RandomStacksAreWhatAPlainReaderSees) {
     // Every tenth through the real helper and the store.
     const auto directories =
         i % 10 == 0 ? ImportStack(layers) : Compose(layers);
-    if (good) {
+    if (good && (directories.ok() || !model.IsDoubtful())) {
       ASSERT_TRUE(directories.ok()) << directories.status() << "\n" << what;
       completed += directories->size() > layers.size() ? 1 : 0;
       EXPECT_EQ(Differences(MountedTree(*directories), model.Tree()), "")

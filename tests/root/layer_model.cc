@@ -55,9 +55,18 @@ std::unique_ptr<LayerModel::Node> LayerModel::NewDirectory() const {
 bool LayerModel::Apply(const std::vector<testing::Member>& members) {
   ++layer_;
   root_->layer = layer_;
-  return std::all_of(
-      members.begin(), members.end(),
-      [this](const testing::Member& member) { return ApplyMember(member); });
+  return std::all_of(members.begin(), members.end(),
+                     [this](const testing::Member& member) {
+                       return ApplyMember(member);
+                     }) &&
+         !HasBrokenLink(*root_);
+}
+
+bool LayerModel::HasBrokenLink(const Node& node) {
+  return node.file->kind == '!' ||
+         std::any_of(
+             node.children.begin(), node.children.end(),
+             [](const auto& child) { return HasBrokenLink(*child.second); });
 }
 
 LayerModel::Node* LayerModel::Find(const Parts& parts) const {
@@ -181,9 +190,14 @@ bool LayerModel::HardLink(Node* parent, const testing::Member& member,
   path->push_back(name);
   if (IsBelow(*path, own)) return false;
   const Node* found = Find(*path);
-  if (found == nullptr || found->file->kind == 'd') return false;
+  const bool broken = found == nullptr || found->file->kind == 'd';
+  if (broken && found != nullptr && found->layer == layer_) return false;
   auto node = std::make_unique<Node>();
-  node->file = found->file;
+  node->file = broken ? std::make_shared<File>() : found->file;
+  if (broken) {
+    node->file->kind = '!';
+    doubtful_ = true;
+  }
   node->layer = layer_;
   parent->children[own.back()] = std::move(node);
   return true;

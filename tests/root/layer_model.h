@@ -26,7 +26,8 @@ namespace warren::image {
 //   - a whiteout removes what layers below have, and nothing of its own layer;
 //   - a directory over a directory keeps what is in it, everything else
 //     replaces what was there;
-//   - a hard link is to a file, of this layer or below.
+//   - a hard link is to a file, of this layer or below. One that leads to
+//     nothing, and is replaced in the same layer, is doubtful: refused or not.
 class LayerModel {
  public:
   LayerModel();
@@ -35,13 +36,16 @@ class LayerModel {
   // Applies the members of the next layer. False: the image is to be refused,
   // and the tree is no longer of interest.
   bool Apply(const std::vector<testing::Member>& members);
+  // It may be refused as well.
+  bool IsDoubtful() const { return doubtful_; }
 
   // One line for each path: kind, owner, mode, attributes, content.
   std::map<std::string, std::string> Tree() const;
 
  private:
   struct File {
-    char kind = 'f';  // f file, l symlink, p FIFO, d directory
+    // f file, l symlink, p FIFO, d directory, ! hard link to nothing
+    char kind = 'f';
     uint32_t mode = 0;
     uint64_t uid = 0;
     uint64_t gid = 0;
@@ -71,7 +75,10 @@ class LayerModel {
   static void Describe(const Node& node, const std::string& path,
                        std::map<std::string, std::string>* tree);
 
+  static bool HasBrokenLink(const Node& node);
+
   int layer_ = -1;
+  bool doubtful_ = false;
   std::unique_ptr<Node> root_;
 };
 

@@ -184,6 +184,8 @@ TEST_F(RegistryAuthTest, RegistryTokenIsUsedAsItIs) {
   given.kind = Credentials::Kind::kRegistryToken;
   given.secret = "given";
   EXPECT_TRUE(Resolve(given).ok());
+  challenges_ = {"Bearer"};
+  EXPECT_TRUE(Resolve(given).ok());
   EXPECT_TRUE(tokens_.requests().empty());
 }
 

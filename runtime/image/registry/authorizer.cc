@@ -88,8 +88,11 @@ absl::Status Authorizer::Answer(const TokenAsker& asker,
     return absl::UnauthenticatedError("refuses the credentials (HTTP 401)");
   }
   const Challenge* const bearer = FindChallenge(challenges, "bearer");
-  const bool has_realm = bearer != nullptr && !bearer->Get("realm").empty();
-  if (has_realm && !rounds->fetched_token) {
+  const bool has_token =
+      asker.is_registry && credentials_.kind == Kind::kRegistryToken;
+  const bool may_bearer =
+      bearer != nullptr && (has_token || !bearer->Get("realm").empty());
+  if (may_bearer && !rounds->fetched_token) {
     rounds->fetched_token = true;
     return Renew(asker, *bearer, used, deadline);
   }

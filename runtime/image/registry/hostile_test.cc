@@ -2,10 +2,13 @@
 #include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <string>
 
+#include "runtime/base/unique_fd.h"
 #include "runtime/image/registry/testing/client_fixture.h"
 
 namespace warren::registry {
@@ -225,6 +228,25 @@ TEST_F(HostileRegistryTest, OddProxyIsNotRepeatedWithItsPassword) {
   const auto document = Begin("registry.test")->ResolveTag("v1", Patience());
   EXPECT_EQ(document.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(document.status().ToString(), Not(HasSubstr("secret")));
+}
+
+TEST_F(HostileRegistryTest, HandshakeThatIsNotAnsweredIsGivenUp) {
+  options_.limits.connect = absl::Milliseconds(300);
+  options_.retries.tries = 1;
+  // Connects, because the kernel does that, and nobody is there.
+  base::UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const raw = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(listener.get(), raw, size), 0);
+  ASSERT_EQ(listen(listener.get(), 8), 0);
+  ASSERT_EQ(getsockname(listener.get(), raw, &size), 0);
+  WriteHosts("silent.test", absl::StrCat("server = \"https://127.0.0.1:",
+                                         ntohs(address.sin_port), "\"\n"));
+  const auto document = Begin("silent.test")->ResolveTag("v1", Patience());
+  EXPECT_EQ(document.status().code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(HostileRegistryTest, EnvironmentAndNetrcAreNotRead) {

@@ -27,6 +27,7 @@ constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr size_t kMaxHosts = 64;
 constexpr size_t kMaxHeaderValueBytes = 8 << 10;
 constexpr char kFileName[] = "hosts.toml";
+constexpr char kDefaultName[] = "_default";
 
 // Reads one hosts.toml. Errors name file and line.
 class HostsReader {
@@ -269,7 +270,7 @@ std::vector<std::string> DirectoryNames(const std::string& registry) {
                                  registry.substr(colon + 1), "_"));
   }
   names.push_back(registry);
-  names.emplace_back("_default");
+  names.emplace_back(kDefaultName);
   return names;
 }
 
@@ -321,9 +322,19 @@ absl::StatusOr<std::vector<Endpoint>> ReadEndpoints(
                                                O_RDONLY | O_DIRECTORY)));
     if (!opened) continue;
     ASSIGN_OR_RETURN(const std::optional<std::string> text,
-                     base::ToLook(base::ReadRegularFileAt(opened->get(), kFileName,
-                                                   kMaxFileBytes)));
-    if (text) return ParseHosts(*text, directory, registry);
+                     base::ToLook(base::ReadRegularFileAt(
+                         opened->get(), kFileName, kMaxFileBytes)));
+    if (text && name != kDefaultName) {
+      return ParseHosts(*text, directory, registry);
+    }
+    if (text) {
+      ASSIGN_OR_RETURN(std::vector<Endpoint> endpoints,
+                       ParseHosts(*text, directory, registry));
+      // One server for all registries is none of them.
+      Endpoint& server = endpoints.back();
+      server.is_registry = server.url.SameOrigin(only.url);
+      return endpoints;
+    }
     RETURN_IF_ERROR(ReadCertificates(directory, &only.tls));
     break;
   }

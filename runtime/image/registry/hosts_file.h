@@ -30,6 +30,9 @@
 //     [host."https://mirror.example/base".header]
 //       x-name = "value"                       or a list; sent to it alone
 //
+// A server in _default is no registry itself (credentials stay away from it)
+// unless it has the registry's own address.
+//
 // The keys of a host may stand at the top of the file for the server. Paths
 // are relative to the directory. A directory without hosts.toml has
 // certificates as Docker names them: *.crt roots, NAME.cert and NAME.key.

@@ -97,6 +97,13 @@ TEST_F(HostsFileTest, DirectoryNames) {
   ASSERT_EQ(hosts.size(), 2);
   EXPECT_EQ(hosts[0].url.host, "all.example");
   EXPECT_EQ(hosts[1].url.ToString(), "https://t.example:1/v2");
+  EXPECT_TRUE(hosts[1].is_registry);
+}
+
+TEST_F(HostsFileTest, IMG_5_OneServerForAllRegistriesIsNoneOfThem) {
+  WriteHosts("_default", "server = \"https://cache.example\"\n");
+  EXPECT_FALSE(Hosts("r.example")[0].is_registry);
+  EXPECT_TRUE(Hosts("cache.example")[0].is_registry);
 }
 
 TEST_F(HostsFileTest, Certificates) {

@@ -171,6 +171,33 @@ TEST_F(MirrorTest, CapabilitiesAndOwnPath) {
                                "/own/base/app/web/blobs/sha256:"));
 }
 
+TEST_F(MirrorTest, HeadThatTheMirrorCannotAnswerIsAskedOfTheRegistry) {
+  HttpServer mirror([](const ServerRequest&, Exchange* exchange) {
+    exchange->Respond(404, {}, "");
+  });
+  auto pull = BeginWith({mirror.url()});
+  const auto found = pull->LookUpTag("v1", Patience());
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(*found, image::Digest::Of(kManifest));
+}
+
+TEST_F(MirrorTest, LongTransferIsResumedAtTheMirror) {
+  HttpServer mirror([&](const ServerRequest& request, Exchange* exchange) {
+    if (testing::RangeStart(request) > 0) {
+      content_.Serve(request, exchange);
+      return;
+    }
+    exchange->Head(200, {{"Content-Length", absl::StrCat(blob_.size())}});
+    exchange->Write(blob_.substr(0, 100'000));
+    exchange->Close();
+  });
+  auto pull = BeginWith({mirror.url()});
+  const auto fetched = FetchToString(pull.get(), blob_, Patience());
+  ASSERT_TRUE(fetched.ok()) << fetched.status();
+  EXPECT_EQ(*fetched, blob_);
+  EXPECT_TRUE(origin_.requests().empty());
+}
+
 TEST_F(MirrorTest, DigestOfTheMirrorIsPinned) {
   const std::string other = absl::StrCat(kManifest, " ");
   Content stale;

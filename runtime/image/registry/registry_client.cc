@@ -113,16 +113,20 @@ absl::StatusOr<std::optional<image::Digest>> HostsPull::LookUpTag(
     const std::string& tag, const base::Deadline& deadline) {
   if (auto pinned = Pinned(tag)) return pinned;
   std::optional<image::Digest> found;
-  RETURN_IF_ERROR(AskHosts(
+  const absl::Status status = AskHosts(
       Use::kResolve, absl::StrCat("tag ", tag),
       [&](HostSession* host, Retries retries, bool* /*final*/) {
         auto digest = FetchDigest(host, tag, retries, deadline);
-        if (digest.ok()) found = *digest;
-        return digest.status();
+        if (!digest.ok()) return digest.status();
+        found = *std::move(digest);
+        return found ? absl::OkStatus()
+                     : absl::NotFoundError("tells no digest");
       },
-      deadline));
-  if (found) found = Pin(tag, *found);
-  return found;
+      deadline);
+  if (found) return Pin(tag, *found);
+  // The registry itself answered, and it takes a GET to know.
+  if (absl::IsNotFound(status)) return std::nullopt;
+  return status;
 }
 
 absl::StatusOr<Document> HostsPull::ResolveTag(const std::string& tag,

@@ -74,6 +74,22 @@ TEST_F(RegistryClientTest, AnonymousPullFromPlainLoopback) {
   EXPECT_EQ(server.connections(), 1);
 }
 
+TEST_F(RegistryClientTest, ConnectionsThatDieBetweenRequestsAreReplaced) {
+  const std::string blob = Noise(1000);
+  content_.AddBlob(blob);
+  HttpServer server([&](const ServerRequest& request, Exchange* exchange) {
+    content_.Serve(request, exchange);
+    exchange->Close();  // without a word before
+  });
+  options_.retries.tries = 1;
+  auto pull = Begin(server.host());
+  for (int i = 0; i < 5; ++i) {
+    const auto fetched = FetchToString(pull.get(), blob, Patience());
+    EXPECT_TRUE(fetched.ok()) << fetched.status();
+  }
+  EXPECT_EQ(server.connections(), 5);
+}
+
 TEST_F(RegistryClientTest, TagIsPinned) {
   const std::string first = kManifest;
   const std::string second = absl::StrCat(kManifest, "\n");

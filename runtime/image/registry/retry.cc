@@ -15,7 +15,8 @@ Retries::Retries(const RetryLimits& limits)
     : limits_(limits), random_(std::random_device()()) {}
 
 void Retries::Progress(uint64_t bytes) {
-  if (bytes >= kEnoughBytes) tried_ = 0;
+  // Where there is one try only, what moves may still have another.
+  if (bytes >= kEnoughBytes) tried_ = std::min(0, limits_.tries - 2);
 }
 
 absl::Status Retries::Wait(const absl::Status& failure,

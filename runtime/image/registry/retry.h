@@ -33,7 +33,8 @@ class Retries {
                     const base::Deadline& deadline);
 
   // The last try brought this many bytes. Enough of them and the tries are
-  // counted anew: a long download outlasts any number of cuts.
+  // counted anew, and there is at least one more: a long download outlasts any
+  // number of cuts.
   void Progress(uint64_t bytes);
   static constexpr uint64_t kEnoughBytes = 64 << 10;
 

@@ -38,6 +38,10 @@ TEST(RegistryRetry, CountsTriesUntilSomethingMoves) {
   }
   moving.Progress(Retries::kEnoughBytes - 1);
   EXPECT_EQ(moving.Wait(cut, kNever), cut);
+  Retries once(Quick(1));
+  once.Progress(Retries::kEnoughBytes);
+  EXPECT_TRUE(once.Wait(cut, kNever).ok());
+  EXPECT_EQ(once.Wait(cut, kNever), cut);
 }
 
 TEST(RegistryRetry, OnlyWhatMayPass) {

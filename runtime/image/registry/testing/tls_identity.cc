@@ -1,5 +1,7 @@
 #include "runtime/image/registry/testing/tls_identity.h"
 
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_cat.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -8,13 +10,11 @@
 #include <openssl/x509v3.h>
 
 #include <cstdlib>
+#include <utility>
 
 namespace warren::registry::testing {
 namespace {
 
-struct KeyFree {
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
 struct CertificateFree {
   void operator()(X509* certificate) const { X509_free(certificate); }
 };
@@ -85,13 +85,15 @@ std::string KeyPem(EVP_PKEY* key) {
 
 }  // namespace
 
+void KeyFree::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+
 void SslContextFree::operator()(SSL_CTX* context) const {
   SSL_CTX_free(context);
 }
 
 TlsIdentity::TlsIdentity(bool require_client) {
   const Key ca_key(EVP_EC_gen("P-256"));
-  const Key server_key(EVP_EC_gen("P-256"));
+  Key server_key(EVP_EC_gen("P-256"));
   const Key client_key(EVP_EC_gen("P-256"));
   const Certificate ca =
       Make("test authority", ca_key.get(), nullptr, ca_key.get());
@@ -101,6 +103,12 @@ TlsIdentity::TlsIdentity(bool require_client) {
       Make("client", client_key.get(), ca.get(), ca_key.get());
   ca_pem_ = CertificatePem(ca.get());
   client_pem_ = CertificatePem(client.get()) + KeyPem(client_key.get());
+  server_pem_ = CertificatePem(server.get()) + KeyPem(server_key.get());
+
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(server.get(), &der);
+  server_der_.assign(reinterpret_cast<char*>(der), static_cast<size_t>(size));
+  OPENSSL_free(der);
 
   context_.reset(SSL_CTX_new(TLS_server_method()));
   SSL_CTX_use_certificate(context_.get(), server.get());
@@ -111,6 +119,36 @@ TlsIdentity::TlsIdentity(bool require_client) {
                        SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        nullptr);
   }
+  server_key_ = std::move(server_key);
+}
+
+std::string TlsIdentity::SignToken(const std::string& claims) const {
+  const std::string signed_text =
+      absl::StrCat(absl::WebSafeBase64Escape(
+                       absl::StrCat(R"({"typ":"JWT","alg":"ES256","x5c":[")",
+                                    absl::Base64Escape(server_der_), R"("]})")),
+                   ".", absl::WebSafeBase64Escape(claims));
+  const auto* const bytes =
+      reinterpret_cast<const unsigned char*>(signed_text.data());
+  unsigned char der[256];
+  size_t size = sizeof(der);
+  EVP_MD_CTX* const context = EVP_MD_CTX_new();
+  if (EVP_DigestSignInit(context, nullptr, EVP_sha256(), nullptr,
+                         server_key_.get()) != 1 ||
+      EVP_DigestSign(context, der, &size, bytes, signed_text.size()) != 1) {
+    std::abort();
+  }
+  EVP_MD_CTX_free(context);
+  // Of the DER the two numbers alone, 32 bytes each.
+  const unsigned char* place = der;
+  ECDSA_SIG* const pair =
+      d2i_ECDSA_SIG(nullptr, &place, static_cast<long>(size));
+  std::string signature(64, '\0');
+  auto* const out = reinterpret_cast<unsigned char*>(signature.data());
+  BN_bn2binpad(ECDSA_SIG_get0_r(pair), out, 32);
+  BN_bn2binpad(ECDSA_SIG_get0_s(pair), out + 32, 32);
+  ECDSA_SIG_free(pair);
+  return absl::StrCat(signed_text, ".", absl::WebSafeBase64Escape(signature));
 }
 
 }  // namespace warren::registry::testing

@@ -251,8 +251,7 @@ absl::StatusOr<std::unique_ptr<ImportSession>> LocalImageStore::BeginImport(
     const absl::MutexLock lock(&change_mutex_);
     RETURN_IF_ERROR(NeedList());
   }
-  return LayoutImport::Begin(this, root_.get(), tmp_, options_.limits,
-                             std::move(parsed), pinned);
+  return LayoutImport::Begin(this, options_.limits, std::move(parsed), pinned);
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(

@@ -82,7 +82,8 @@ IMAGE_HEADERS = tuple("runtime/image/" + name + ".h" for name in (
     "archive_reader", "blob_store", "completion", "compression", "digest",
     "image_store", "image_table", "import_session", "json", "layer_stack",
     "layer_store", "leanings", "leanings_store", "limits", "local_image_store",
-    "manifest", "platform", "reference", "refs_file", "resolve", "tar_entry",
+    "manifest", "platform", "reference", "refs_file", "resolve",
+    "session_directory", "tar_entry",
     "tar_header", "tar_pax", "tar_reader", "unpack_protocol", "unpacker"))
 
 # From below to above. A room includes itself and what its row names; the row

@@ -81,6 +81,12 @@ void CurlTransport::Return(std::unique_ptr<Handle> handle) {
   }
 }
 
+void CurlTransport::CloseIdle() {
+  std::vector<std::unique_ptr<Handle>> idle;  // closed outside the lock
+  base::MutexLock lock(&mutex_);
+  idle.swap(idle_);
+}
+
 absl::Status CurlTransport::Send(const HttpRequest& request, HttpSink* sink,
                                  const base::Deadline& deadline) {
   if (!InitCurl()) return absl::InternalError("libcurl does not start");

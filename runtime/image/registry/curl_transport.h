@@ -34,6 +34,7 @@ class CurlTransport : public Transport {
 
   absl::Status Send(const HttpRequest& request, HttpSink* sink,
                     const base::Deadline& deadline) override;
+  void CloseIdle() override;
 
   static constexpr size_t kMaxIdle = 16;
 

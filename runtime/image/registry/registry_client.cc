@@ -26,13 +26,18 @@ class HostsPull : public Pull {
  public:
   HostsPull(const Repository& repository, std::vector<Endpoint> endpoints,
             const Credentials& credentials, const ClientOptions& options,
-            Transport* transport)
-      : retries_(options.retries) {
+            Transport* transport, std::atomic<int>* pulls)
+      : transport_(*transport), pulls_(*pulls), retries_(options.retries) {
+    ++pulls_;
     for (Endpoint& endpoint : endpoints) {
       hosts_.push_back(std::make_unique<HostSession>(
           std::move(endpoint), repository.host, repository.repository,
           credentials, options.limits, transport));
     }
+  }
+  ~HostsPull() override {
+    hosts_.clear();
+    if (--pulls_ == 0) transport_.CloseIdle();
   }
 
   absl::StatusOr<std::optional<image::Digest>> LookUpTag(
@@ -63,6 +68,8 @@ class HostsPull : public Pull {
   image::Digest Pin(const std::string& tag, const image::Digest& digest);
   void Remember(const HostFailures& failures);
 
+  Transport& transport_;
+  std::atomic<int>& pulls_;  // of the client
   const RetryLimits retries_;
   std::vector<std::unique_ptr<HostSession>> hosts_;
   mutable base::Mutex mutex_;
@@ -250,7 +257,8 @@ absl::StatusOr<std::unique_ptr<Pull>> RegistryClient::Begin(
   ASSIGN_OR_RETURN(std::vector<Endpoint> endpoints,
                    ReadEndpoints(options_.hosts_dir, repository.host));
   return std::make_unique<HostsPull>(repository, std::move(endpoints),
-                                     credentials, options_, transport_);
+                                     credentials, options_, transport_,
+                                     &pulls_);
 }
 
 }  // namespace warren::registry

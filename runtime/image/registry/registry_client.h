@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -136,7 +137,8 @@ class Pull {
   virtual std::vector<std::string> Troubles() const = 0;
 };
 
-// Thread-safe. Connections stay open between requests and between pulls.
+// Thread-safe. Connections stay open between requests and between pulls that
+// overlap; with the last Pull they are closed.
 class RegistryClient {
  public:
   // `transport` is borrowed and longer-lived.
@@ -155,6 +157,7 @@ class RegistryClient {
  private:
   const ClientOptions options_;
   Transport* const transport_;
+  std::atomic<int> pulls_{0};
 };
 
 }  // namespace warren::registry

@@ -105,6 +105,9 @@ class Transport {
   // TransportError whose text names neither path nor query nor header.
   virtual absl::Status Send(const HttpRequest& request, HttpSink* sink,
                             const base::Deadline& deadline) = 0;
+
+  // Closes the connections that no request uses now.
+  virtual void CloseIdle() = 0;
 };
 
 }  // namespace warren::registry

@@ -21,6 +21,7 @@ struct FakeAnswer {
 // Single-threaded.
 class FakeTransport : public Transport {
  public:
+  void CloseIdle() override {}
   // `script` is asked for each request, in order.
   using Script = std::function<absl::StatusOr<FakeAnswer>(const HttpRequest&)>;
   explicit FakeTransport(Script script) : script_(std::move(script)) {}

@@ -99,6 +99,7 @@ absl::StatusOr<NodeParts> MakeNodeParts(const Options& options) {
   runtime.run_dir = options.run_dir;
   runtime.default_cgroup_parent = options.cgroup_parent;
   runtime.default_pids_limit = options.pids_limit;
+  runtime.log_cpu_percent = static_cast<uint32_t>(options.log_cpu_percent);
   runtime.shim_path = programs + "/warren-shim";
   ASSIGN_OR_RETURN_IN(parts.runtime, runtime::MakeLinuxRuntime(runtime),
                       "start the runtime");

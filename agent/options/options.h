@@ -35,6 +35,9 @@ struct Options {
   // Processes and threads of one container whose request says nothing of
   // them; 0 = no limit of ours.
   int pids_limit = 0;
+  // Of one processor, what the shim of one container may use to write its log:
+  // 1 to 100, which is no limit.
+  int log_cpu_percent = 75;
   // Pods that do not say what they want: false = the node's user namespace
   // ("host"), true = one of their own with ids of the pool ("auto").
   bool userns_auto = false;

@@ -252,6 +252,11 @@ const std::map<std::string, Setter>& Setters() {
          ASSIGN_OR_RETURN(options->pids_limit, Number(value, 0, 1 << 22));
          return absl::OkStatus();
        }},
+      {"log_cpu_percent",
+       [](const OptionValue& value, Options* options) -> absl::Status {
+         ASSIGN_OR_RETURN(options->log_cpu_percent, Number(value, 1, 100));
+         return absl::OkStatus();
+       }},
       {"userns", Into(UsernsAuto, &Options::userns_auto)},
       {"userns_pool", Into(UsernsPool, &Options::userns_pool)},
       {"userns_min_host_id",

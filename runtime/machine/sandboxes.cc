@@ -281,6 +281,10 @@ absl::Status Sandboxes::Remove(const SandboxSpec& spec,
   // Our own cgroup of earlier options: nothing new comes into it.
   if (const std::string& own = identity.cgroup.own_parent;
       !own.empty() && own != today) {
+    if (const auto place = ShimPlace::Below(own, parts_.cgroups.get());
+        place.ok()) {
+      place->RemoveIfEmpty();
+    }
     parts_.cgroups->DeleteIfEmpty(own);
   }
   // The last pod takes our own cgroup along. A directory with directories in it
@@ -289,7 +293,10 @@ absl::Status Sandboxes::Remove(const SandboxSpec& spec,
   const bool others =
       stat((parts_.options.run_dir + "/sandboxes").c_str(), &st) == 0 &&
       st.st_nlink > 2;
-  if (!others && ListIds().empty()) parts_.cgroups->DeleteIfEmpty(today);
+  if (!others && ListIds().empty()) {
+    parts_.shim_place->RemoveIfEmpty();
+    parts_.cgroups->DeleteIfEmpty(today);
+  }
   return absl::OkStatus();
 }
 

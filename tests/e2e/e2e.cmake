@@ -39,6 +39,7 @@ warren_e2e_test(resources ${E}/containers/kill_test.cc ${E}/resources/resources_
   ${E}/resources/oom_test.cc ${E}/resources/pod_cgroup_test.cc ${E}/resources/cgroup_v2_test.cc
   ${E}/resources/cgroup_namespace_test.cc)
 warren_e2e_test(exec ${E}/containers/exec_sync_test.cc ${E}/containers/log_test.cc
+  ${E}/containers/log_flood_test.cc
   ${E}/security/seccomp_test.cc)
 warren_e2e_test(namespaces ${E}/namespaces/pid_namespace_test.cc
   ${E}/namespaces/namespaces_test.cc ${E}/namespaces/user_namespace_test.cc

@@ -78,11 +78,12 @@ TEST(Steps, EXE_2_EverythingButExecveComesBeforeTheLastFork) {
       "dumpable",     "keyring",     "oom_score_adj", "cgroup",
       "template",     "join_user",   "join_target",   "join_pid",
       "clone",        "tether",      "join",          "unshare",
-      "rootfs",       "mount",       "stdio",         "pivot_root",
-      "cwd",          "seal_rootfs", "rlimits",       "labels",
-      "bounding",     "identity",    "capabilities",  "place_stdio",
-      "no_new_privs", "session",     "close_fds",     "ready",
-      "seccomp",      "enter",       "execve"};
+      "rootfs",       "mount",       "pivot_root",    "cwd",
+      "seal_rootfs",  "lock_mounts", "share_rootfs",  "stdio",
+      "rlimits",      "labels",      "bounding",      "identity",
+      "capabilities", "place_stdio", "no_new_privs",  "session",
+      "close_fds",    "ready",       "seccomp",       "enter",
+      "execve"};
   ASSERT_EQ(count, std::size(kOrder));
   for (size_t i = 0; i < count; ++i) EXPECT_STREQ(steps[i].name, kOrder[i]);
 }

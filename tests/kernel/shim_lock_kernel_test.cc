@@ -20,13 +20,13 @@ namespace {
 
 using shim::v1::MountOp;
 
-constexpr uint64_t kUsual =
+constexpr uint64_t kUserPod =
     CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWUSER;
-constexpr uint64_t kSafe =
+constexpr uint64_t kLockedSafe =
     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-MountOp* Add(ContainerLaunch* launch, MountOp::Kind kind,
-             const std::string& target) {
+MountOp* AddOp(ContainerLaunch* launch, MountOp::Kind kind,
+               const std::string& target) {
   MountOp* op = launch->container()->add_mounts();
   op->set_kind(kind);
   op->set_target(target);
@@ -43,16 +43,16 @@ class ShimLock : public ShimTest {
     PutFile(launch.rootfs.get(), "etc/secret", "SECRET\n", 0666);
     PutFile(launch.rootfs.get(), "home/hidden", "SECRET\n", 0666);
     for (const char* path : {"/etc/secret", "/proc/version", "/home"}) {
-      Add(&launch, MountOp::MASK, path);
+      AddOp(&launch, MountOp::MASK, path);
     }
-    Add(&launch, MountOp::READONLY, "/proc/sys");
+    AddOp(&launch, MountOp::READONLY, "/proc/sys");
     return launch;
   }
 };
 
 TEST_F(ShimLock, FS_4_RootOfTheUserNamespaceUncoversNothing) {
   for (const uint64_t extra : kPidModes) {
-    Pod pod = MakePod(kUsual | extra);
+    Pod pod = MakePod(kUserPod | extra);
     ContainerLaunch launch = WithCovers(
         "exec 2>/dev/null; cd /; m=busybox; $m mkdir /tmp/a /tmp/b; "
         "for t in /etc/secret /home /proc/version /proc/sys; do "
@@ -78,7 +78,7 @@ TEST_F(ShimLock, FS_4_RootOfTheUserNamespaceUncoversNothing) {
 }
 
 TEST_F(ShimLock, FS_4_RootOfTheUserNamespaceClearsNoFlag) {
-  Pod pod = MakePod(kUsual);
+  Pod pod = MakePod(kUserPod);
   ContainerLaunch launch = Container(
       "exec 2>/dev/null; m=busybox; for t in / /v /dev/pts; do "
       "for o in rw dev suid exec rw,dev,suid,exec,noatime; do "
@@ -89,9 +89,9 @@ TEST_F(ShimLock, FS_4_RootOfTheUserNamespaceClearsNoFlag) {
       &pod);
   base::UniqueFd volume = MakeTmpfs(kHostIds);
   PutFile(volume.get(), "true", "#!/bin/true\n", 0755);
-  MountOp* op = Add(&launch, MountOp::ATTACH, "/v");
+  MountOp* op = AddOp(&launch, MountOp::ATTACH, "/v");
   op->set_fd(launch.fds.Add(std::move(volume)));
-  op->set_attributes(kSafe | MOUNT_ATTR_RDONLY);
+  op->set_attributes(kLockedSafe | MOUNT_ATTR_RDONLY);
   launch.container()->set_readonly_rootfs(true);
   const ContainerEnd end = Run(std::move(launch));
   ASSERT_TRUE(end.status.ok()) << end.status;
@@ -105,7 +105,7 @@ TEST_F(ShimLock, FS_4_RootOfTheUserNamespaceClearsNoFlag) {
 // kernel gives none to a user namespace that sees none in full view.
 TEST_F(ShimLock, FS_4_AFreshProcfsNeedsOneThatNothingCovers) {
   for (const uint64_t extra : kPidModes) {
-    Pod pod = MakePod(kUsual | extra);
+    Pod pod = MakePod(kUserPod | extra);
     const std::string script =
         "busybox mkdir /tmp/p /tmp/s; "
         "busybox mount -t proc p /tmp/p 2>/dev/null && ls -d /tmp/p/1 && "
@@ -125,16 +125,16 @@ TEST_F(ShimLock, FS_4_AFreshProcfsNeedsOneThatNothingCovers) {
 
 // Fresh file systems of the pod's own namespaces, which only their owner gets.
 TEST_F(ShimLock, FileSystemsOfThePodsNamespacesCanBeMounted) {
-  Pod pod = MakePod(kUsual);
+  Pod pod = MakePod(kUserPod);
   ContainerLaunch launch = Container(
       "cd /tmp; mkdir s q d; busybox mount -t sysfs s s && ls s/class/net; "
       "busybox mount -t mqueue q q && echo mqueue; "
       "busybox mount -t devpts d d && echo devpts",
       &pod);
   ASSERT_EQ(fchownat(launch.rootfs.get(), "tmp", kHostIds, kHostIds, 0), 0);
-  MountOp* sys = Add(&launch, MountOp::NEW_FS, "/sys");
+  MountOp* sys = AddOp(&launch, MountOp::NEW_FS, "/sys");
   sys->set_fs_type("sysfs");
-  sys->set_attributes(kSafe);
+  sys->set_attributes(kLockedSafe);
   EXPECT_EQ(Run(std::move(launch)).output, "lo\nmqueue\ndevpts\n");
   DropPod(&pod);
 }
@@ -143,7 +143,7 @@ TEST_F(ShimLock, FileSystemsOfThePodsNamespacesCanBeMounted) {
 // those on the way nothing stays: neither the process nor the namespaces.
 TEST_F(ShimLock, TheProgramsMountNamespaceIsThePods) {
   for (const uint64_t extra : kPidModes) {
-    Pod pod = MakePod(kUsual | extra);
+    Pod pod = MakePod(kUserPod | extra);
     ContainerLaunch launch = Container("exec sleep 1000", &pod);
     const runtime::Launched launched = Start(&launch);
     const pid_t pid = launched.process.pid;
@@ -175,7 +175,7 @@ TEST_F(ShimLock, TheProgramsMountNamespaceIsThePods) {
 }
 
 TEST_F(ShimLock, ATerminalHasItsNameInside) {
-  Pod pod = MakePod(kUsual);
+  Pod pod = MakePod(kUserPod);
   ContainerLaunch launch =
       Container("tty; readlink /proc/self/fd/1; echo x >/dev/console", &pod);
   launch.container()->set_tty(true);
@@ -185,7 +185,7 @@ TEST_F(ShimLock, ATerminalHasItsNameInside) {
 
 TEST_F(ShimLock, OwnersAreTheirsAsThePodSeesThem) {
   for (const uint64_t extra : kPidModes) {
-    Pod pod = MakePod(kUsual | extra);
+    Pod pod = MakePod(kUserPod | extra);
     ContainerLaunch launch = Container(
         "stat -c '%n %u:%g' / /dev /dev/pts /dev/pts/ptmx /dev/console "
         "/proc/self/ /proc/self/fd/1; ls -d /made/by/us; "
@@ -193,7 +193,7 @@ TEST_F(ShimLock, OwnersAreTheirsAsThePodSeesThem) {
         &pod);
     launch.container()->set_tty(true);
     launch.container()->mutable_process()->set_cwd("/wd");
-    MountOp* op = Add(&launch, MountOp::ATTACH, "/made/by/us");
+    MountOp* op = AddOp(&launch, MountOp::ATTACH, "/made/by/us");
     op->set_fd(launch.fds.Add(MakeTmpfs(kHostIds)));
     EXPECT_EQ(Run(std::move(launch)).output,
               "/ 0:0\n/dev 0:0\n/dev/pts 0:0\n/dev/pts/ptmx 0:0\n"
@@ -203,7 +203,8 @@ TEST_F(ShimLock, OwnersAreTheirsAsThePodSeesThem) {
   }
 }
 
-// A slave of the host's mount stays one; what the container does stays inside.
+// A slave of the host's mount stays one: what comes in keeps its flags, what
+// the container does stays inside.
 TEST_F(ShimLock, WhatIsMountedOnTheHostLaterComesIn) {
   const std::string shared = directory() + "/shared";
   ASSERT_EQ(mkdir(shared.c_str(), 0755), 0);
@@ -211,15 +212,15 @@ TEST_F(ShimLock, WhatIsMountedOnTheHostLaterComesIn) {
   ASSERT_EQ(mount(nullptr, shared.c_str(), nullptr, MS_SHARED, nullptr), 0);
   ASSERT_EQ(mkdir((shared + "/later").c_str(), 0755), 0);
   ASSERT_EQ(mkdir((shared + "/own").c_str(), 0777), 0);
-  Pod pod = MakePod(kUsual);
+  Pod pod = MakePod(kUserPod);
   ContainerLaunch launch = Container(
       "busybox mount -t tmpfs own /v/own; "
       "until test -e /v/later/file; do busybox usleep 10000; done; "
-      "busybox umount -l /v/later; cat /v/later/file; "
+      "cat /v/later/file; "
       "busybox mount -o remount,bind,rw none /v/later; touch /v/later/x; "
       "grep -c ' / / .* shared:' /proc/self/mountinfo",
       &pod);
-  MountOp* op = Add(&launch, MountOp::ATTACH, "/v");
+  MountOp* op = AddOp(&launch, MountOp::ATTACH, "/v");
   op->set_fd(launch.fds.Add(base::UniqueFd(open_tree(
       AT_FDCWD, shared.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))));
   op->set_propagation(MS_SLAVE);
@@ -247,7 +248,7 @@ TEST_F(ShimLock, WhatIsMountedOnTheHostLaterComesIn) {
 
 // A start that fails in or behind the lock leaves no process.
 TEST_F(ShimLock, AStartThatFailsLeavesNothing) {
-  Pod pod = MakePod(kUsual);
+  Pod pod = MakePod(kUserPod);
   // Orphans of the shim would be ours.
   ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
   const std::string self = std::to_string(getpid());
@@ -257,7 +258,7 @@ TEST_F(ShimLock, AStartThatFailsLeavesNothing) {
     if (program[0] != '\0') {
       launch.container()->mutable_process()->set_args(0, program);
     } else {
-      Add(&launch, MountOp::SYMLINK, "/proc/self/no");
+      AddOp(&launch, MountOp::SYMLINK, "/proc/self/no");
     }
     const ContainerEnd end = Run(std::move(launch));
     EXPECT_FALSE(end.status.ok());

@@ -25,7 +25,8 @@ int CopyLocked(const MountLockPlan& plan, int mounts, int* copy) {
   if (unshare(CLONE_NEWNS) != 0) return errno;
   if (OpenMountNamespace(plan.proc_fd) < 0) return errno;
   if (setns(plan.user_fd, CLONE_NEWUSER) != 0) return errno;
-  // It changes credentials, which may make a process dumpable (fs.suid_dumpable).
+  // It changes credentials, which may make a process dumpable
+  // (fs.suid_dumpable).
   const int hidden = HideFromTracers(nullptr);
   if (hidden != 0) return hidden;
   if (unshare(CLONE_NEWNS) != 0) return errno;

@@ -139,7 +139,7 @@ TEST_F(MountTargetsTest, FS_6_NothingLiesInTheProcfsOfAVolume) {
     AddMount(&config, host_ + "/directory", c.target, false);
     const auto id = client().CreateContainer(pod_id_, config, pod_);
     ASSERT_TRUE(id.ok()) << id.status();
-    const absl::Status started = client().StartContainer(*id).status();
+    const absl::Status started = client().StartContainer(*id);
     EXPECT_EQ(started.ok(), c.works) << c.target << started;
     if (c.works) {
       EXPECT_EQ(ShellOutput(*id, std::string("ls ") + c.target), "link\nsub\n");

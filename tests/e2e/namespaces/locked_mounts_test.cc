@@ -19,14 +19,19 @@ class LockedMountsTest : public CriTest {
     cri::PodSandboxConfig pod = Pod(NextName());
     UseUserNamespace(NamespaceOptions(&pod), kLockedIds);
     UseUserNamespace(NamespaceOptions(&config), kLockedIds);
-    NamespaceOptions(&pod)->set_pid(pid);
     NamespaceOptions(&config)->set_pid(pid);
+    if (pid == cri::POD) NamespaceOptions(&pod)->set_pid(pid);
     auto* security = Security(&config);
     security->mutable_capabilities()->add_add_capabilities("ALL");
     security->mutable_seccomp()->set_profile_type(
         cri::SecurityProfile::Unconfined);
     const std::string made = RunPod(pod);
     if (pod_id != nullptr) *pod_id = made;
+    if (pid == cri::TARGET) {
+      cri::ContainerConfig target = IdleConfig("target");
+      UseUserNamespace(NamespaceOptions(&target), kLockedIds);
+      NamespaceOptions(&config)->set_target_id(Run(made, pod, target));
+    }
     return Run(made, pod, config);
   }
   static cri::LinuxContainerSecurityContext* Security(
@@ -39,7 +44,7 @@ class LockedMountsTest : public CriTest {
 };
 
 TEST_F(LockedMountsTest, FS_4_NothingThatIsCoveredComesToLight) {
-  for (const auto pid : {cri::CONTAINER, cri::POD, cri::NODE}) {
+  for (const auto pid : {cri::CONTAINER, cri::POD, cri::TARGET}) {
     cri::ContainerConfig config = IdleConfig("main");
     for (const char* path : {"/etc/passwd", "/proc/keys", "/sys/firmware"}) {
       Security(&config)->add_masked_paths(path);
@@ -97,8 +102,11 @@ TEST_F(LockedMountsTest, FS_4_FlagsOfAMountStay) {
 // procMount: Unmasked is what a container needs that mounts a procfs.
 TEST_F(LockedMountsTest, FS_4_AFreshProcfsNeedsEmptyMaskedPaths) {
   const std::string script =
-      "mkdir /p /s; mount -t proc p /p 2>/dev/null && cat /p/1/comm; "
-      "mount -t sysfs s /s && ls /s/class/net";
+      "mkdir /p /s; mount -t proc p /p 2>/dev/null && "
+      "cmp /p/1/comm /proc/1/comm && test -e /p/$$/comm && echo proc; "
+      // Read-only, as the container's own is.
+      "mount -t sysfs s /s 2>/dev/null && echo writable; "
+      "mount -t sysfs -o ro s /s && ls /s/class/net";
   for (const auto pid : {cri::CONTAINER, cri::POD}) {
     for (const bool masked : {true, false}) {
       cri::ContainerConfig config = IdleConfig("main");
@@ -106,10 +114,8 @@ TEST_F(LockedMountsTest, FS_4_AFreshProcfsNeedsEmptyMaskedPaths) {
         Security(&config)->add_masked_paths("/proc/keys");
         Security(&config)->add_readonly_paths("/proc/sys");
       }
-      const std::string output = ShellOutput(RunMighty(config, pid), script);
-      EXPECT_THAT(output, testing::HasSubstr("eth0\nlo\n"));
-      const char* first = pid == cri::POD ? "pod-init\n" : "sleep\n";
-      EXPECT_EQ(output.rfind(first, 0) == 0, !masked) << output;
+      EXPECT_EQ(ShellOutput(RunMighty(config, pid), script),
+                masked ? "eth0\nlo\n" : "proc\neth0\nlo\n");
     }
   }
 }

@@ -56,8 +56,8 @@ void RunMountLock(const MountLockPlan& plan) {
 // To enter a mount namespace leads to its root; the working directory, which is
 // there by now, is found anew.
 int LockMounts(Context* c) {
+  if (c->plan.user_fd < 0) return 0;
   const int socket = c->plan.mount_lock_fd;
-  if (socket < 0) return 0;
   c->detail = "copy of the mount namespace";
   const int mounts = OpenMountNamespace(c->plan.proc_fd);
   if (mounts < 0) return errno;
@@ -70,7 +70,9 @@ int LockMounts(Context* c) {
   const int got = ReceiveReport(socket, &report, fds);
   if (got < 0) return errno;
   if (got == 0) return ECHILD;
-  if (report.kind != ReportKind::kMounts) return report.error;
+  if (report.kind != ReportKind::kMounts) {
+    return report.error != 0 ? report.error : EBADMSG;
+  }
   if (setns(fds[0], CLONE_NEWNS) != 0) return errno;
   close(fds[0]);
   return EnterWorkingDir(c);

@@ -109,7 +109,8 @@ int CheckProcfs(int root, const MountStep& step, int target) {
   const uint64_t own_mount = MountId(own, &own_inode);
   const uint64_t mount = MountId(target, &inode);
   close(own);
-  return inode == kProcRootInode && mount != own_mount ? 0 : EPERM;
+  const bool another = own_mount != 0 && mount != own_mount;
+  return inode == kProcRootInode && another ? 0 : EPERM;
 }
 
 // Moves `mount_fd` to the target and sets what the step asks for.

@@ -88,6 +88,19 @@ TEST(Steps, EXE_2_EverythingButExecveComesBeforeTheLastFork) {
   for (size_t i = 0; i < count; ++i) EXPECT_STREQ(steps[i].name, kOrder[i]);
 }
 
+TEST(Steps, FS_4_InAUserNamespaceNothingStartsWithoutTheLock) {
+  EXPECT_NE(InAChild([] {
+              Plan plan = {};
+              plan.user_fd = 0;
+              plan.mount_lock_fd = -1;
+              plan.proc_fd = open("/proc", O_PATH | O_CLOEXEC);
+              if (plan.proc_fd < 0) return 0;
+              Context context = {.plan = plan, .report_fd = -1};
+              return Find("lock_mounts")->run(&context);
+            }),
+            0);
+}
+
 TEST(Steps, EXE_2_NothingIsDumpableFromTheFirstStepOn) {
   size_t count = 0;
   EXPECT_STREQ(Steps(&count)->name, "dumpable");

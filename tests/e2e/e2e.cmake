@@ -44,7 +44,8 @@ warren_e2e_test(exec ${E}/containers/exec_sync_test.cc ${E}/containers/log_test.
 warren_e2e_test(namespaces ${E}/namespaces/pid_namespace_test.cc
   ${E}/namespaces/namespaces_test.cc ${E}/namespaces/user_namespace_test.cc
   ${E}/namespaces/namespace_grid_test.cc ${E}/namespaces/sysctl_test.cc
-  ${E}/namespaces/network_test.cc ${E}/namespaces/inspect_test.cc)
+  ${E}/namespaces/network_test.cc ${E}/namespaces/inspect_test.cc
+  ${E}/namespaces/locked_mounts_test.cc)
 warren_e2e_test(capabilities ${E}/security/capabilities_test.cc)
 warren_e2e_test(escape ${E}/security/escape_test.cc ${E}/security/escape_table.cc)
 warren_e2e_test(devices ${E}/devices/devices_test.cc ${E}/devices/cdi_test.cc)

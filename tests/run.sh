@@ -88,6 +88,8 @@ build_tsan() {
 
 stage "packages" deploy/install-packages.sh
 mkdir -p "$TREES"
+stage "docker-registry" tests/support/docker_registry.sh \
+  "$TREES/docker-registry"
 comma=$(IFS=,; echo "${labels[*]}")
 trees=()
 if has_tree release && { wants lint || wants root || wants e2e; }; then

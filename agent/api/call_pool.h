@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "agent/api/parking.h"
-#include "agent/api/workers.h"
 #include "agent/caller/access.h"
 #include "agent/caller/steps.h"
+#include "runtime/base/workers.h"
 
 namespace warren::agent {
 
@@ -45,7 +45,7 @@ class CallPool {
 
  private:
   CallPool() = default;
-  Workers* Of(CallClass call_class) {
+  base::Workers* Of(CallClass call_class) {
     return call_class == CallClass::kEnd    ? end_.get()
            : call_class == CallClass::kExec ? exec_.get()
                                             : change_.get();
@@ -53,9 +53,9 @@ class CallPool {
 
   std::unique_ptr<Parking> parking_;
   // Destroyed first: their tasks park.
-  std::unique_ptr<Workers> change_;
-  std::unique_ptr<Workers> end_;
-  std::unique_ptr<Workers> exec_;
+  std::unique_ptr<base::Workers> change_;
+  std::unique_ptr<base::Workers> end_;
+  std::unique_ptr<base::Workers> exec_;
 };
 
 }  // namespace warren::agent

@@ -24,7 +24,7 @@ TEST(WorkersTest, RunsEverythingWithABoundedNumberOfThreads) {
   std::atomic<int> most = 0;
   std::atomic<int> done = 0;
   {
-    auto workers = Workers::Start(3);
+    auto workers = base::Workers::Start(3);
     ASSERT_TRUE(workers.ok()) << workers.status();
     for (int i = 0; i < 500; ++i) {
       (*workers)->Run([&] {
@@ -45,7 +45,7 @@ TEST(WorkersTest, RunsEverythingWithABoundedNumberOfThreads) {
 
 // A task that waits for a later one would hang with too few threads.
 TEST(WorkersTest, ATaskThatWaitsKeepsNoOtherFromAThread) {
-  auto workers = Workers::Start(4);
+  auto workers = base::Workers::Start(4);
   ASSERT_TRUE(workers.ok()) << workers.status();
   std::atomic<int> arrived = 0;
   for (int i = 0; i < 4; ++i) {
@@ -63,7 +63,7 @@ class ParkingTest : public ::testing::Test {
     auto parking = Parking::Start();
     ASSERT_TRUE(parking.ok()) << parking.status();
     parking_ = *std::move(parking);
-    auto workers = Workers::Start(2);
+    auto workers = base::Workers::Start(2);
     ASSERT_TRUE(workers.ok()) << workers.status();
     workers_ = *std::move(workers);
   }
@@ -73,7 +73,7 @@ class ParkingTest : public ::testing::Test {
   }
 
   std::unique_ptr<Parking> parking_;
-  std::unique_ptr<Workers> workers_;  // ends first
+  std::unique_ptr<base::Workers> workers_;  // ends first
   std::atomic<int> resumed_ = 0;
 };
 
@@ -131,7 +131,7 @@ TEST_F(ParkingTest, WhatIsOverBeforeItIsParkedIsResumedOnce) {
 
 TEST_F(ParkingTest, TimesEndInTheirOrder) {
   std::vector<int> order;
-  auto one = Workers::Start(1);
+  auto one = base::Workers::Start(1);
   ASSERT_TRUE(one.ok());
   const int64_t now =
       base::Deadline::After(absl::ZeroDuration()).monotonic_ns();

@@ -72,17 +72,20 @@ grpc::Status ImageService::ImageFsInfo(ServerContext* context,
                 });
 }
 
-grpc::Status ImageService::PullImage(ServerContext* context,
-                                     const cri::PullImageRequest* request,
-                                     cri::PullImageResponse*) {
+// Credentials are in the request: it is in no log line.
+grpc::ServerUnaryReactor* ImageService::PullImage(
+    grpc::CallbackServerContext* context, const cri::PullImageRequest* request,
+    cri::PullImageResponse* reply) {
   RpcCall call{.service = kImageService,
                .name = "PullImage",
-               .object = request->image().image()};
-  return RunRpc(context, &call, nullptr, [&](const CallContext&) {
-    return absl::UnimplementedError(
-        "PullImage: this version of warren does not talk to registries; bring "
-        "images with `warrenctl image import`");
-  });
+               .mutating = true,
+               .object = request->image().image(),
+               .request = request};
+  return StartRpc(
+      pool_, context, std::move(call), reply,
+      BeginSteps([this, request, reply](const CallContext& caller, RpcCall*) {
+        return images_->Pull(*request, reply, caller);
+      }));
 }
 
 grpc::ServerUnaryReactor* ImageService::RemoveImage(

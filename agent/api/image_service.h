@@ -10,10 +10,12 @@ namespace warren::agent {
 
 // runtime.v1.ImageService: the gRPC face of the image manager. Thread-safe.
 class ImageService final
-    : public cri::ImageService::WithCallbackMethod_RemoveImage<
-          cri::ImageService::Service> {
+    : public cri::ImageService::WithCallbackMethod_PullImage<
+          cri::ImageService::WithCallbackMethod_RemoveImage<
+              cri::ImageService::Service>> {
  public:
-  // Both are borrowed, and outlive the server. RemoveImage runs on the pool.
+  // Both are borrowed, and outlive the server. PullImage and RemoveImage run on
+  // the pool.
   ImageService(ImageManager* images, CallPool* pool)
       : images_(images), pool_(pool) {}
 
@@ -29,9 +31,9 @@ class ImageService final
   grpc::Status ImageFsInfo(grpc::ServerContext* context,
                            const cri::ImageFsInfoRequest* request,
                            cri::ImageFsInfoResponse* reply) override;
-  grpc::Status PullImage(grpc::ServerContext* context,
-                         const cri::PullImageRequest* request,
-                         cri::PullImageResponse* reply) override;
+  grpc::ServerUnaryReactor* PullImage(grpc::CallbackServerContext* context,
+                                      const cri::PullImageRequest* request,
+                                      cri::PullImageResponse* reply) override;
   grpc::ServerUnaryReactor* RemoveImage(
       grpc::CallbackServerContext* context,
       const cri::RemoveImageRequest* request,

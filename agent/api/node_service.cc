@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/api/pull_stream.h"
 #include "agent/api/rpc.h"
 #include "runtime/base/status.h"
 
@@ -59,6 +60,7 @@ absl::Status Import(grpc::ServerReader<api::ImportImageRequest>* reader,
   reply->set_image_id(image->id);
   for (const std::string& tag : image->repo_tags) reply->add_repo_tags(tag);
   reply->set_size_bytes(image->size_bytes);
+  for (const std::string& remark : image->remarks) reply->add_remarks(remark);
   return absl::OkStatus();
 }
 
@@ -85,6 +87,24 @@ grpc::Status NodeService::ImportImage(
                .mutating = true};
   return RunRpc(context, &call, reply, [&](const CallContext& caller) {
     return Import(reader, &node_->image_store(), caller, &call, reply);
+  });
+}
+
+grpc::Status NodeService::PullImage(
+    grpc::ServerContext* context, const api::PullImageRequest* request,
+    grpc::ServerWriter<api::PullImageProgress>* writer) {
+  RpcCall call{.service = api::NodeService::service_full_name(),
+               .name = "PullImage",
+               .mutating = true,
+               .object = request->reference(),
+               .request = request};
+  return RunRpc(context, &call, nullptr, [&](const CallContext& caller) {
+    return StreamPull(
+        *request, &node_->image_puller(), caller,
+        [writer](const api::PullImageProgress& message) {
+          return writer->Write(message);
+        },
+        &call.detail);
   });
 }
 

@@ -23,6 +23,12 @@ class NodeService final : public ::warren::node::v1::NodeService::Service {
       grpc::ServerReader<::warren::node::v1::ImportImageRequest>* reader,
       ::warren::node::v1::ImportImageResponse* reply) override;
 
+  grpc::Status PullImage(
+      grpc::ServerContext* context,
+      const ::warren::node::v1::PullImageRequest* request,
+      grpc::ServerWriter<::warren::node::v1::PullImageProgress>* writer)
+      override;
+
   // Does not block, so it runs on gRPC's thread although it changes something.
   grpc::Status Reconcile(grpc::ServerContext* context,
                          const ::warren::node::v1::ReconcileRequest* request,

@@ -30,7 +30,7 @@ struct Parking::Parked {
   std::vector<pollfd> fds;  // watched by epoll
   std::function<void()> unwatch;
   std::optional<StopCallback> stopped;
-  Workers* workers = nullptr;
+  base::Workers* workers = nullptr;
   std::function<void()> resume;
   // Guarded by the mutex of the Parking. What is ready before all of the above
   // is there is resumed by Park.
@@ -73,7 +73,7 @@ Parking::~Parking() {
   pthread_join(thread_, nullptr);
 }
 
-void Parking::Park(Pause pause, std::stop_token stop, Workers* workers,
+void Parking::Park(Pause pause, std::stop_token stop, base::Workers* workers,
                    std::function<void()> resume) {
   const auto parked = std::make_shared<Parked>();
   parked->until_ns = pause.until_ns;

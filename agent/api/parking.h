@@ -13,10 +13,10 @@
 #include <stop_token>
 #include <utility>
 
-#include "agent/api/workers.h"
 #include "agent/caller/steps.h"
 #include "runtime/base/mutex.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/base/workers.h"
 
 namespace warren::agent {
 
@@ -37,7 +37,7 @@ class Parking {
   // requested; exactly once, maybe before Park has returned. `workers` outlives
   // that. Where the kernel refuses to watch a descriptor, the pause is over
   // after kRetry.
-  void Park(Pause pause, std::stop_token stop, Workers* workers,
+  void Park(Pause pause, std::stop_token stop, base::Workers* workers,
             std::function<void()> resume);
   static constexpr absl::Duration kRetry = absl::Milliseconds(25);
 

@@ -23,6 +23,7 @@
 #include "agent/node/node.h"
 #include "agent/transport/server.h"
 #include "tests/fakes/core_node.h"
+#include "tests/fakes/fake_image_puller.h"
 
 namespace warren::agent {
 namespace {
@@ -97,6 +98,7 @@ class ServicesTest : public ::testing::Test {
     network_ = network.get();
     NodeParts parts;
     parts.images = std::move(images);
+    parts.puller = std::make_unique<test::FakeImagePuller>();
     parts.network = std::move(network);
     parts.runtime = std::make_unique<test::FakeRuntime>(&faults_);
     auto node =
@@ -231,10 +233,6 @@ TEST_F(ServicesTest, WhatIsNotBuiltSaysSo) {
   grpc::Status status = Call(pods_, &Runtime::Exec, {}, &exec);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_THAT(status.error_message(), HasSubstr("ExecSync"));
-  cri::PullImageResponse pulled;
-  status = Call(pictures_, &cri::ImageService::Stub::PullImage, {}, &pulled);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("warrenctl image import"));
   grpc::ClientContext context;
   const auto events =
       pods_->GetContainerEvents(&context, cri::GetEventsRequest());

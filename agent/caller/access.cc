@@ -95,6 +95,8 @@ constexpr RpcRight kTable[] = {
      CallClass::kRead},
     {"warren.node.v1.NodeService/ImportImage", Right::kOperate,
      CallClass::kStream},
+    {"warren.node.v1.NodeService/PullImage", Right::kOperate,
+     CallClass::kStream},
     {"warren.node.v1.NodeService/Reconcile", Right::kOperate,
      CallClass::kChange},
 };

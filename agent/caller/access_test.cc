@@ -58,6 +58,7 @@ TEST(AccessTest, EveryCallHasTheClassOfWhatItWaitsFor) {
                          absl::StrContains(row.rpc, "/Watch") ||
                          absl::StrContains(row.rpc, "Events") ||
                          absl::StrContains(row.rpc, "/ImportImage") ||
+                         absl::StrContains(row.rpc, "NodeService/PullImage") ||
                          absl::StrContains(row.rpc, "Reflection");
     EXPECT_EQ(row.call_class == CallClass::kStream, streams) << row.rpc;
     if (row.right == Right::kExec) {

@@ -218,6 +218,40 @@ TEST(CtlApp, LogsSplitTheStreams) {
   EXPECT_THAT(node.out(), HasSubstr(R"({"stream":"stderr","text":"oh\n"})"));
 }
 
+TEST(CtlApp, PullShowsLayersAndPrintsTheId) {
+  FakeNode node;
+  const std::string credentials = node.directory() + "/credentials";
+  std::ofstream(credentials) << "kim:a:b\n";
+  EXPECT_EQ(node.Ctl({"image", "pull", "--creds-file", credentials, "app:1"}),
+            kExitOk);
+  EXPECT_EQ(node.out(), "sha256:abc\n");
+  EXPECT_EQ(node.err(),
+            "0123456789ab  waiting    2.0 KiB\n"
+            "0123456789ab  done       2.0 KiB\n");
+  ASSERT_EQ(node.node_service.pulls.size(), 1u);
+  EXPECT_EQ(node.node_service.pulls[0].reference(), "app:1");
+  EXPECT_EQ(node.node_service.pulls[0].auth().username(), "kim");
+  EXPECT_EQ(node.node_service.pulls[0].auth().password(), "a:b");
+  node.node_service.refuse_pulls = true;
+  EXPECT_EQ(node.Ctl({"image", "pull", "app:2"}), kExitNotFound);
+  EXPECT_THAT(node.err(), HasSubstr("no such tag"));
+}
+
+TEST(CtlApp, RunPullsWhatIsMissing) {
+  FakeNode node;
+  EXPECT_EQ(node.Ctl({"run", "--name", "web", "--image", "app:1"}), kExitOk);
+  EXPECT_TRUE(node.node_service.pulls.empty());
+  node.images.missing = {"app:2"};
+  EXPECT_EQ(node.Ctl({"run", "--name", "web", "--image", "app:2"}), kExitOk);
+  ASSERT_EQ(node.node_service.pulls.size(), 1u);
+  EXPECT_EQ(node.node_service.pulls[0].reference(), "app:2");
+  node.node_service.refuse_pulls = true;
+  node.runtime.calls.clear();
+  EXPECT_EQ(node.Ctl({"run", "--name", "web", "--image", "app:2"}),
+            kExitNotFound);
+  EXPECT_TRUE(node.runtime.calls.empty()) << "no pod without its image";
+}
+
 TEST(CtlApp, ImportStreamsAFile) {
   FakeNode node;
   const std::string path = node.directory() + "/a.tar";
@@ -228,6 +262,11 @@ TEST(CtlApp, ImportStreamsAFile) {
   EXPECT_EQ(node.node_service.archive, content);
   EXPECT_LE(node.node_service.largest_chunk, 1u << 20);
   EXPECT_EQ(node.out(), "sha256:abc\n");
+  EXPECT_EQ(node.err(), "");
+  node.node_service.remarks = {"the link \"lib\" is hidden"};
+  EXPECT_EQ(node.Ctl({"image", "import", path, "--ref", "a:1"}), kExitOk);
+  EXPECT_EQ(node.out(), "sha256:abc\n");
+  EXPECT_EQ(node.err(), "note: the link \"lib\" is hidden\n");
 }
 
 TEST(CtlApp, ImportShowsTheServersError) {

@@ -214,6 +214,24 @@ absl::StatusOr<node::InspectPodSandboxResponse> Client::InspectPodSandbox(
                request, timeout_);
 }
 
+absl::StatusOr<node::PulledImage> Client::PullImage(
+    const node::PullImageRequest& request,
+    const std::function<void(const node::PullImageProgress&)>& progress) {
+  node::PulledImage image;
+  RETURN_IF_ERROR(Run(
+      [&](grpc::ClientContext* context) {
+        const auto reader = stubs_->node.PullImage(context, request);
+        node::PullImageProgress message;
+        while (reader->Read(&message)) {
+          progress(message);
+          if (message.has_image()) image = message.image();
+        }
+        return reader->Finish();
+      },
+      absl::InfiniteDuration()));
+  return image;
+}
+
 absl::StatusOr<node::ImportImageResponse> Client::ImportImage(
     const std::string& reference,
     const std::function<absl::Status(const Sink&)>& source) {

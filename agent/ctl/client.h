@@ -77,6 +77,12 @@ class Client {
 
   absl::Status Reconcile();
 
+  // No time limit: an image may be large. `progress` is called for each message
+  // of the daemon.
+  absl::StatusOr<node::PulledImage> PullImage(
+      const node::PullImageRequest& request,
+      const std::function<void(const node::PullImageProgress&)>& progress);
+
   // Takes the bytes of an archive, any number at a time.
   using Sink = std::function<absl::Status(absl::string_view)>;
   // Streams what `source` writes to its sink. The sink fails once the server

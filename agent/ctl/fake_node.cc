@@ -150,6 +150,32 @@ grpc::Status FakeNodeService::ImportImage(
     }
   }
   response->set_image_id("sha256:abc");
+  for (const std::string& remark : remarks) response->add_remarks(remark);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeImages::ImageStatus(grpc::ServerContext*,
+                                     const cri::ImageStatusRequest* request,
+                                     cri::ImageStatusResponse* response) {
+  if (missing.count(request->image().image()) == 0) {
+    response->mutable_image()->set_id("sha256:abc");
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeNodeService::PullImage(
+    grpc::ServerContext*, const node::PullImageRequest* request,
+    grpc::ServerWriter<node::PullImageProgress>* writer) {
+  pulls.push_back(*request);
+  node::PullImageProgress progress;
+  node::LayerProgress* layer = progress.add_layers();
+  layer->set_digest("sha256:0123456789abcdef");
+  layer->set_size(2048);
+  writer->Write(progress);
+  if (refuse_pulls) return {grpc::StatusCode::NOT_FOUND, "no such tag"};
+  layer->set_state(node::LayerProgress::DONE);
+  progress.mutable_image()->set_image_id("sha256:abc");
+  writer->Write(progress);
   return grpc::Status::OK;
 }
 
@@ -160,6 +186,7 @@ FakeNode::FakeNode() {
   builder.AddListeningPort("unix:" + socket(),
                            grpc::InsecureServerCredentials());
   builder.RegisterService(&runtime);
+  builder.RegisterService(&images);
   builder.RegisterService(&node_service);
   server_ = builder.BuildAndStart();
 }

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -74,6 +75,16 @@ class FakeRuntime : public cri::RuntimeService::Service {
   int stops_ = 0;
 };
 
+// Has every image but those that are missing.
+class FakeImages : public cri::ImageService::Service {
+ public:
+  grpc::Status ImageStatus(grpc::ServerContext*,
+                           const cri::ImageStatusRequest* request,
+                           cri::ImageStatusResponse* response) override;
+
+  std::set<std::string> missing;
+};
+
 // Takes an import, keeps its bytes, and refuses it after `refuse_after` of
 // them.
 class FakeNodeService : public node::NodeService::Service {
@@ -82,14 +93,23 @@ class FakeNodeService : public node::NodeService::Service {
                            grpc::ServerReader<node::ImportImageRequest>* reader,
                            node::ImportImageResponse* response) override;
 
+  // One layer, in two messages; `refuse_pulls` after the first.
+  grpc::Status PullImage(
+      grpc::ServerContext*, const node::PullImageRequest* request,
+      grpc::ServerWriter<node::PullImageProgress>* writer) override;
+
   grpc::Status Reconcile(grpc::ServerContext*, const node::ReconcileRequest*,
                          node::ReconcileResponse*) override;
+
+  std::vector<node::PullImageRequest> pulls;
+  bool refuse_pulls = false;
 
   int reconciles = 0;
   std::string reference;
   std::string archive;
   size_t largest_chunk = 0;          // bytes of one message
   size_t refuse_after = ~size_t{0};  // bytes
+  std::vector<std::string> remarks;  // of the answer to an import
 };
 
 // Both services on a socket in a directory of their own, gone with the object.
@@ -106,6 +126,7 @@ class FakeNode {
   std::string err() const { return err_; }
 
   FakeRuntime runtime;
+  FakeImages images;
   FakeNodeService node_service;
 
  private:

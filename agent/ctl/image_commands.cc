@@ -11,6 +11,7 @@
 
 #include "agent/ctl/archive.h"
 #include "agent/ctl/json.h"
+#include "agent/ctl/pull_command.h"
 #include "agent/ctl/session.h"
 #include "agent/ctl/table.h"
 #include "runtime/base/file.h"
@@ -63,6 +64,9 @@ absl::StatusOr<int> Import(Session& session, const std::string& path,
     session.out() << ToJson(response);
   } else {
     session.out() << response.image_id() << "\n";
+    for (const std::string& remark : response.remarks()) {
+      session.err() << "note: " << remark << "\n";
+    }
   }
   return kExitOk;
 }
@@ -93,8 +97,10 @@ void AddImageCommands(CLI::App& app, Action* action) {
     *action = ListImages;
   });
 
-  CLI::App* image = app.add_subcommand("image", "import and remove images");
+  CLI::App* image =
+      app.add_subcommand("image", "pull, import and remove images");
   image->require_subcommand(1);
+  AddPullCommand(*image, action);
   CLI::App* import = image->add_subcommand(
       "import", "put an OCI image layout into the daemon's store");
   auto path = std::make_shared<std::string>();

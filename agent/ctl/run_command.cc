@@ -15,6 +15,7 @@
 #include "agent/ctl/log_files.h"
 #include "agent/ctl/pod_file.h"
 #include "agent/ctl/pod_plan.h"
+#include "agent/ctl/pull_command.h"
 #include "agent/ctl/session.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
@@ -156,8 +157,22 @@ absl::StatusOr<Made> MakePod(Client& client, const PodPlan& plan,
   return made;
 }
 
+// As a kubelet does with imagePullPolicy: IfNotPresent.
+absl::Status PullWhatIsMissing(Session& session, const PodPlan& plan) {
+  for (const ContainerPlan& container : plan.containers) {
+    ASSIGN_OR_RETURN(const cri::ImageStatusResponse status,
+                     session.client.ImageStatus(container.image));
+    if (status.has_image()) continue;
+    node::PullImageRequest request;
+    request.set_reference(container.image);
+    RETURN_IF_ERROR(Pull(session, request).status());
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int> Run(Session& session, const RunOptions& options) {
   ASSIGN_OR_RETURN(const PodPlan plan, MakePlan(options));
+  RETURN_IF_ERROR(PullWhatIsMissing(session, plan));
   ASSIGN_OR_RETURN(const Made made,
                    MakePod(session.client, plan, options.log_root));
   if (session.json) {
@@ -227,8 +242,8 @@ void AddContainerFlags(CLI::App* run, RunOptions* o) {
 void AddRunCommand(CLI::App& app, Action* action) {
   CLI::App* run = app.add_subcommand(
       "run",
-      "run a pod, from flags (one container) or from a YAML file; prints the "
-      "ids, leaves nothing when it fails");
+      "run a pod, from flags (one container) or from a YAML file; pulls images "
+      "that are missing, prints the ids, leaves no pod when it fails");
   auto options = std::make_shared<RunOptions>();
   AddPodFlags(run, options.get());
   AddContainerFlags(run, options.get());

@@ -76,8 +76,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Start(const Options& options,
       node->parts_.runtime.get(), node->parts_.network.get(),
       node->store_.get(), node->containers_.get(), clock, PolicyOf(options),
       options.userns_pool);
-  node->image_manager_ =
-      std::make_unique<ImageManager>(node->parts_.images.get(), clock);
+  node->image_manager_ = std::make_unique<ImageManager>(
+      node->parts_.images.get(), node->parts_.puller.get(), clock);
   RETURN_IF_ERROR_IN(node->StartNetwork(), "set up the pod network");
   RETURN_IF_ERROR_IN(node->Adopt(), "adopt what is on record");
   node->ImportDefaultImage();

@@ -52,6 +52,7 @@ class Node {
   ContainerManager& containers() { return *containers_; }
   ImageManager& images() { return *image_manager_; }
   image::ImageStore& image_store() { return *parts_.images; }
+  image::ImagePuller& image_puller() { return *parts_.puller; }
 
   // What the start found out, for the log: one sentence each.
   const std::vector<std::string>& start_notes() const { return start_notes_; }

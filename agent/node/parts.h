@@ -10,6 +10,7 @@
 #include "agent/options/options.h"
 #include "netplugin/pod_network.h"
 #include "runtime/image/image_store.h"
+#include "runtime/image/pull/image_puller.h"
 #include "runtime/runtime.h"
 
 namespace warren::agent {
@@ -18,6 +19,7 @@ namespace warren::agent {
 // real ones, in tests doubles.
 struct NodeParts {
   std::unique_ptr<image::ImageStore> images;
+  std::unique_ptr<image::ImagePuller> puller;  // into `images`
   std::unique_ptr<runtime::Runtime> runtime;
   std::unique_ptr<netplugin::PodNetwork> network;  // not initialised
   // Archive that Node imports under the default reference; "" = none.

@@ -51,6 +51,7 @@ std::string ConfigJson(const Options& options) {
   Set(&config, "logLevel", options.log_level);
   Set(&config, "maxConnections", options.max_connections);
   Set(&config, "pidsLimit", options.pids_limit);
+  Set(&config, "logCpuPercent", options.log_cpu_percent);
   std::vector<std::string> ranges;
   for (const netplugin::IpPrefix& range : options.pod_ranges) {
     ranges.push_back(range.ToString());

@@ -35,6 +35,9 @@ struct Options {
   // Processes and threads of one container whose request says nothing of
   // them; 0 = no limit of ours.
   int pids_limit = 0;
+  // Of one processor, what the shim of one container may use to write its log:
+  // 1 to 100, which is no limit.
+  int log_cpu_percent = 75;
   // Pods that do not say what they want: false = the node's user namespace
   // ("host"), true = one of their own with ids of the pool ("auto").
   bool userns_auto = false;
@@ -55,6 +58,9 @@ struct Options {
   // Archive imported at start when the image is missing: unset = the one
   // installed beside the program, "" = none.
   std::optional<std::string> default_image;
+  // How registries are reached: <host>/hosts.toml in the layout of containerd's
+  // certs.d.
+  std::string registry_hosts_dir = "/etc/warren/certs.d";
 
   // [security]
   bool ambient_capabilities = false;  // may containers ask for them?

@@ -37,6 +37,7 @@ TEST(OptionsTest, DefaultsAreThoseOfTheManual) {
   ASSERT_EQ(options.pod_ranges.size(), 1u);
   EXPECT_EQ(options.pod_ranges[0].ToString(), "10.88.0.0/16");
   EXPECT_EQ(options.pids_limit, 0);
+  EXPECT_EQ(options.log_cpu_percent, 75);
   EXPECT_FALSE(options.socket_group.has_value());
   EXPECT_FALSE(options.default_image.has_value());
   EXPECT_FALSE(line->check_config);
@@ -53,6 +54,7 @@ cgroup_parent = "pods.slice"
 log_level = "debug"
 max_connections = 7
 pids_limit = 4096
+log_cpu_percent = 20
 userns = "auto"
 userns_pool = "1048576:131072"
 userns_min_host_id = 100000
@@ -80,6 +82,7 @@ owner = "user"
   EXPECT_EQ(options.log_level, "debug");
   EXPECT_EQ(options.max_connections, 7);
   EXPECT_EQ(options.pids_limit, 4096);
+  EXPECT_EQ(options.log_cpu_percent, 20);
   EXPECT_TRUE(options.userns_auto);
   EXPECT_EQ(options.userns_pool, (IdSpan{1048576, 131072}));
   EXPECT_EQ(options.userns_min_host_id, 100000u);
@@ -142,6 +145,8 @@ TEST(OptionsTest, ValuesAreChecked) {
       "max_connections = 1.5",
       "pids_limit = -1",
       "pids_limit = \"many\"",
+      "log_cpu_percent = 0",
+      "log_cpu_percent = 101",
       "userns_min_host_id = -1",
       "userns_min_host_id = \"low\"",
       "[network]\npod_ranges = []",

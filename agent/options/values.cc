@@ -252,6 +252,11 @@ const std::map<std::string, Setter>& Setters() {
          ASSIGN_OR_RETURN(options->pids_limit, Number(value, 0, 1 << 22));
          return absl::OkStatus();
        }},
+      {"log_cpu_percent",
+       [](const OptionValue& value, Options* options) -> absl::Status {
+         ASSIGN_OR_RETURN(options->log_cpu_percent, Number(value, 1, 100));
+         return absl::OkStatus();
+       }},
       {"userns", Into(UsernsAuto, &Options::userns_auto)},
       {"userns_pool", Into(UsernsPool, &Options::userns_pool)},
       {"userns_min_host_id",
@@ -273,6 +278,7 @@ const std::map<std::string, Setter>& Setters() {
       {"devices.cdi_spec_dirs", Into(Directories, &Options::cdi_directories)},
       {"devices.owner", Into(BelongToUser, &Options::devices_belong_to_user)},
       {"image.default_image", Into(OptionalPath, &Options::default_image)},
+      {"image.registry_hosts_dir", Into(Path, &Options::registry_hosts_dir)},
   };
   return setters;
 }

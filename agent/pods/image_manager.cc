@@ -1,9 +1,12 @@
 #include "agent/pods/image_manager.h"
 
 #include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "agent/cri/validate.h"
@@ -23,6 +26,56 @@ std::string Info(const image::Image& image) {
                      {"imageSpec", std::move(spec)}};
   return info.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
+
+// What a kubelet understands; semantics: cri's errors of image pulls.
+absl::Status ForKubelet(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return status;
+  return absl::UnknownError(
+      absl::StrCat("RegistryUnavailable: ", status.message()));
+}
+
+registry::AuthFields AuthOf(const cri::AuthConfig& auth) {
+  return {auth.username(),       auth.password(),       auth.auth(),
+          auth.server_address(), auth.identity_token(), auth.registry_token()};
+}
+
+// One call of PullImage: begins, waits without a thread, takes the result.
+class PullSteps final : public Steps {
+ public:
+  PullSteps(image::ImagePuller* puller, const cri::PullImageRequest& request,
+            cri::PullImageResponse* response, CallContext call)
+      : puller_(*puller),
+        request_(request),
+        response_(*response),
+        call_(std::move(call)) {}
+
+  absl::StatusOr<std::optional<Pause>> Next() override {
+    if (ticket_ == nullptr) {
+      ASSIGN_OR_RETURN(ticket_, puller_.Begin({request_.image().image(),
+                                               AuthOf(request_.auth())}));
+    }
+    if (ticket_->done()) {
+      const auto image = ticket_->result();
+      if (!image.ok()) return ForKubelet(image.status());
+      response_.set_image_ref((*image)->id);
+      return std::nullopt;
+    }
+    RETURN_IF_ERROR(call_.deadline.Check());
+    Pause pause;
+    pause.until_ns = call_.deadline.monotonic_ns();
+    pause.watch = [this](std::function<void()> wake) {
+      return ticket_->Watch(std::move(wake));
+    };
+    return pause;
+  }
+
+ private:
+  image::ImagePuller& puller_;
+  const cri::PullImageRequest& request_;
+  cri::PullImageResponse& response_;
+  const CallContext call_;
+  std::unique_ptr<image::PullTicket> ticket_;
+};
 
 // A reference as a request gives it; no store need look at an empty one.
 absl::Status CheckReference(const cri::ImageSpec& image) {
@@ -82,6 +135,15 @@ absl::StatusOr<cri::ImageStatusResponse> ImageManager::Status(
     (*response.mutable_info())["info"] = Info(**found);
   }
   return response;
+}
+
+std::unique_ptr<Steps> ImageManager::Pull(const cri::PullImageRequest& request,
+                                          cri::PullImageResponse* response,
+                                          const CallContext& call) {
+  if (absl::Status bad = CheckReference(request.image()); !bad.ok()) {
+    return std::make_unique<Refusal>(std::move(bad));
+  }
+  return std::make_unique<PullSteps>(puller_, request, response, call);
 }
 
 absl::Status ImageManager::Remove(const cri::ImageSpec& image) {

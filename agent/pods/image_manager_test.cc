@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/base/status.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_image_puller.h"
 #include "tests/fakes/fake_image_store.h"
 
 namespace warren::agent {
@@ -20,7 +22,8 @@ class ImageManagerTest : public testing::Test {
   test::Faults faults_;
   test::FakeClock clock_;
   test::FakeImageStore store_{&faults_};
-  ImageManager images_{&store_, &clock_};
+  test::FakeImagePuller puller_;
+  ImageManager images_{&store_, &puller_, &clock_};
 };
 
 TEST_F(ImageManagerTest, UsersOfAnImage) {
@@ -85,6 +88,69 @@ TEST_F(ImageManagerTest, FsInfo) {
   EXPECT_EQ(info->image_filesystems(0).fs_id().mountpoint(), "/");
   EXPECT_EQ(info->image_filesystems(0).used_bytes().value(), 4096u);
   EXPECT_EQ(info->image_filesystems(0).inodes_used().value(), 7u);
+}
+
+class PullImageTest : public ImageManagerTest {
+ protected:
+  PullImageTest() {
+    request_.mutable_image()->set_image("app:1");
+    request_.mutable_auth()->set_username("kim");
+    request_.mutable_auth()->set_password("secret");
+  }
+  std::unique_ptr<Steps> Pull(std::stop_token stop = {}) {
+    return images_.Pull(
+        request_, &response_,
+        {.deadline = base::Deadline::Never().CancelledBy(std::move(stop))});
+  }
+
+  cri::PullImageRequest request_;
+  cri::PullImageResponse response_;
+};
+
+TEST_F(PullImageTest, WaitsWithoutAThreadAndAnswersTheId) {
+  const std::unique_ptr<Steps> call = Pull();
+  const auto pause = call->Next();
+  ASSERT_TRUE(pause.ok() && pause->has_value()) << pause.status();
+  int woken = 0;
+  const auto unwatch = (*pause)->watch([&woken] { ++woken; });
+  EXPECT_EQ(woken, 0);
+  puller_.Finish(std::make_shared<image::Image>(test::TestImage()));
+  EXPECT_EQ(woken, 1);
+  unwatch();
+  const auto end = call->Next();
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_FALSE(end->has_value());
+  EXPECT_EQ(response_.image_ref(), test::TestImage().id);
+  ASSERT_THAT(puller_.requests(), SizeIs(1));
+  EXPECT_EQ(puller_.requests()[0].reference, "app:1");
+  EXPECT_EQ(puller_.requests()[0].auth.username, "kim");
+  EXPECT_EQ(puller_.requests()[0].auth.password, "secret");
+}
+
+TEST_F(PullImageTest, ACallerWhoLeavesGivesUpItsPart) {
+  std::stop_source stop;
+  std::unique_ptr<Steps> call = Pull(stop.get_token());
+  ASSERT_TRUE(call->Next().ok());
+  EXPECT_EQ(puller_.tickets(), 1);
+  stop.request_stop();
+  EXPECT_TRUE(absl::IsCancelled(call->Next().status()));
+  call = nullptr;
+  EXPECT_EQ(puller_.tickets(), 0);
+}
+
+// A kubelet looks for these words at the start of the message of kUnknown.
+TEST_F(PullImageTest, ErrorsAsAKubeletReadsThem) {
+  puller_.Finish(absl::UnavailableError("pull app: no route"));
+  absl::Status status = Pull()->Next().status();
+  EXPECT_TRUE(absl::IsUnknown(status)) << status;
+  EXPECT_EQ(status.message(), "RegistryUnavailable: pull app: no route");
+  puller_.Finish(absl::UnauthenticatedError("pull app: no"));
+  EXPECT_TRUE(absl::IsUnauthenticated(Pull()->Next().status()));
+  puller_.Refuse(absl::InvalidArgumentError("bad reference"));
+  EXPECT_TRUE(absl::IsInvalidArgument(Pull()->Next().status()));
+  request_.mutable_image()->clear_image();
+  EXPECT_THAT(std::string(Pull()->Next().status().message()),
+              HasSubstr("image.image"));
 }
 
 }  // namespace

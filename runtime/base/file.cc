@@ -216,9 +216,15 @@ absl::StatusOr<UniqueFd> SealedMemfd(const char* name, absl::string_view data,
       errno != EINVAL) {
     return ErrnoError(errno, "seal memfd");
   }
-  if (fcntl(fd.get(), F_ADD_SEALS,
-            F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
-    return ErrnoError(errno, "seal memfd");
+  // EBUSY: somebody else holds a page at this moment (migration, DAMON); the
+  // kernel has waited for a moment already (memfd_wait_for_pins).
+  constexpr int kSeals =
+      F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  constexpr int kTries = 20;
+  for (int tries = 1; fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0; ++tries) {
+    if (errno != EBUSY || tries == kTries) {
+      return ErrnoError(errno, "seal memfd");
+    }
   }
   return fd;
 }

@@ -18,6 +18,7 @@
 #include "runtime/base/deadline.h"
 #include "runtime/base/file.h"
 #include "runtime/base/look.h"
+#include "runtime/base/placed_spawn.h"
 #include "runtime/base/status.h"
 
 #ifndef P_PIDFD
@@ -86,6 +87,59 @@ class SpawnActions {
   posix_spawnattr_t attributes_;
   std::vector<UniqueFd> copies_;
 };
+
+// Copies above every target number, as above.
+absl::StatusOr<std::vector<UniqueFd>> CopiesAbove(const std::vector<int>& fds) {
+  std::vector<UniqueFd> copies;
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid()) return ErrnoError(errno, "open /dev/null");
+  for (const int fd : fds) {
+    copies.emplace_back(fcntl(fd < 0 ? null.get() : fd, F_DUPFD_CLOEXEC,
+                              static_cast<int>(fds.size()) + 1));
+    if (!copies.back().valid()) return ErrnoError(errno, "dup");
+  }
+  return copies;
+}
+
+absl::StatusOr<pid_t> SpawnInCgroup(const SpawnOptions& options,
+                                    char* const* args, char* const* env) {
+  ASSIGN_OR_RETURN(const std::vector<UniqueFd> copies,
+                   CopiesAbove(options.fds));
+  std::vector<int> numbers;
+  for (const UniqueFd& copy : copies) numbers.push_back(copy.get());
+  PlacedProgram program;
+  program.path = options.path.c_str();
+  program.args = args;
+  program.env = env;
+  program.fds = numbers.data();
+  program.fd_count = numbers.size();
+  program.cgroup = options.cgroup;
+  program.tasks = options.cgroup_tasks.data();
+  program.task_count = options.cgroup_tasks.size();
+  pid_t pid = 0;
+  int err = 0;
+  KeepOwnChild([&] {
+    err = SpawnPlaced(program, &pid);
+    return err == 0 ? pid : 0;
+  });
+  if (err != 0) return ErrnoError(err, absl::StrCat("spawn ", options.path));
+  return pid;
+}
+
+absl::StatusOr<pid_t> SpawnHere(const SpawnOptions& options, char* const* args,
+                                char* const* env) {
+  SpawnActions actions;
+  RETURN_IF_ERROR(actions.PlaceFds(options.fds));
+  pid_t pid = 0;
+  int err = 0;
+  KeepOwnChild([&] {
+    err = posix_spawn(&pid, options.path.c_str(), actions.actions(),
+                      actions.attributes(), args, env);
+    return err == 0 ? pid : 0;
+  });
+  if (err != 0) return ErrnoError(err, absl::StrCat("spawn ", options.path));
+  return pid;
+}
 
 // Its descriptor and start time; its number cannot be reused meanwhile, as the
 // child is ours and unreaped.
@@ -169,18 +223,13 @@ absl::StatusOr<bool> WaitExit(int pidfd, absl::Duration timeout) {
 }
 
 absl::StatusOr<Child> Spawn(const SpawnOptions& options) {
-  SpawnActions actions;
-  RETURN_IF_ERROR(actions.PlaceFds(options.fds));
   const std::vector<char*> args = Pointers(options.args);
   const std::vector<char*> env = Pointers(options.env);
+  const bool placed = options.cgroup >= 0 || !options.cgroup_tasks.empty();
   Child child;
-  int err = 0;
-  KeepOwnChild([&] {
-    err = posix_spawn(&child.id.pid, options.path.c_str(), actions.actions(),
-                      actions.attributes(), args.data(), env.data());
-    return err == 0 ? child.id.pid : 0;
-  });
-  if (err != 0) return ErrnoError(err, absl::StrCat("spawn ", options.path));
+  ASSIGN_OR_RETURN(child.id.pid,
+                   placed ? SpawnInCgroup(options, args.data(), env.data())
+                          : SpawnHere(options, args.data(), env.data()));
   const absl::Status identified = Identify(&child);
   if (identified.ok()) return child;
   Abandon(child.id.pid);

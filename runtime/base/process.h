@@ -39,7 +39,8 @@ absl::Status SendSignal(int pidfd, int signal);
 // True once the process behind `pidfd` has terminated; waits up to `timeout`.
 absl::StatusOr<bool> WaitExit(int pidfd, absl::Duration timeout);
 
-// A program started with posix_spawn(3) (never fork: the agent is threaded).
+// A program started with posix_spawn(3) (never fork: the agent is threaded), or
+// with SpawnPlaced() (placed_spawn.h) where a cgroup is named.
 struct SpawnOptions {
   std::string path;               // absolute, or /proc/self/fd/N
   std::vector<std::string> args;  // args[0] included
@@ -47,13 +48,17 @@ struct SpawnOptions {
   // descriptors of the child: fds[i] becomes number i; -1 = /dev/null. All
   // others are CLOEXEC and so do not get there.
   std::vector<int> fds;
+  // The cgroup that it is in from the start; borrowed. A directory of v2, -1 =
+  // the caller's; "tasks" of v1 hierarchies, open for writing.
+  int cgroup = -1;
+  std::vector<int> cgroup_tasks;
 };
 struct Child {
   ProcessId id;
   UniqueFd pidfd;
 };
 // The child starts with default signal dispositions and an empty signal mask,
-// in a session of its own.
+// in a session of its own. ENODEV: its cgroup is gone.
 absl::StatusOr<Child> Spawn(const SpawnOptions& options);
 
 // waitid(P_PIDFD) of a child that has exited; wait status as by waitpid(2).

@@ -96,6 +96,11 @@ absl::Status ArchiveReader::Finish() {
 }
 
 absl::Status ArchiveReader::BeginEntry(const TarEntry& entry) {
+  // Nobody spells the few names of a layout so.
+  if (absl::StartsWith(entry.path, "/")) {
+    return BadArchive(
+        absl::StrCat("\"", Printable(entry.path), "\" is absolute"));
+  }
   ASSIGN_OR_RETURN(const std::vector<std::string> parts, CleanPath(entry.path));
   const std::string path = absl::StrJoin(parts, "/");
   member_ = Member::kNone;

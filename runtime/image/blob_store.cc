@@ -33,6 +33,15 @@ absl::Status BlobStore::Install(int from_dir, const std::string& name,
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> BlobStore::Link(const Digest& digest,
+                                     const std::string& name) const {
+  if (linkat(root_, PathOf(digest).c_str(), root_, name.c_str(), 0) == 0) {
+    return true;
+  }
+  if (errno == ENOENT) return false;
+  return base::ErrnoError(errno, "share a blob");
+}
+
 absl::StatusOr<std::string> BlobStore::ReadDocument(
     const Digest& digest) const {
   auto text = base::ReadRegularFileAt(root_, PathOf(digest), kMaxDocumentBytes);

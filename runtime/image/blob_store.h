@@ -28,6 +28,11 @@ class BlobStore {
   absl::Status Install(int from_dir, const std::string& name,
                        const Digest& digest);
 
+  // Gives the file the name `name`, a path below the root, too; false when
+  // there is none.
+  absl::StatusOr<bool> Link(const Digest& digest,
+                            const std::string& name) const;
+
   // The bytes of a manifest or configuration, at most kMaxDocumentBytes.
   // kNotFound when there is none, kDataLoss when they no longer match.
   absl::StatusOr<std::string> ReadDocument(const Digest& digest) const;

@@ -36,6 +36,9 @@ struct Image {
   std::string config_json;              // verbatim
   std::string chain_id;                 // of all layers
   std::vector<std::string> layer_dirs;  // unpacked, lowest first
+  // What whoever brought it in should know of how its layers fit together,
+  // one sentence each. Only of the image that ImportSession::Commit returns.
+  std::vector<std::string> remarks;
 };
 
 struct FsUsage {

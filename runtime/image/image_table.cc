@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "runtime/base/status.h"
+#include "runtime/image/completion.h"
 
 namespace warren::image {
 namespace {
@@ -76,6 +77,10 @@ ImageEntry MakeEntry(const ImageRecord& record,
   if (chain.has_value()) image->chain_id = chain->ToString();
   image->layer_dirs =
       LayerDirectories(config.diff_ids, opaque, layers_directory);
+  if (record.completion.has_value()) {
+    image->layer_dirs.push_back(absl::StrCat(
+        layers_directory, "/", CompletionId(config.diff_ids).hex()));
+  }
   entry.image = std::move(image);
   return entry;
 }

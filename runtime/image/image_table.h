@@ -23,8 +23,9 @@ namespace warren::image {
 struct ImageEntry {
   ImageRecord record;
   std::shared_ptr<const Image> image;
-  std::vector<std::shared_ptr<LayerLease>> layers;  // lowest first
-  std::set<Digest> blobs;                           // of all its manifests
+  // Lowest first; last the one of record.completion, if any.
+  std::vector<std::shared_ptr<LayerLease>> layers;
+  std::set<Digest> blobs;  // of all its manifests
 };
 
 // A manifest with its digest and length in bytes.

@@ -2,11 +2,8 @@
 
 #include <absl/strings/str_cat.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,42 +11,33 @@
 #include "runtime/base/file.h"
 #include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
+#include "runtime/image/resolve.h"
 
 namespace warren::image {
 
 absl::StatusOr<std::unique_ptr<ImportSession>> LayoutImport::Begin(
-    LocalImageStore* store, int root, const std::string& tmp,
-    const Limits& limits, Reference reference, bool pinned) {
-  static std::atomic<uint64_t> serial{0};
-  std::string name = absl::StrCat(tmp, "/import-", serial.fetch_add(1));
+    LocalImageStore* store, const Limits& limits, Reference reference,
+    bool pinned) {
   ASSIGN_OR_RETURN(const FreeSpace free,
-                   FreeSpaceOf(root, limits.free_space_percent));
-  if (mkdirat(root, name.c_str(), 0700) != 0) {
-    return base::ErrnoError(errno, "make the directory of an import");
-  }
-  ASSIGN_OR_RETURN(base::UniqueFd directory,
-                   base::OpenAt(root, name, O_RDONLY | O_DIRECTORY));
-  return std::unique_ptr<ImportSession>(
-      new LayoutImport(store, root, std::move(name), std::move(directory),
-                       std::min(free.bytes, limits.archive_bytes),
-                       limits.image_entries, std::move(reference), pinned));
+                   FreeSpaceOf(store->root(), limits.free_space_percent));
+  ASSIGN_OR_RETURN(
+      auto directory,
+      SessionDirectory::Make(store->root(), store->TemporaryName("import")));
+  return std::unique_ptr<ImportSession>(new LayoutImport(
+      store, std::move(directory), std::min(free.bytes, limits.archive_bytes),
+      limits.image_entries, std::move(reference), pinned));
 }
 
-LayoutImport::LayoutImport(LocalImageStore* store, int root, std::string name,
-                           base::UniqueFd directory, uint64_t budget,
-                           uint64_t max_entries, Reference reference,
-                           bool pinned)
+LayoutImport::LayoutImport(LocalImageStore* store,
+                           std::unique_ptr<SessionDirectory> directory,
+                           uint64_t budget, uint64_t max_entries,
+                           Reference reference, bool pinned)
     : store_(store),
-      root_(root),
-      name_(std::move(name)),
       directory_(std::move(directory)),
-      archive_(directory_.get(), budget),
+      archive_(directory_->fd(), budget),
       max_entries_(max_entries),
       reference_(std::move(reference)),
       pinned_(pinned) {}
-
-// What cannot be deleted now goes with the next start's CollectGarbage.
-LayoutImport::~LayoutImport() { base::RemoveTree(root_, name_).IgnoreError(); }
 
 absl::Status LayoutImport::Write(absl::string_view chunk) {
   if (committed_) {
@@ -75,67 +63,37 @@ absl::StatusOr<std::string> LayoutImport::ReadDocument(
         absl::StrCat(descriptor.digest.ToString(), " is larger than ",
                      kMaxDocumentBytes, " bytes"));
   }
-  return base::ReadRegularFileAt(directory_.get(), descriptor.digest.hex(),
+  return base::ReadRegularFileAt(directory_->fd(), descriptor.digest.hex(),
                                  kMaxDocumentBytes);
 }
 
-absl::Status LayoutImport::Resolve(Descriptor* target,
-                                   Descriptor* manifest) const {
+absl::StatusOr<ImportCandidate> LayoutImport::ReadDocuments() const {
   ASSIGN_OR_RETURN_IN(const Index top, ParseIndex(archive_.index_json(), ""),
                       "index.json");
-  const std::vector<std::string> names = {reference_.tag,
-                                          reference_.ToString()};
-  ASSIGN_OR_RETURN_IN(*target, SelectManifest(top, names, false), "index.json");
-  *manifest = *target;
-  for (int depth = 0; IsIndexType(manifest->media_type); ++depth) {
-    if (depth == kMaxIndexDepth) {
-      return absl::InvalidArgumentError("indexes are nested too deep");
-    }
-    ASSIGN_OR_RETURN_IN(const std::string text, ReadDocument(*manifest),
-                        "index");
-    ASSIGN_OR_RETURN_IN(const Index index,
-                        ParseIndex(text, manifest->media_type), "index");
-    ASSIGN_OR_RETURN_IN(*manifest, SelectManifest(index, {}, true), "index");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<ImportCandidate> LayoutImport::ReadDocuments() const {
-  Descriptor target{"", Digest::Of(""), 0, std::nullopt, ""};
-  Descriptor descriptor = target;
-  RETURN_IF_ERROR(Resolve(&target, &descriptor));
-  if (reference_.digest.has_value() && *reference_.digest != target.digest) {
+  ResolveOptions options;
+  options.names = {reference_.tag, reference_.ToString()};
+  const auto read = [this](const Descriptor& descriptor) {
+    return ReadDocument(descriptor);
+  };
+  ASSIGN_OR_RETURN_IN(ResolvedImage found, ResolveImage(top, read, options),
+                      "index.json");
+  if (reference_.digest.has_value() &&
+      *reference_.digest != found.target.digest) {
     return absl::InvalidArgumentError(
-        absl::StrCat("archive holds ", target.digest.ToString(),
+        absl::StrCat("archive holds ", found.target.digest.ToString(),
                      ", not the digest of the reference"));
   }
-  ASSIGN_OR_RETURN_IN(const std::string manifest_text, ReadDocument(descriptor),
-                      "manifest");
-  ASSIGN_OR_RETURN_IN(Manifest manifest,
-                      ParseManifest(manifest_text, descriptor.media_type),
-                      "manifest");
-  ASSIGN_OR_RETURN_IN(std::string config_json, ReadDocument(manifest.config),
-                      "configuration");
-  ASSIGN_OR_RETURN_IN(ConfigDocument config, ParseConfig(config_json),
-                      "configuration");
-  if (config.diff_ids.size() != manifest.layers.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "manifest has ", manifest.layers.size(), " layers, configuration has ",
-        config.diff_ids.size(), " diff IDs"));
-  }
-  if (manifest.layers.empty()) {
-    return absl::InvalidArgumentError("image has no layers");
-  }
-  Digest config_digest = manifest.config.digest;
-  return ImportCandidate{
-      reference_,
-      pinned_,
-      target.digest,
-      {descriptor.digest, manifest_text.size(), std::move(manifest)},
-      std::move(config_digest),
-      std::move(config),
-      std::move(config_json),
-      {}};
+  RETURN_IF_ERROR(CheckLayers(found));
+  Digest config_digest = found.manifest.config.digest;
+  return ImportCandidate{reference_,
+                         pinned_,
+                         found.target.digest,
+                         {found.manifest_descriptor.digest, found.manifest_size,
+                          std::move(found.manifest)},
+                         std::move(config_digest),
+                         std::move(found.config),
+                         std::move(found.config_json),
+                         {}};
 }
 
 absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {
@@ -158,7 +116,7 @@ absl::Status LayoutImport::UnpackLayers(ImportCandidate* candidate) const {
     ASSIGN_OR_RETURN(const Compression compression,
                      LayerCompression(layers[i].media_type));
     ASSIGN_OR_RETURN(const base::UniqueFd blob,
-                     base::OpenAt(directory_.get(), layers[i].digest.hex(),
+                     base::OpenAt(directory_->fd(), layers[i].digest.hex(),
                                   O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     ASSIGN_OR_RETURN_IN(
         auto lease,
@@ -182,7 +140,7 @@ absl::StatusOr<std::shared_ptr<const Image>> LayoutImport::CommitOnce() {
   RETURN_IF_ERROR(archive_.Finish());
   ASSIGN_OR_RETURN(ImportCandidate candidate, ReadDocuments());
   RETURN_IF_ERROR(UnpackLayers(&candidate));
-  return store_->Publish(candidate, directory_.get());
+  return store_->Publish(candidate, directory_->fd());
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> LayoutImport::Commit() {
@@ -192,7 +150,7 @@ absl::StatusOr<std::shared_ptr<const Image>> LayoutImport::Commit() {
   committed_ = true;
   auto image = CommitOnce();
   // Layers of a failed import lost their leases with its candidate.
-  absl::Status cleaned = base::RemoveTree(root_, name_);
+  absl::Status cleaned = directory_->Remove();
   base::Update(&cleaned, store_->layers().Sweep());
   if (!image.ok()) {
     return base::Annotate(image.status(),

@@ -9,13 +9,13 @@
 #include <memory>
 #include <string>
 
-#include "runtime/base/unique_fd.h"
 #include "runtime/image/archive_reader.h"
 #include "runtime/image/image_store.h"
 #include "runtime/image/limits.h"
 #include "runtime/image/local_image_store.h"
 #include "runtime/image/manifest.h"
 #include "runtime/image/reference.h"
+#include "runtime/image/session_directory.h"
 
 namespace warren::image {
 
@@ -25,33 +25,27 @@ namespace warren::image {
 // and publishes. The directory goes with the session. Single-threaded.
 class LayoutImport : public ImportSession {
  public:
-  // `store` and `root` (its directory) are borrowed and longer-lived; `tmp` is
-  // the path below `root` of a directory for temporary files.
+  // `store` is borrowed and longer-lived.
   static absl::StatusOr<std::unique_ptr<ImportSession>> Begin(
-      LocalImageStore* store, int root, const std::string& tmp,
-      const Limits& limits, Reference reference, bool pinned);
-  ~LayoutImport() override;
+      LocalImageStore* store, const Limits& limits, Reference reference,
+      bool pinned);
 
   absl::Status Write(absl::string_view chunk) override;
   absl::StatusOr<std::shared_ptr<const Image>> Commit() override;
 
  private:
-  LayoutImport(LocalImageStore* store, int root, std::string name,
-               base::UniqueFd directory, uint64_t budget, uint64_t max_entries,
-               Reference reference, bool pinned);
+  LayoutImport(LocalImageStore* store,
+               std::unique_ptr<SessionDirectory> directory, uint64_t budget,
+               uint64_t max_entries, Reference reference, bool pinned);
 
   // The bytes of a document that `descriptor` names, of exactly its size.
   absl::StatusOr<std::string> ReadDocument(const Descriptor& descriptor) const;
-  // The entry of index.json that counts, and the manifest it leads to.
-  absl::Status Resolve(Descriptor* target, Descriptor* manifest) const;
   absl::StatusOr<ImportCandidate> ReadDocuments() const;
   absl::StatusOr<std::shared_ptr<const Image>> CommitOnce();
   absl::Status UnpackLayers(ImportCandidate* candidate) const;
 
   LocalImageStore* const store_;
-  const int root_;
-  const std::string name_;  // of directory_, below root_
-  const base::UniqueFd directory_;
+  const std::unique_ptr<SessionDirectory> directory_;
   ArchiveReader archive_;
   const uint64_t max_entries_;  // of all layers together
   const Reference reference_;

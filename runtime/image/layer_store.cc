@@ -52,7 +52,7 @@ std::shared_ptr<LayerLease> LayerStore::LeaseLocked(const Digest& diff_id) {
 }
 
 void LayerStore::Release(const Digest& diff_id) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   --layers_[diff_id].leases;
 }
 
@@ -61,41 +61,52 @@ std::string LayerStore::TemporaryName() {
   return absl::StrCat(tmp_, "/layer-", serial.fetch_add(1));
 }
 
-absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
-    const Digest& diff_id, const Digest& blob_digest, int blob,
-    Compression compression, uint64_t max_entries) {
-  {
-    const absl::MutexLock lock(&mutex_);
-    Layer& layer = layers_[diff_id];
-    const auto idle = [&layer] { return !layer.busy; };
-    // A lease keeps Sweep from dropping the entry while this waits.
-    ++layer.leases;
-    mutex_.Await(absl::Condition(&idle));
-    --layer.leases;
-    if (layer.known && layer.verified_blobs.count(blob_digest) > 0) {
-      return LeaseLocked(diff_id);
+bool LayerStore::BeginFill(const Digest& id,
+                           absl::FunctionRef<bool(const Layer&)> is_whole,
+                           bool alone, std::shared_ptr<LayerLease>* lease) {
+  const base::MutexLock lock(&mutex_);
+  Layer& layer = layers_[id];
+  // Sweep leaves the entry alone until EndFill().
+  ++layer.leases;
+  while (true) {
+    if (layer.known && is_whole(layer)) {
+      --layer.leases;
+      *lease = LeaseLocked(id);
+      return false;
     }
-    layer.busy = true;
+    if (!alone) return true;
+    if (!layer.busy) break;
+    idle_.Wait(&mutex_, base::Deadline::Never());
   }
-  const std::string name = TemporaryName();
-  auto size = UnpackTo(name, diff_id, blob, compression, max_entries);
+  layer.busy = true;
+  return true;
+}
 
-  absl::Status status = size.status();
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::EndFill(
+    const Digest& id, const std::string& name, bool alone,
+    const absl::StatusOr<LayerSize>& filled,
+    absl::FunctionRef<absl::Status(Layer*)> note) {
+  absl::Status status = filled.status();
   std::shared_ptr<LayerLease> lease;
   {
-    const absl::MutexLock lock(&mutex_);
-    Layer& layer = layers_[diff_id];
-    layer.busy = false;
+    const base::MutexLock lock(&mutex_);
+    Layer& layer = layers_[id];
+    --layer.leases;
+    if (alone) {
+      layer.busy = false;
+      idle_.NotifyAll();
+    }
+    if (status.ok()) status = note(&layer);
     if (status.ok() && !layer.known) {
-      status = Install(name, diff_id, layer.pinned);
+      status = Install(name, id, layer.pinned);
     }
     if (status.ok()) {
       layer.known = true;
-      if (!layer.size.has_value()) layer.size = *size;
-      layer.verified_blobs.insert(blob_digest);
-      lease = LeaseLocked(diff_id);
-    } else if (!layer.known && layer.leases == 0) {
-      layers_.erase(diff_id);
+      if (!layer.size.has_value()) layer.size = *filled;
+      lease = LeaseLocked(id);
+    } else if (!layer.known && !layer.busy && layer.leases == 0) {
+      layers_.erase(id);
+      base::Update(&status, leanings_.Remove(id));
     }
   }
   // A no-op after a rename.
@@ -104,25 +115,92 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
   return lease;
 }
 
-absl::StatusOr<LayerSize> LayerStore::UnpackTo(const std::string& name,
-                                               const Digest& diff_id, int blob,
-                                               Compression compression,
-                                               uint64_t max_entries) {
+absl::StatusOr<base::UniqueFd> LayerStore::MakeTemporary(
+    const std::string& name) const {
   if (mkdirat(root_, name.c_str(), 0700) != 0) {
     return base::ErrnoError(errno, "make a temporary directory");
   }
-  ASSIGN_OR_RETURN(
-      const base::UniqueFd target,
-      base::OpenAt(root_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  ASSIGN_OR_RETURN(
-      const UnpackReport report,
-      unpacker_->Unpack(blob, compression, target.get(), max_entries));
-  if (report.diff_id != diff_id) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the layer is ", report.diff_id.ToString(),
-                     " when unpacked, not the diff ID of the configuration"));
+  return base::OpenAt(root_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Ensure(
+    const Digest& diff_id, const Digest& blob_digest, int blob,
+    Compression compression, uint64_t max_entries) {
+  return Unpacked(
+      diff_id, blob_digest, /*alone=*/true,
+      [&](const std::string& name) -> absl::StatusOr<UnpackReport> {
+        ASSIGN_OR_RETURN(const base::UniqueFd target, MakeTemporary(name));
+        return unpacker_->Unpack(blob, compression, target.get(), max_entries);
+      });
+}
+
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::EnsureStreamed(
+    const Digest& diff_id, const Digest& blob_digest, UnpackInto unpack) {
+  return Unpacked(diff_id, blob_digest, /*alone=*/false, unpack);
+}
+
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Unpacked(
+    const Digest& diff_id, const Digest& blob_digest, bool alone,
+    UnpackInto unpack) {
+  const auto is_whole = [&blob_digest](const Layer& layer) {
+    return layer.noted && layer.verified_blobs.count(blob_digest) > 0;
+  };
+  std::shared_ptr<LayerLease> known;
+  if (!BeginFill(diff_id, is_whole, alone, &known)) return known;
+  const std::string name = TemporaryName();
+  Leanings leanings;
+  const auto size = [&]() -> absl::StatusOr<LayerSize> {
+    ASSIGN_OR_RETURN(UnpackReport report, unpack(name));
+    if (report.diff_id != diff_id) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the layer is ", report.diff_id.ToString(),
+                       " when unpacked, not the diff ID of the configuration"));
+    }
+    leanings = std::move(report.leanings);
+    return report.size;
+  };
+  const auto note = [&](Layer* layer) -> absl::Status {
+    // Those of a layer that images have already must not be lost to a power
+    // cut: nothing syncs them before they are believed.
+    if (!layer->noted) {
+      RETURN_IF_ERROR(leanings_.Write(diff_id, leanings, layer->known));
+    }
+    layer->noted = true;
+    layer->verified_blobs.insert(blob_digest);
+    return absl::OkStatus();
+  };
+  return EndFill(diff_id, name, alone, size(), note);
+}
+
+absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::EnsureMade(
+    const Digest& id,
+    absl::FunctionRef<absl::StatusOr<LayerSize>(int directory)> make) {
+  const auto is_whole = [](const Layer&) { return true; };
+  std::shared_ptr<LayerLease> known;
+  if (!BeginFill(id, is_whole, /*alone=*/true, &known)) return known;
+  const std::string name = TemporaryName();
+  const auto fill = [&]() -> absl::StatusOr<LayerSize> {
+    ASSIGN_OR_RETURN(const base::UniqueFd target, MakeTemporary(name));
+    return make(target.get());
+  };
+  const auto note = [](Layer*) { return absl::OkStatus(); };
+  return EndFill(id, name, /*alone=*/true, fill(), note);
+}
+
+absl::StatusOr<StackedLayer> LayerStore::Open(const Digest& diff_id) {
+  StackedLayer layer;
+  ASSIGN_OR_RETURN(layer.directory,
+                   base::OpenAt(root_, LayerPath(diff_id),
+                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  auto leanings = leanings_.Read(diff_id);
+  if (!leanings.ok()) {
+    const base::MutexLock lock(&mutex_);
+    layers_[diff_id].noted = false;
+    return absl::UnavailableError(
+        absl::StrCat(leanings.status().message(), "; import the image again"));
   }
-  return report.size;
+  layer.leanings = std::make_shared<const Leanings>(*std::move(leanings));
+  return layer;
 }
 
 // Puts a verified directory in its place; one that is there is what a crash
@@ -156,7 +234,7 @@ absl::Status LayerStore::Discard(const std::string& hex,
 absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Claim(
     const Digest& diff_id, std::optional<LayerSize> size,
     const std::vector<Digest>& verified_blobs) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   const auto directory = base::OpenAt(root_, LayerPath(diff_id),
                                       O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (!directory.ok()) {
@@ -166,24 +244,25 @@ absl::StatusOr<std::shared_ptr<LayerLease>> LayerStore::Claim(
   }
   Layer& layer = layers_[diff_id];
   layer.known = true;
+  layer.noted = layer.noted || leanings_.Has(diff_id);
   if (!layer.size.has_value()) layer.size = size;
   layer.verified_blobs.insert(verified_blobs.begin(), verified_blobs.end());
   return LeaseLocked(diff_id);
 }
 
 std::shared_ptr<LayerLease> LayerStore::Pin(const Digest& diff_id) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   layers_[diff_id].pinned = true;
   return LeaseLocked(diff_id);
 }
 
 void LayerStore::HoldBack(bool held_back) {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   held_back_ = held_back;
 }
 
 LayerSize LayerStore::SizeOf(const Digest& diff_id) const {
-  const absl::MutexLock lock(&mutex_);
+  const base::MutexLock lock(&mutex_);
   const auto it = layers_.find(diff_id);
   if (it == layers_.end()) return LayerSize();
   return it->second.size.value_or(LayerSize());
@@ -205,7 +284,7 @@ LayerSize LayerStore::Usage() {
   std::vector<Digest> unmeasured;
   LayerSize sum;
   {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     for (const auto& [diff_id, layer] : layers_) {
       if (!layer.known) continue;
       if (!layer.size.has_value()) unmeasured.push_back(diff_id);
@@ -223,7 +302,7 @@ LayerSize LayerStore::Usage() {
     if (!size.ok()) continue;
     sum.bytes += size->bytes;
     sum.inodes += size->inodes;
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     if (const auto it = layers_.find(diff_id); it != layers_.end()) {
       it->second.size = *size;
     }
@@ -235,7 +314,7 @@ absl::Status LayerStore::Sweep() {
   std::vector<std::string> aside;
   absl::Status result;
   {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     if (held_back_) return absl::OkStatus();
     for (auto it = layers_.begin(); it != layers_.end();) {
       const Layer& layer = it->second;
@@ -251,6 +330,7 @@ absl::Status LayerStore::Sweep() {
       } else if (errno != ENOENT) {
         base::Update(&result, base::ErrnoError(errno, "set a layer aside"));
       }
+      base::Update(&result, leanings_.Remove(it->first));
       it = layers_.erase(it);
     }
   }
@@ -265,7 +345,7 @@ absl::Status LayerStore::SweepUnknown() {
   absl::Status result;
   std::vector<std::string> aside;
   {
-    const absl::MutexLock lock(&mutex_);
+    const base::MutexLock lock(&mutex_);
     if (held_back_) return absl::OkStatus();
     for (const std::string& name : names) {
       const auto diff_id = Digest::FromHex(name);
@@ -278,6 +358,9 @@ absl::Status LayerStore::SweepUnknown() {
         base::Update(&result, base::ErrnoError(errno, "set a layer aside"));
       }
     }
+    std::set<Digest> known;
+    for (const auto& [diff_id, layer] : layers_) known.insert(diff_id);
+    base::Update(&result, leanings_.RemoveExcept(known));
   }
   for (const std::string& name : aside) {
     base::Update(&result, base::RemoveTree(root_, name));

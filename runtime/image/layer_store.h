@@ -2,9 +2,9 @@
 #define WARREN_RUNTIME_IMAGE_LAYER_STORE_H_
 
 #include <absl/base/thread_annotations.h>
+#include <absl/functional/function_ref.h>
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
-#include <absl/synchronization/mutex.h>
 
 #include <cstdint>
 #include <map>
@@ -14,9 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/mutex.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/image/compression.h"
 #include "runtime/image/digest.h"
+#include "runtime/image/layer_stack.h"
+#include "runtime/image/leanings_store.h"
 #include "runtime/image/unpacker.h"
 
 namespace warren::image {
@@ -40,9 +43,14 @@ class LayerLease {
   const Digest diff_id_;
 };
 
-// Directories layers/<diff ID>, each unpacked once. A layer is
+// Directories layers/<diff ID>, each unpacked once, and beside them what each
+// layer leans on (leanings_store.h), written before the layer gets its name. A
+// layer is
 //
 //   absent --Ensure--> busy --unpacked, verified, renamed--> known --Sweep-->
+//
+// The layers that complete an image (completion.h) lie here too, and are
+// leased, claimed and swept like the others.
 //
 // Directories found on disk at start are not known: what a crash left may be
 // half-written. They become known when an image or a container's record
@@ -54,7 +62,10 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   // borrowed, and longer-lived than anything but a lease. `tmp`: path below
   // `root` of a directory where half-made layers may lie.
   LayerStore(int root, std::string tmp, const Unpacker* unpacker)
-      : root_(root), tmp_(std::move(tmp)), unpacker_(unpacker) {}
+      : root_(root),
+        tmp_(std::move(tmp)),
+        unpacker_(unpacker),
+        leanings_(root) {}
 
   // The layer, unpacked from `blob` if need be. A known layer is not trusted
   // to be what `blob` holds: a blob that was not yet seen to unpack to this
@@ -66,6 +77,26 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
                                                      int blob,
                                                      Compression compression,
                                                      uint64_t max_entries);
+
+  // The same for a blob that is on its way: `unpack` makes the directory that
+  // it is given, a path below the root, and unpacks the blob there; it vouches
+  // for the digest of the blob. Not called when the layer is known with that
+  // blob. As bytes may come slowly, this waits for nobody who makes the same
+  // layer, and nobody waits for it: of several the first to end counts.
+  using UnpackInto =
+      absl::FunctionRef<absl::StatusOr<UnpackReport>(const std::string& name)>;
+  absl::StatusOr<std::shared_ptr<LayerLease>> EnsureStreamed(
+      const Digest& diff_id, const Digest& blob_digest, UnpackInto unpack);
+
+  // The layer `id`, which `make` fills from other layers if it is not there: an
+  // empty directory, thrown away when `make` fails.
+  absl::StatusOr<std::shared_ptr<LayerLease>> EnsureMade(
+      const Digest& id,
+      absl::FunctionRef<absl::StatusOr<LayerSize>(int directory)> make);
+
+  // A layer for a stack: its directory and what it leans on. kUnavailable when
+  // that cannot be read; the next Ensure of the layer unpacks it again.
+  absl::StatusOr<StackedLayer> Open(const Digest& diff_id);
 
   // A layer that an image or a record says is there. kNotFound when it is
   // not. `size` is measured when it is not given and Usage asks.
@@ -101,7 +132,8 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
     bool busy = false;
     bool known = false;
     bool pinned = false;  // see Pin
-    int leases = 0;
+    bool noted = false;   // what it leans on is on disk
+    int leases = 0;       // and those who fill it
     std::optional<LayerSize> size;
     std::set<Digest> verified_blobs;
   };
@@ -109,10 +141,22 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   std::shared_ptr<LayerLease> LeaseLocked(const Digest& diff_id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Release(const Digest& diff_id);
-  absl::StatusOr<LayerSize> UnpackTo(const std::string& name,
-                                     const Digest& diff_id, int blob,
-                                     Compression compression,
-                                     uint64_t max_entries);
+  // Whether a layer must be filled. True: it is kept for that from now on, and
+  // if `alone`, it is busy as well; then this waits while it is.
+  bool BeginFill(const Digest& id,
+                 absl::FunctionRef<bool(const Layer&)> is_whole, bool alone,
+                 std::shared_ptr<LayerLease>* lease);
+  // Ends it, with the same `alone`: installs what was filled, and has `note`
+  // change the entry.
+  absl::StatusOr<std::shared_ptr<LayerLease>> EndFill(
+      const Digest& id, const std::string& name, bool alone,
+      const absl::StatusOr<LayerSize>& filled,
+      absl::FunctionRef<absl::Status(Layer*)> note);
+  // What both kinds of Ensure do.
+  absl::StatusOr<std::shared_ptr<LayerLease>> Unpacked(
+      const Digest& diff_id, const Digest& blob_digest, bool alone,
+      UnpackInto unpack);
+  absl::StatusOr<base::UniqueFd> MakeTemporary(const std::string& name) const;
   absl::Status Install(const std::string& name, const Digest& diff_id,
                        bool keep_existing);
   std::string TemporaryName();
@@ -121,7 +165,9 @@ class LayerStore : public std::enable_shared_from_this<LayerStore> {
   const int root_;
   const std::string tmp_;
   const Unpacker* const unpacker_;
-  mutable absl::Mutex mutex_;
+  const LeaningsStore leanings_;
+  mutable base::Mutex mutex_;
+  base::Condition idle_;  // a layer is not busy any more
   bool held_back_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<Digest, Layer> layers_ ABSL_GUARDED_BY(mutex_);
 };

@@ -13,7 +13,8 @@ inline constexpr size_t kMaxDocumentBytes = 4 << 20;  // manifest, config, index
 inline constexpr int kMaxJsonDepth = 64;
 inline constexpr size_t kMaxLayers = 128;
 inline constexpr int kMaxIndexDepth = 4;  // an index in an index in …
-inline constexpr size_t kMaxLayoutFileBytes = 4096;  // oci-layout
+inline constexpr size_t kMaxResolvedDocuments = 256;  // read to find one image
+inline constexpr size_t kMaxLayoutFileBytes = 4096;   // oci-layout
 
 // The archive that carries an image.
 inline constexpr uint64_t kMaxArchiveEntries = 4096;
@@ -26,6 +27,17 @@ inline constexpr size_t kMaxPaxBytes = 1 << 20;          // one extended header
 inline constexpr size_t kMaxXattrValueBytes = 64 << 10;  // XATTR_SIZE_MAX
 inline constexpr size_t kMaxXattrs = 64;                 // on one entry
 inline constexpr size_t kMaxSparseChunks = 4096;         // of one sparse file
+
+// What a layer leans on (leanings.h).
+inline constexpr size_t kMaxLeanings = 64 << 10;
+inline constexpr size_t kMaxLeaningBytes = 4 << 20;
+inline constexpr size_t kMaxStackLeaningBytes = 16 << 20;  // of one image
+inline constexpr size_t kMaxRemarks = 16;  // in the answer to an import
+
+// Links inside a layer, on the way to one member (as Linux, MAXSYMLINKS), and
+// the components that may be walked for it.
+inline constexpr int kMaxLinks = 40;
+inline constexpr int kMaxWalkSteps = 1024;
 
 // Compression.
 inline constexpr int kMaxZstdWindowLog = 25;  // 32 MiB

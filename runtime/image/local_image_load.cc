@@ -5,11 +5,13 @@
 #include <stdio.h>
 
 #include <cerrno>
+#include <map>
 #include <utility>
 
 #include "runtime/base/file.h"
 #include "runtime/base/regular_file.h"
 #include "runtime/base/status.h"
+#include "runtime/image/completion.h"
 #include "runtime/image/local_image_store.h"
 
 namespace warren::image {
@@ -192,7 +194,11 @@ absl::StatusOr<ImageEntry> LocalImageStore::LoadImage(
     const ImageRecord& record) {
   ASSIGN_OR_RETURN(const auto manifests, LoadManifests(record));
   ASSIGN_OR_RETURN(std::string config_json, blobs_->ReadDocument(record.id));
-  ASSIGN_OR_RETURN(const ConfigDocument config, ParseConfig(config_json));
+  // An image that was taken in is not lost when the CPU can less than before.
+  Platform any_variant = NodePlatform();
+  any_variant.variant = "v99";
+  ASSIGN_OR_RETURN(const ConfigDocument config,
+                   ParseConfig(config_json, any_variant));
   const size_t count = config.diff_ids.size();
   if (record.layer_sizes.size() != count) {
     return absl::DataLossError("number of layers is wrong");
@@ -211,8 +217,44 @@ absl::StatusOr<ImageEntry> LocalImageStore::LoadImage(
         layers_->Claim(config.diff_ids[i], record.layer_sizes[i], verified));
     layers.push_back(std::move(lease));
   }
+  if (record.completion.has_value()) {
+    ASSIGN_OR_RETURN(auto lease, layers_->Claim(CompletionId(config.diff_ids),
+                                                record.completion, {}));
+    layers.push_back(std::move(lease));
+  }
   return Assemble(record, manifests, config, std::move(config_json),
                   std::move(layers));
+}
+
+absl::StatusOr<LocalImageStore::Completed> LocalImageStore::Complete(
+    const std::vector<Digest>& diff_ids) {
+  std::vector<StackedLayer> layers;
+  std::map<Digest, std::shared_ptr<const Leanings>> read;
+  size_t bytes = 0;
+  for (const Digest& diff_id : diff_ids) {
+    ASSIGN_OR_RETURN(StackedLayer layer, layers_->Open(diff_id));
+    // A layer that comes more than once is not kept in memory twice.
+    const auto [known, fresh] = read.emplace(diff_id, layer.leanings);
+    layer.leanings = known->second;
+    if (fresh) bytes += layer.leanings->bytes();
+    if (bytes > kMaxStackLeaningBytes) {
+      return absl::ResourceExhaustedError(
+          "the layers lean on too much of each other");
+    }
+    layers.push_back(std::move(layer));
+  }
+  const LayerStack stack(std::move(layers));
+  ASSIGN_OR_RETURN(Completion completion, PlanCompletion(stack));
+  Completed completed;
+  completed.remarks = completion.remarks;
+  if (completion.empty()) return completed;
+  const auto make = [&](int directory) {
+    return MakeCompletion(stack, completion, directory);
+  };
+  ASSIGN_OR_RETURN_IN(completed.lease,
+                      layers_->EnsureMade(CompletionId(diff_ids), make),
+                      "complete the layers");
+  return completed;
 }
 
 absl::StatusOr<ImageEntry> LocalImageStore::Assemble(

@@ -38,8 +38,9 @@ void InsertSorted(std::vector<std::string>* list, std::string item) {
 
 // The record of an image after one more import of it.
 ImageRecord Merge(const ImportCandidate& candidate,
+                  const std::shared_ptr<LayerLease>& completion,
                   const ImageTable::Entry& existing, LayerStore& layers) {
-  ImageRecord record{candidate.config_digest, {}, {}, {}, false, {}};
+  ImageRecord record{candidate.config_digest, {}, {}, {}, false, {}, {}};
   if (existing != nullptr) record = existing->record;
   auto& manifests = record.manifests;
   manifests.erase(std::remove(manifests.begin(), manifests.end(),
@@ -56,6 +57,10 @@ ImageRecord Merge(const ImportCandidate& candidate,
   record.layer_sizes.clear();
   for (const auto& lease : candidate.layers) {
     record.layer_sizes.push_back(layers.SizeOf(lease->diff_id()));
+  }
+  record.completion.reset();
+  if (completion != nullptr) {
+    record.completion = layers.SizeOf(completion->diff_id());
   }
   return record;
 }
@@ -100,12 +105,25 @@ absl::Status LocalImageStore::Prepare() {
   ASSIGN_OR_RETURN(const std::string random, RandomName());
   tmp_ = absl::StrCat("tmp/", random);
   for (const std::string& directory :
-       {std::string("blobs/sha256"), std::string("layers"), tmp_}) {
+       {std::string("blobs/sha256"), std::string("layers"),
+        std::string("leanings"), tmp_}) {
     RETURN_IF_ERROR(base::MakeDirs(root_.get(), directory, 0700).status());
   }
   blobs_ = std::make_unique<BlobStore>(root_.get());
   layers_ = std::make_shared<LayerStore>(root_.get(), tmp_, &unpacker_);
   return absl::OkStatus();
+}
+
+std::string LocalImageStore::TemporaryName(absl::string_view kind) const {
+  static std::atomic<uint64_t> serial{0};
+  return absl::StrCat(tmp_, "/", kind, "-", serial.fetch_add(1));
+}
+
+absl::StatusOr<bool> LocalImageStore::LinkBlob(const Digest& blob,
+                                               const std::string& name) {
+  // A file that no image names is not trusted.
+  if (table()->Blobs().count(blob) == 0) return false;
+  return blobs_->Link(blob, name);
 }
 
 std::shared_ptr<const ImageTable> LocalImageStore::table() const {
@@ -233,17 +251,29 @@ absl::StatusOr<std::unique_ptr<ImportSession>> LocalImageStore::BeginImport(
     const absl::MutexLock lock(&change_mutex_);
     RETURN_IF_ERROR(NeedList());
   }
-  return LayoutImport::Begin(this, root_.get(), tmp_, options_.limits,
-                             std::move(parsed), pinned);
+  return LayoutImport::Begin(this, options_.limits, std::move(parsed), pinned);
 }
 
 absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
     const ImportCandidate& candidate, int session_directory) {
+  ASSIGN_OR_RETURN(Completed completed, Complete(candidate.config.diff_ids));
+  ASSIGN_OR_RETURN(const ImageTable::Entry entry,
+                   PublishEntry(candidate, completed, session_directory));
+  if (completed.remarks.empty()) return entry->image;
+  auto image = std::make_shared<Image>(*entry->image);
+  image->remarks = std::move(completed.remarks);
+  return image;
+}
+
+absl::StatusOr<ImageTable::Entry> LocalImageStore::PublishEntry(
+    const ImportCandidate& candidate, const Completed& completed,
+    int session_directory) {
   const absl::MutexLock lock(&change_mutex_);
   RETURN_IF_ERROR(NeedList());  // or the new list would forget the old one
   const std::shared_ptr<const ImageTable> old = table();
   const ImageTable::Entry existing = old->FindId(candidate.config_digest);
-  const ImageRecord record = Merge(candidate, existing, *layers_);
+  const ImageRecord record =
+      Merge(candidate, completed.lease, existing, *layers_);
   std::vector<KnownManifest> manifests = {candidate.manifest};
   if (existing != nullptr) {
     ImageRecord others = record;
@@ -251,9 +281,11 @@ absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
     ASSIGN_OR_RETURN(manifests, LoadManifests(others));
     manifests.push_back(candidate.manifest);
   }
+  std::vector<std::shared_ptr<LayerLease>> layers = candidate.layers;
+  if (completed.lease != nullptr) layers.push_back(completed.lease);
   ASSIGN_OR_RETURN(ImageEntry assembled,
                    Assemble(record, manifests, candidate.config,
-                            candidate.config_json, candidate.layers));
+                            candidate.config_json, std::move(layers)));
   const auto entry = std::make_shared<ImageEntry>(std::move(assembled));
   ImageTable next = old->With(entry);
 
@@ -282,7 +314,7 @@ absl::StatusOr<std::shared_ptr<const Image>> LocalImageStore::Publish(
     return status;
   }
   SetTable(std::move(next));
-  return entry->image;
+  return entry;
 }
 
 absl::StatusOr<FsUsage> LocalImageStore::Usage() {

@@ -78,13 +78,30 @@ class LocalImageStore : public ImageStore {
   // Does not wait for a change under way.
   std::vector<std::string> Problems() override;
 
-  // For ImportSession: moves the blobs out of `session_directory`, syncs, and
-  // makes the image visible.
+  // Where import and pull meet: completes the stack of layers, moves the blobs
+  // out of `session_directory`, syncs, and makes the image visible.
+  // kInvalidArgument: the layers do not fit together.
   absl::StatusOr<std::shared_ptr<const Image>> Publish(
       const ImportCandidate& candidate, int session_directory);
   LayerStore& layers() { return *layers_; }
 
+  // For pulls: the directory of the store; a path below it, for what is not
+  // whole yet, which nobody else has; and the helper.
+  int root() const { return root_.get(); }
+  std::string TemporaryName(absl::string_view kind) const;
+  const Unpacker& unpacker() const { return unpacker_; }
+  const Limits& limits() const { return options_.limits; }
+  // Gives a published blob this name below the root, too; false when there is
+  // none.
+  absl::StatusOr<bool> LinkBlob(const Digest& blob, const std::string& name);
+
  private:
+  // The layer that completes an image; no lease: it needs none.
+  struct Completed {
+    std::shared_ptr<LayerLease> lease;
+    std::vector<std::string> remarks;
+  };
+
   explicit LocalImageStore(Options options);
   absl::Status Prepare();
   absl::Status Load();
@@ -105,6 +122,10 @@ class LocalImageStore : public ImageStore {
       const ImageRecord& record, const std::vector<KnownManifest>& manifests,
       const ConfigDocument& config, std::string config_json,
       std::vector<std::shared_ptr<LayerLease>> layers);
+  absl::StatusOr<Completed> Complete(const std::vector<Digest>& diff_ids);
+  absl::StatusOr<ImageTable::Entry> PublishEntry(
+      const ImportCandidate& candidate, const Completed& completed,
+      int session_directory);
   void NoteLoss(std::string sentence);
   // Sets the list aside; `reason` goes into Problems().
   absl::Status PutAside(absl::string_view reason)

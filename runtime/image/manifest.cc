@@ -1,5 +1,7 @@
 #include "runtime/image/manifest.h"
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/cord.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
@@ -46,6 +48,8 @@ constexpr LayerType kLayerTypes[] = {
     {"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
      Compression::kGzip},
 };
+
+constexpr char kNotForThisNode[] = "warren/image/not-for-this-node";
 
 absl::Status BadManifest(absl::string_view why) {
   return absl::InvalidArgumentError(why);
@@ -113,26 +117,15 @@ absl::StatusOr<Descriptor> ParseDescriptor(const Json& value) {
   return descriptor;
 }
 
-bool FitsNode(const Platform& platform) {
-  const Platform& node = NodePlatform();
-  if (platform.os != node.os || platform.architecture != node.architecture) {
-    return false;
-  }
-  // The lowest level of each architecture; a higher one may not run here.
-  return platform.variant.empty() || platform.variant == node.variant;
-}
-
-absl::Status CheckPlatform(const Json& config) {
-  ASSIGN_OR_RETURN(const std::string os, OptionalString(config, "os"));
-  ASSIGN_OR_RETURN(const std::string architecture,
+absl::Status CheckPlatform(const Json& config, const Platform& node) {
+  Platform platform;
+  ASSIGN_OR_RETURN(platform.os, OptionalString(config, "os"));
+  ASSIGN_OR_RETURN(platform.architecture,
                    OptionalString(config, "architecture"));
-  const Platform& node = NodePlatform();
-  if ((!os.empty() && os != node.os) ||
-      (!architecture.empty() && architecture != node.architecture)) {
-    return BadManifest(absl::StrCat("image is for another platform than ",
-                                    node.os, "/", node.architecture));
-  }
-  return absl::OkStatus();
+  ASSIGN_OR_RETURN(platform.variant, OptionalString(config, "variant"));
+  if (PlatformRank(platform, node).has_value()) return absl::OkStatus();
+  return NotForThisNode(absl::StrCat("an image for ", PlatformName(platform),
+                                     ", not for ", PlatformName(node)));
 }
 
 absl::StatusOr<ImageConfig> ParseProcess(const Json& document) {
@@ -161,15 +154,24 @@ absl::StatusOr<ImageConfig> ParseProcess(const Json& document) {
 
 }  // namespace
 
-const Platform& NodePlatform() {
-#if defined(__x86_64__)
-  static const auto& platform = *new Platform{"linux", "amd64", "v1"};
-#elif defined(__aarch64__)
-  static const auto& platform = *new Platform{"linux", "arm64", "v8"};
-#else
-#error "name this architecture as GOARCH does"
-#endif
-  return platform;
+absl::Status NotForThisNode(absl::string_view why) {
+  absl::Status status = absl::InvalidArgumentError(why);
+  status.SetPayload(kNotForThisNode, absl::Cord());
+  return status;
+}
+
+bool IsNotForThisNode(const absl::Status& status) {
+  return status.GetPayload(kNotForThisNode).has_value();
+}
+
+std::string PrintableType(absl::string_view media_type) {
+  constexpr size_t kShown = 80;
+  std::string text(media_type.substr(0, kShown));
+  for (char& c : text) {
+    // RFC 6838, 4.2: names of types.
+    if (!absl::ascii_isalnum(c) && !absl::StrContains("/+-._!#$&^", c)) c = '?';
+  }
+  return text;
 }
 
 bool IsIndexType(absl::string_view media_type) {
@@ -184,7 +186,9 @@ absl::StatusOr<Compression> LayerCompression(absl::string_view media_type) {
   for (const LayerType& type : kLayerTypes) {
     if (media_type == type.media_type) return type.compression;
   }
-  return BadManifest("media type of a layer is not one of a layer tar");
+  return NotForThisNode(absl::StrCat("something with a part of type ",
+                                     PrintableType(media_type),
+                                     ", which is no layer of an image"));
 }
 
 absl::StatusOr<Index> ParseIndex(absl::string_view text,
@@ -221,7 +225,13 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text,
                       "\"config\"");
   if (config_descriptor.media_type != kOciConfig &&
       config_descriptor.media_type != kDockerConfig) {
-    return BadManifest("media type of \"config\" is not that of an image");
+    ASSIGN_OR_RETURN(const std::string artifact,
+                     OptionalString(document, "artifactType"));
+    return NotForThisNode(absl::StrCat(
+        "an artifact of type ",
+        PrintableType(artifact.empty() ? config_descriptor.media_type
+                                       : artifact),
+        ", not a container image"));
   }
   ASSIGN_OR_RETURN(const Json* list,
                    RequiredList(document, "layers", kMaxLayers));
@@ -234,7 +244,8 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text,
   return manifest;
 }
 
-absl::StatusOr<ConfigDocument> ParseConfig(absl::string_view text) {
+absl::StatusOr<ConfigDocument> ParseConfig(absl::string_view text,
+                                           const Platform& node) {
   ASSIGN_OR_RETURN(const Json document, ParseJsonObject(text));
   // A configuration with keys of a manifest or an index is refused: another
   // reader could take it for one. ("config" and "history" belong here.)
@@ -243,7 +254,7 @@ absl::StatusOr<ConfigDocument> ParseConfig(absl::string_view text) {
       return BadManifest(absl::StrCat("configuration has \"", key, "\""));
     }
   }
-  RETURN_IF_ERROR(CheckPlatform(document));
+  RETURN_IF_ERROR(CheckPlatform(document, node));
   ConfigDocument result;
   ASSIGN_OR_RETURN(result.config, ParseProcess(document));
   const Json* rootfs = FindKey(document, "rootfs");
@@ -271,13 +282,24 @@ absl::StatusOr<Descriptor> SelectManifest(const Index& index,
     const bool type =
         IsManifestType(item.media_type) || IsIndexType(item.media_type);
     if (!type) continue;
-    if (item.platform.has_value() && !FitsNode(*item.platform)) continue;
+    if (item.platform.has_value() &&
+        !PlatformRank(*item.platform, NodePlatform()).has_value()) {
+      continue;
+    }
     fit.push_back(&item);
   }
+  const auto rank = [](const Descriptor* item) {
+    return item->platform.has_value()
+               ? PlatformRank(*item->platform, NodePlatform()).value_or(-1)
+               : -1;
+  };
+  std::stable_sort(fit.begin(), fit.end(),
+                   [&rank](const Descriptor* a, const Descriptor* b) {
+                     return rank(a) > rank(b);
+                   });
   if (fit.empty()) {
-    return BadManifest(absl::StrCat("no image for ", NodePlatform().os, "/",
-                                    NodePlatform().architecture,
-                                    " in the index"));
+    return BadManifest(absl::StrCat(
+        "no image for ", PlatformName(NodePlatform()), " in the index"));
   }
   if (fit.size() > 1 && !first_wins) {
     std::vector<const Descriptor*> named;

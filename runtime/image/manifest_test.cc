@@ -124,7 +124,7 @@ TEST(Config, WithoutProcess) {
   EXPECT_FALSE(ParseConfig(R"({"config":[],"rootfs":{"type":"layers"}})").ok());
 }
 
-std::string Platform(const std::string& arch, const std::string& variant) {
+std::string PlatformText(const std::string& arch, const std::string& variant) {
   return absl::StrCat(R"(,"platform":{"os":"linux","architecture":")", arch,
                       R"(","variant":")", variant, "\"}");
 }
@@ -143,11 +143,11 @@ Index IndexOf(const std::vector<std::string>& descriptors) {
 TEST(SelectManifest, ByPlatform) {
   const std::string arch = NodePlatform().architecture;
   const Index index = IndexOf({
-      DescriptorText(kOci, "foreign", Platform("s390x", "")),
-      DescriptorText(kOci, "newer", Platform(arch, "v9")),
-      DescriptorText("application/octet-stream", "odd", Platform(arch, "")),
-      DescriptorText(kOci, "ours", Platform(arch, NodePlatform().variant)),
-      DescriptorText(kOci, "second", Platform(arch, "")),
+      DescriptorText(kOci, "foreign", PlatformText("s390x", "")),
+      DescriptorText(kOci, "newer", PlatformText(arch, "v9")),
+      DescriptorText("application/octet-stream", "odd", PlatformText(arch, "")),
+      DescriptorText(kOci, "ours", PlatformText(arch, NodePlatform().variant)),
+      DescriptorText(kOci, "second", PlatformText(arch, "")),
   });
   const auto first = SelectManifest(index, {}, true);
   ASSERT_TRUE(first.ok());

@@ -13,7 +13,19 @@ namespace warren::image {
 namespace {
 
 constexpr absl::string_view kFamily = "warren-images ";
-constexpr absl::string_view kVersion = "warren-images 1 ";
+constexpr absl::string_view kVersion = "warren-images 2 ";
+constexpr absl::string_view kOldVersion = "warren-images 1 ";
+
+Json EncodeSize(const LayerSize& size) {
+  return {{"bytes", size.bytes}, {"inodes", size.inodes}};
+}
+
+absl::StatusOr<LayerSize> DecodeSize(const Json& value) {
+  LayerSize size;
+  ASSIGN_OR_RETURN(size.bytes, RequiredCount(value, "bytes"));
+  ASSIGN_OR_RETURN(size.inodes, RequiredCount(value, "inodes"));
+  return size;
+}
 
 Json EncodeRecord(const ImageRecord& record) {
   Json manifests = Json::array();
@@ -22,17 +34,22 @@ Json EncodeRecord(const ImageRecord& record) {
   }
   Json layers = Json::array();
   for (const LayerSize& size : record.layer_sizes) {
-    layers.push_back({{"bytes", size.bytes}, {"inodes", size.inodes}});
+    layers.push_back(EncodeSize(size));
   }
-  return {{"id", record.id.ToString()}, {"manifests", std::move(manifests)},
-          {"tags", record.tags},        {"repoDigests", record.repo_digests},
-          {"pinned", record.pinned},    {"layers", std::move(layers)}};
+  Json value = {
+      {"id", record.id.ToString()}, {"manifests", std::move(manifests)},
+      {"tags", record.tags},        {"repoDigests", record.repo_digests},
+      {"pinned", record.pinned},    {"layers", std::move(layers)}};
+  if (record.completion.has_value()) {
+    value["completion"] = EncodeSize(*record.completion);
+  }
+  return value;
 }
 
 absl::StatusOr<ImageRecord> DecodeRecord(const Json& value) {
   ASSIGN_OR_RETURN(const std::string id_text, RequiredString(value, "id"));
   ASSIGN_OR_RETURN(Digest id, Digest::Parse(id_text));
-  ImageRecord record{std::move(id), {}, {}, {}, false, {}};
+  ImageRecord record{std::move(id), {}, {}, {}, false, {}, std::nullopt};
   ASSIGN_OR_RETURN(const auto manifests, OptionalStrings(value, "manifests"));
   for (const std::string& text : manifests) {
     ASSIGN_OR_RETURN(Digest digest, Digest::Parse(text));
@@ -51,10 +68,11 @@ absl::StatusOr<ImageRecord> DecodeRecord(const Json& value) {
     return absl::InvalidArgumentError("image without layers");
   }
   for (const Json& layer : *layers) {
-    LayerSize size;
-    ASSIGN_OR_RETURN(size.bytes, RequiredCount(layer, "bytes"));
-    ASSIGN_OR_RETURN(size.inodes, RequiredCount(layer, "inodes"));
+    ASSIGN_OR_RETURN(const LayerSize size, DecodeSize(layer));
     record.layer_sizes.push_back(size);
+  }
+  if (const Json* completion = FindKey(value, "completion")) {
+    ASSIGN_OR_RETURN(record.completion, DecodeSize(*completion));
   }
   return record;
 }
@@ -90,7 +108,8 @@ absl::StatusOr<std::vector<ImageRecord>> DecodeRefs(absl::string_view text) {
     return absl::DataLossError("list of images is cut short");
   }
   const absl::string_view body = text.substr(head.size() + 1);
-  if (!absl::ConsumePrefix(&head, kVersion)) {
+  if (!absl::ConsumePrefix(&head, kVersion) &&
+      !absl::ConsumePrefix(&head, kOldVersion)) {
     if (absl::StartsWith(head, kFamily)) {
       return absl::FailedPreconditionError(
           "list of images was written by a newer version");

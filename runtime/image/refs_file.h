@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <absl/strings/string_view.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,11 +26,14 @@ struct ImageRecord {
   std::vector<std::string> repo_digests;  // "name@sha256:…", sorted
   bool pinned = false;
   std::vector<LayerSize> layer_sizes;  // lowest first
+  // The image has one more layer (completion.h), of this size.
+  std::optional<LayerSize> completion = std::nullopt;
 };
 
 // refs.json, the list of all published images: a line
-// "warren-images 1 sha256:<hex of everything after the line>", then JSON.
-// Pure functions.
+// "warren-images 2 sha256:<hex of everything after the line>", then JSON.
+// Version 1 is the same without completions, and is read as well. Pure
+// functions.
 std::string EncodeRefs(const std::vector<ImageRecord>& records);
 // kDataLoss when it is not exactly what EncodeRefs wrote;
 // kFailedPrecondition when a newer version of this program wrote it.

@@ -44,7 +44,7 @@ TEST(RefsFile, REL_16_EveryTruncationAndFlipIsSeen) {
 
 TEST(RefsFile, REL_26_NewerVersionIsNotDamage) {
   std::string text = EncodeRefs(Sample());
-  text.replace(0, 16, "warren-images 2 ");
+  text.replace(0, 16, "warren-images 3 ");
   EXPECT_TRUE(absl::IsFailedPrecondition(DecodeRefs(text).status()));
   EXPECT_TRUE(absl::IsDataLoss(DecodeRefs("something else\n").status()));
 }

@@ -28,7 +28,6 @@ absl::StatusOr<std::vector<std::string>> CleanPath(absl::string_view path) {
   if (path.find('\0') != absl::string_view::npos) {
     return BadPath(path, "holds a NUL byte");
   }
-  if (!path.empty() && path.front() == '/') return BadPath(path, "is absolute");
   std::vector<std::string> parts;
   for (const absl::string_view part :
        absl::StrSplit(path, '/', absl::SkipEmpty())) {

@@ -56,9 +56,11 @@ class TarSink {
 };
 
 // The components of a path inside an archive: "." parts and empty parts (a
-// leading "./", doubled and trailing slashes) dropped; empty result = the
-// root. kInvalidArgument for absolute paths, "..", NUL, components above
-// kMaxNameBytes, more than kMaxPathDepth of them, kMaxPathBytes in all.
+// leading "./" or "/", doubled and trailing slashes) dropped; empty result =
+// the root. An absolute path means the same below the root of the archive, as
+// GNU tar, containerd and docker take it. kInvalidArgument for "..", NUL,
+// components above kMaxNameBytes, more than kMaxPathDepth of them,
+// kMaxPathBytes in all.
 absl::StatusOr<std::vector<std::string>> CleanPath(absl::string_view path);
 
 // For messages: escaped, at most about 100 characters (API-6).

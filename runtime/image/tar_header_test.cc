@@ -90,9 +90,11 @@ TEST(CleanPath, Forms) {
   EXPECT_THAT(*CleanPath("."), ElementsAre());
   EXPECT_THAT(*CleanPath("./"), ElementsAre());
   EXPECT_THAT(*CleanPath("..."), ElementsAre("..."));
+  EXPECT_THAT(*CleanPath("/"), ElementsAre());
+  EXPECT_THAT(*CleanPath("//a/./b"), ElementsAre("a", "b"));
   EXPECT_THAT(*CleanPath("a\\..\\b"), ElementsAre("a\\..\\b"));
   for (const std::string& bad :
-       {std::string("/"), std::string("/a"), std::string(".."),
+       {std::string("/.."), std::string("/../a"), std::string(".."),
         std::string("a/.."), std::string("a/../b"), std::string("a\0b", 3),
         std::string(256, 'n'), std::string(5000, '/')}) {
     EXPECT_FALSE(CleanPath(bad).ok()) << bad.substr(0, 20);

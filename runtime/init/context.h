@@ -38,6 +38,10 @@ int AttachRootfs(Context* c);
 int BuildMounts(Context* c);
 int PivotRoot(Context* c);
 int SealRootfs(Context* c);
+int ShareRootfs(Context* c);
+
+// mount_lock.cc
+int LockMounts(Context* c);
 
 // stdio.cc
 int OpenStdio(Context* c);

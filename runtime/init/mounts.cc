@@ -1,9 +1,12 @@
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -78,6 +81,38 @@ bool IsDirectory(int fd) {
   return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+// The mount that `fd` lies in, as a number of its own; `inode` of the file. 0
+// is no number.
+uint64_t MountId(int fd, uint64_t* inode) {
+  struct statx st = {};
+  if (syscall(SYS_statx, fd, "", kEmpty, STATX_INO | STATX_MNT_ID, &st) != 0 ||
+      (st.stx_mask & STATX_MNT_ID) == 0) {
+    return 0;
+  }
+  *inode = st.stx_ino;
+  return st.stx_mnt_id;
+}
+
+// FS-6: wherever the links of a volume lead, nothing comes to lie over what a
+// procfs shows, be it the container's own or one that a volume brought along.
+// What may lie over the whole of the latter: the host's /proc at /host/proc
+// with the host's root at /host.
+int CheckProcfs(int root, const MountStep& step, int target) {
+  constexpr uint64_t kProcRootInode = 1;  // PROC_ROOT_INO of the kernel
+  struct statfs fs;
+  if (fstatfs(target, &fs) != 0) return errno;
+  if (fs.f_type != PROC_SUPER_MAGIC || step.may_cover_proc) return 0;
+  const int own = OpenInside(root, "/proc", O_PATH, RESOLVE_NO_SYMLINKS);
+  if (own < 0) return EPERM;
+  uint64_t inode = 0;
+  uint64_t own_inode = 0;
+  const uint64_t own_mount = MountId(own, &own_inode);
+  const uint64_t mount = MountId(target, &inode);
+  close(own);
+  const bool another = own_mount != 0 && mount != own_mount;
+  return inode == kProcRootInode && another ? 0 : EPERM;
+}
+
 // Moves `mount_fd` to the target and sets what the step asks for.
 int AttachAt(int root, const MountStep& step, int mount_fd, bool no_links) {
   int target;
@@ -86,7 +121,8 @@ int AttachAt(int root, const MountStep& step, int mount_fd, bool no_links) {
       {.create = true, .is_file = step.target_is_file, .no_links = no_links},
       &target);
   if (error != 0) return error;
-  error = MoveTo(mount_fd, target);
+  error = CheckProcfs(root, step, target);
+  if (error == 0) error = MoveTo(mount_fd, target);
   // The kernel says EINVAL for "one is a directory, the other is not" as well.
   if (error == EINVAL && IsDirectory(target) != IsDirectory(mount_fd)) {
     error = IsDirectory(target) ? EISDIR : ENOTDIR;
@@ -299,17 +335,20 @@ int PivotRoot(Context* c) {
   return chdir("/") == 0 ? 0 : errno;
 }
 
-// Last touches to the root mount itself, when nothing is made in it any more.
+// Nothing is made in the root mount itself any more.
 int SealRootfs(Context* c) {
   const uint64_t set = c->plan.readonly_rootfs ? MOUNT_ATTR_RDONLY : 0;
-  int error = SetAttributes(c->plan.rootfs_fd, set, 0);
+  return SetAttributes(c->plan.rootfs_fd, set, 0);
+}
+
+// Of the root mount alone. After the lock: in a copy for another user namespace
+// what was shared is a slave.
+int ShareRootfs(Context* c) {
   const uint64_t propagation = c->plan.rootfs_propagation;
-  if (error != 0 || propagation == 0 || propagation == MS_PRIVATE) return error;
+  if (propagation == 0 || propagation == MS_PRIVATE) return 0;
   mount_attr attr = {};
   attr.propagation = propagation;
-  return mount_setattr(c->plan.rootfs_fd, "", kEmpty, &attr, sizeof(attr)) == 0
-             ? 0
-             : errno;
+  return mount_setattr(AT_FDCWD, "/", 0, &attr, sizeof(attr)) == 0 ? 0 : errno;
 }
 
 }  // namespace warren::init

@@ -47,6 +47,7 @@ struct MountStep {
   const char* source;
   mode_t mode;
   dev_t device;
+  bool may_cover_proc;  // its target may be in a procfs (FS-6)
   int peer_fd;  // kAttach: whose peer group it joins at the end; -1 = none
   const char* root_label;  // kNewFs: SELinux label of its root; nullptr = none
 };
@@ -99,8 +100,8 @@ struct Plan {
   // Written with "0" (= myself) and read back, one per v1 hierarchy.
   const int* cgroup_procs_fds;
   size_t cgroup_procs_count;
-  // A private procfs of the shim's pid namespace, for oom_score_adj and the
-  // labels of security modules (FS-3).
+  // A private procfs of the shim's pid namespace, for oom_score_adj, the labels
+  // of security modules (FS-3) and mount_lock_fd.
   int proc_fd;
 
   // Entered before the fork. exec: the target's namespaces, all at once.
@@ -125,6 +126,9 @@ struct Plan {
   uint64_t rootfs_propagation;
   const MountStep* mounts;
   size_t mount_count;
+  // Whom to ask for a copy of the finished tree that root of the user namespace
+  // cannot undo (mount_lock.h); -1: there is no user namespace.
+  int mount_lock_fd;
   // The null device that covers masked files, a path in the template; nullptr:
   // no file can be masked.
   const char* null_path;

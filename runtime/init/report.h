@@ -15,6 +15,7 @@ enum class ReportKind : uint32_t {
   kStdio = 3,   // descriptors: see StdioFds
   kProcfs = 5,  // one descriptor: detached, of the pod init's pid namespace
   kReady = 4,   // step: reached (sandbox maker, pod init); waits for a go
+  kMounts = 6,  // one descriptor: a mount namespace, see mount_lock.h
 };
 
 // Descriptors that travel with kStdio, in this order. With a tty only the

@@ -89,16 +89,12 @@ int UseTerminal(Context* c, int master, int peer) {
   return SendToShim(c, &master, 1);
 }
 
-// An exec session's. The root is that of the mount namespace that was entered.
-int OpenSessionTerminal(Context* c) {
-  c->detail = "/";
-  const int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0) return errno;
+// An exec session's.
+int OpenSessionTerminal(Context* c, int root) {
   int master;
   int peer;
   const int error = OpenTerminal(c, root, &master, &peer);
   if (error != 0) return error;
-  close(root);
   winsize size = {};
   size.ws_row = c->plan.terminal_rows;
   size.ws_col = c->plan.terminal_columns;
@@ -109,8 +105,7 @@ int OpenSessionTerminal(Context* c) {
 }
 
 // A container's. /dev/console is a bind of the very descriptor of the peer.
-int OpenConsole(Context* c) {
-  const int root = c->plan.rootfs_fd;
+int OpenConsole(Context* c, int root) {
   int master;
   int peer;
   const int opened = OpenTerminal(c, root, &master, &peer);
@@ -134,13 +129,25 @@ int OpenConsole(Context* c) {
   return UseTerminal(c, master, peer);
 }
 
+// The root is that of the mount namespace that the program will be in: a
+// terminal that came from another one would have no name inside.
+int UseOwnTerminal(Context* c) {
+  c->detail = "/";
+  const int root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return errno;
+  const int error =
+      c->plan.container ? OpenConsole(c, root) : OpenSessionTerminal(c, root);
+  close(root);
+  return error;
+}
+
 }  // namespace
 
 // A container's own pipes or terminal; an exec brings its descriptors along, or
 // gets a terminal.
 int OpenStdio(Context* c) {
-  if (c->plan.container) return c->plan.tty ? OpenConsole(c) : OpenPipes(c);
-  if (c->plan.tty) return OpenSessionTerminal(c);
+  if (c->plan.tty) return UseOwnTerminal(c);
+  if (c->plan.container) return OpenPipes(c);
   for (int i = 0; i < 3; ++i) c->stdio[i] = c->plan.stdio_fds[i];
   return 0;
 }

@@ -11,9 +11,11 @@ namespace warren::init {
 namespace {
 
 // The order is the design: what needs the host's rights comes before the user
-// namespace, every mount before the pivot, the identity after everything that
-// needs root, then the filter, and last the fork into a pid namespace with
-// others in it: they see what has no more than the program itself (EXE-2).
+// namespace, every mount before the pivot, the pivot before the lock (a locked
+// root cannot be moved), the terminal in the mount namespace of the program,
+// the identity after everything that needs root, then the filter, and last the
+// fork into a pid namespace with others in it: they see what has no more than
+// the program itself (EXE-2).
 constexpr Step kSteps[] = {
     // name             container exec
     {"dumpable", true, true, HideFromTracers},
@@ -30,10 +32,12 @@ constexpr Step kSteps[] = {
     {"unshare", true, false, UnshareNamespaces},
     {"rootfs", true, false, AttachRootfs},
     {"mount", true, false, BuildMounts},
-    {"stdio", true, true, OpenStdio},
     {"pivot_root", true, false, PivotRoot},
     {"cwd", true, true, EnterWorkingDir},
     {"seal_rootfs", true, false, SealRootfs},
+    {"lock_mounts", true, false, LockMounts},
+    {"share_rootfs", true, false, ShareRootfs},
+    {"stdio", true, true, OpenStdio},
     {"rlimits", true, true, SetLimits},
     {"labels", true, true, SetSecurityLabels},
     {"bounding", true, true, DropBounding},

@@ -78,13 +78,27 @@ TEST(Steps, EXE_2_EverythingButExecveComesBeforeTheLastFork) {
       "dumpable",     "keyring",     "oom_score_adj", "cgroup",
       "template",     "join_user",   "join_target",   "join_pid",
       "clone",        "tether",      "join",          "unshare",
-      "rootfs",       "mount",       "stdio",         "pivot_root",
-      "cwd",          "seal_rootfs", "rlimits",       "labels",
-      "bounding",     "identity",    "capabilities",  "place_stdio",
-      "no_new_privs", "session",     "close_fds",     "ready",
-      "seccomp",      "enter",       "execve"};
+      "rootfs",       "mount",       "pivot_root",    "cwd",
+      "seal_rootfs",  "lock_mounts", "share_rootfs",  "stdio",
+      "rlimits",      "labels",      "bounding",      "identity",
+      "capabilities", "place_stdio", "no_new_privs",  "session",
+      "close_fds",    "ready",       "seccomp",       "enter",
+      "execve"};
   ASSERT_EQ(count, std::size(kOrder));
   for (size_t i = 0; i < count; ++i) EXPECT_STREQ(steps[i].name, kOrder[i]);
+}
+
+TEST(Steps, FS_4_InAUserNamespaceNothingStartsWithoutTheLock) {
+  EXPECT_NE(InAChild([] {
+              Plan plan = {};
+              plan.user_fd = 0;
+              plan.mount_lock_fd = -1;
+              plan.proc_fd = open("/proc", O_PATH | O_CLOEXEC);
+              if (plan.proc_fd < 0) return 0;
+              Context context = {.plan = plan, .report_fd = -1};
+              return Find("lock_mounts")->run(&context);
+            }),
+            0);
 }
 
 TEST(Steps, EXE_2_NothingIsDumpableFromTheFirstStepOn) {

@@ -135,6 +135,7 @@ LaunchRequest BuildContainerLaunch(ContainerLaunchParts parts) {
   c->set_run_dir_fd(request.Give(std::move(parts.run_dir)));
   c->set_log_dir_fd(request.Give(std::move(parts.log_dir)));
   c->set_log_name(parts.log_name);
+  c->set_log_cpu_percent(parts.log_cpu_percent);
   c->set_tty(spec.tty);
   c->set_stdin_open(spec.stdin_open);
   return request;

@@ -63,6 +63,7 @@ struct ContainerLaunchParts {
   base::UniqueFd run_dir;
   base::UniqueFd log_dir;  // invalid = output is dropped
   std::string log_name;
+  uint32_t log_cpu_percent = 0;  // of a processor, for the shim; 0 = no limit
 };
 LaunchRequest BuildContainerLaunch(ContainerLaunchParts parts);
 

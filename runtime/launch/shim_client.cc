@@ -135,6 +135,7 @@ struct Answer {
 
 // Spawns a shim and gives it the launch; on any error the shim is gone.
 absl::StatusOr<Answer> Launch(int program,
+                              const ShimLauncher::SpawnFunction& spawn,
                               const shim::v1::LaunchRequest& request,
                               const std::vector<int>& fds,
                               const base::Deadline& deadline) {
@@ -143,7 +144,7 @@ absl::StatusOr<Answer> Launch(int program,
   options.path = absl::StrCat("/proc/self/fd/", program);
   options.args = {"warren-shim", request.id()};
   options.fds = {-1, -1, -1, ends.second.get()};
-  ASSIGN_OR_RETURN(base::Child shim, base::Spawn(options));
+  ASSIGN_OR_RETURN(base::Child shim, spawn(options));
   ends.second.reset();
   const absl::Status sent = SendLaunch(ends.first.get(), request, fds);
   // A shim that gave up early has said why before it closed the socket.
@@ -217,7 +218,7 @@ absl::StatusOr<ShimLauncher> ShimLauncher::Open(const std::string& path) {
 absl::StatusOr<Launched> ShimLauncher::LaunchSandbox(
     const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
     const base::Deadline& deadline) const {
-  auto answer = Launch(program_.get(), request, fds, deadline);
+  auto answer = Launch(program_.get(), spawn_, request, fds, deadline);
   if (!answer.ok()) return Annotate(answer.status(), "make namespaces");
   Leave(&answer->launched.shim);
   return std::move(answer->launched);
@@ -226,7 +227,7 @@ absl::StatusOr<Launched> ShimLauncher::LaunchSandbox(
 absl::StatusOr<Launched> ShimLauncher::LaunchContainer(
     const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
     const base::Deadline& deadline) const {
-  auto answer = Launch(program_.get(), request, fds, deadline);
+  auto answer = Launch(program_.get(), spawn_, request, fds, deadline);
   if (!answer.ok()) return Annotate(answer.status(), "start container");
   return std::move(answer->launched);
 }
@@ -234,7 +235,7 @@ absl::StatusOr<Launched> ShimLauncher::LaunchContainer(
 absl::StatusOr<ExecSession> ShimLauncher::LaunchExec(
     const shim::v1::LaunchRequest& request, const std::vector<int>& fds,
     const base::Deadline& deadline) const {
-  auto answer = Launch(program_.get(), request, fds, deadline);
+  auto answer = Launch(program_.get(), spawn_, request, fds, deadline);
   if (!answer.ok()) return Annotate(answer.status(), "exec in container");
   return ExecSession(std::move(answer->launched), std::move(answer->socket),
                      std::move(answer->terminal));

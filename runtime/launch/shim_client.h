@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -105,15 +106,22 @@ class ExecSession {
       std::make_unique<std::atomic<int64_t>>(0);
 };
 
-// Starts shims from one sealed copy of the program (EXE-1). Thread-safe.
+// Starts shims from one sealed copy of the program (EXE-1). Thread-safe once
+// it is set up.
 class ShimLauncher {
  public:
+  // How a program is started: base::Spawn(), or one that knows a place for it.
+  using SpawnFunction =
+      std::function<absl::StatusOr<base::Child>(const base::SpawnOptions&)>;
+
   // Reads the program at `path` into a sealed memfd, so that an upgrade on
   // disk cannot mix versions and a container cannot overwrite it.
   static absl::StatusOr<ShimLauncher> Open(const std::string& path);
   // `sealed_program`: what base::SealedMemfd(…, executable) made.
   explicit ShimLauncher(base::UniqueFd sealed_program)
       : program_(std::move(sealed_program)) {}
+  // Of all launches from now on (ShimPlace). Not while one is at work.
+  void SetSpawn(SpawnFunction spawn) { spawn_ = std::move(spawn); }
 
   // Each sends `request` and the borrowed `fds` (request fields name them by
   // place, counted from 1) and waits for the answer, until `deadline` and at
@@ -139,6 +147,7 @@ class ShimLauncher {
 
  private:
   base::UniqueFd program_;
+  SpawnFunction spawn_ = base::Spawn;
 };
 
 // A connection to the shim of a running container. Thread-compatible; any

@@ -97,6 +97,7 @@ absl::StatusOr<LaunchRequest> BuildLaunch(Parts* parts,
                       OpenLogPlace(spec.log_directory, spec.log_path), "log");
   launch.log_dir = std::move(log.dir);
   launch.log_name = std::move(log.name);
+  launch.log_cpu_percent = parts->options.log_cpu_percent;
   return BuildContainerLaunch(std::move(launch));
 }
 

@@ -16,6 +16,9 @@ struct LinuxRuntimeOptions {
   std::string default_cgroup_parent = "/warren";
   // pids.max of containers that ask for none; 0 = no limit.
   int64_t default_pids_limit = 0;
+  // Of one processor, for the copying of a container's output to its log;
+  // 0, and 100 and more, is no limit.
+  uint32_t log_cpu_percent = 0;
   std::string cgroup_root = "/sys/fs/cgroup";
 };
 

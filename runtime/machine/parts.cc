@@ -73,6 +73,13 @@ absl::Status FindCgroups(Parts* parts) {
                    CgroupParentPath("", options.default_cgroup_parent));
   ASSIGN_OR_RETURN(parts->cgroups, MakeCgroupDriver(options.cgroup_root,
                                                     mountinfo, own_parent));
+  ASSIGN_OR_RETURN(ShimPlace place,
+                   ShimPlace::Below(own_parent, parts->cgroups.get()));
+  parts->shim_place = std::make_unique<ShimPlace>(std::move(place));
+  parts->launcher.SetSpawn(
+      [place = parts->shim_place.get()](const base::SpawnOptions& options) {
+        return place->Spawn(options);
+      });
   ASSIGN_OR_RETURN(const bool recursively, CanChangeMountsRecursively());
   parts->mount_host = {parts->cgroups->Mounts(),
                        parts->cgroups->ControlsDevices(), recursively};

@@ -14,6 +14,7 @@
 #include "runtime/cgroup/driver.h"
 #include "runtime/identity/privileges.h"
 #include "runtime/launch/shim_client.h"
+#include "runtime/launch/shim_place.h"
 #include "runtime/machine/live_container.h"
 #include "runtime/machine/options.h"
 #include "runtime/mounts/plan.h"
@@ -55,7 +56,7 @@ struct Parts {
                         const base::Deadline& deadline) const;
 
   const LinuxRuntimeOptions options;
-  const ShimLauncher launcher;
+  ShimLauncher launcher;  // into `shim_place`
   const Privileges privileges;
   seccomp::ProgramCache filters;
   bool time_namespaces = false;  // the kernel has them
@@ -63,6 +64,7 @@ struct Parts {
   // kernel has none of that kind.
   std::array<uint64_t, kNamespaceKinds> host_inodes = {};
   std::unique_ptr<CgroupDriver> cgroups;
+  std::unique_ptr<ShimPlace> shim_place;
   MountHost mount_host;
   std::unique_ptr<MountNamespaces> mount_namespaces;
   ContainerTable containers;

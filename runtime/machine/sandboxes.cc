@@ -159,6 +159,10 @@ absl::StatusOr<SandboxFacts> Sandboxes::Create(const SandboxSpec& spec) {
   if (mkdir(dir.c_str(), 0700) != 0) {
     return base::ErrnoError(errno, absl::StrCat("mkdir ", dir));
   }
+  undo.Push("remove our own cgroup", [this] {
+    RemoveOwnCgroupAfterTheLast();
+    return absl::OkStatus();
+  });
   undo.Push("remove run directory",
             [&] { return base::RemoveTree(AT_FDCWD, dir); });
   RETURN_IF_ERROR(
@@ -276,21 +280,34 @@ absl::Status Sandboxes::Remove(const SandboxSpec& spec,
   RETURN_IF_ERROR(StopFound(spec.id, identity, deadline));
   RETURN_IF_ERROR_IN(base::RemoveTree(AT_FDCWD, parts_.SandboxDir(spec.id)),
                      "remove run directory");
-  ASSIGN_OR_RETURN(const std::string today,
-                   CgroupParentPath("", parts_.options.default_cgroup_parent));
+  const auto today = CgroupParentPath("", parts_.options.default_cgroup_parent);
   // Our own cgroup of earlier options: nothing new comes into it.
   if (const std::string& own = identity.cgroup.own_parent;
-      !own.empty() && own != today) {
+      !own.empty() && today.ok() && own != *today) {
+    if (const auto place = ShimPlace::Below(own, parts_.cgroups.get());
+        place.ok()) {
+      place->RemoveIfEmpty();
+    }
     parts_.cgroups->DeleteIfEmpty(own);
   }
-  // The last pod takes our own cgroup along. A directory with directories in it
-  // has more than two links where the file system counts them.
+  RemoveOwnCgroupAfterTheLast();
+  return today.status();
+}
+
+void Sandboxes::RemoveOwnCgroupAfterTheLast() const {
+  const auto today = CgroupParentPath("", parts_.options.default_cgroup_parent);
+  // lint: allow absence: the start has checked it
+  if (!today.ok()) return;
+  // A directory with directories in it has more than two links where the file
+  // system counts them.
   struct stat st;
   const bool others =
       stat((parts_.options.run_dir + "/sandboxes").c_str(), &st) == 0 &&
       st.st_nlink > 2;
-  if (!others && ListIds().empty()) parts_.cgroups->DeleteIfEmpty(today);
-  return absl::OkStatus();
+  if (!others && ListIds().empty()) {
+    parts_.shim_place->RemoveIfEmpty();
+    parts_.cgroups->DeleteIfEmpty(*today);
+  }
 }
 
 std::vector<std::string> Sandboxes::ListIds() const {

@@ -40,6 +40,8 @@ class Sandboxes {
   std::vector<std::string> ListIds() const;
 
  private:
+  // The last pod, or one that could not be made, takes our own cgroup along.
+  void RemoveOwnCgroupAfterTheLast() const;
   // Runs a shim that makes and pins them. The pod init, pid 0 without one.
   absl::StatusOr<base::ProcessId> LaunchNamespaces(const SandboxSpec& spec,
                                                    int pin_dir_fd) const;

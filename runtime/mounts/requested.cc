@@ -133,6 +133,7 @@ absl::StatusOr<PlannedMount> PlanOne(const ContainerSpec& spec,
       planned.source == MountSource::kHostPath &&
       (base::MayCoverProcFile(planned.place) || base::MayCoverProcFile(target));
   planned.make_missing &= !planned.plain_file;
+  planned.op.set_may_cover_proc(planned.plain_file);
   RETURN_IF_ERROR(CheckTarget(planned));
   if (planned.source == MountSource::kHostPath) {
     planned.op.set_what(

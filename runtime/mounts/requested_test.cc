@@ -89,6 +89,8 @@ TEST(Mounts, C24_FilesOfProcThatTellMayBeCovered) {
   const MountPlan plan = *PlanMounts(spec, kHost);
   EXPECT_TRUE(Find(plan, "/proc/meminfo")->plain_file);
   EXPECT_FALSE(Find(plan, "/proc/meminfo")->make_missing);
+  EXPECT_TRUE(Find(plan, "/proc/meminfo")->op.may_cover_proc());
+  EXPECT_FALSE(Find(plan, "/data")->op.may_cover_proc());
   EXPECT_FALSE(Find(plan, "/data")->plain_file);
   EXPECT_TRUE(Find(plan, "/data")->make_missing);
   EXPECT_NE(Find(plan, "/proc"), nullptr);

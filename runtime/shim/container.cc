@@ -76,6 +76,7 @@ Failure OpenEverything(const LaunchInput& input, Monitor::Kept* kept,
                        LogFile* log) {
   const v1::ContainerLaunch& container = input.request.container();
   kept->tty = container.tty();
+  kept->cpu_percent = container.log_cpu_percent();
   Failure failure =
       Dup(input.Fd(container.run_dir_fd()), "run_dir", &kept->run_dir);
   if (failure.failed()) return failure;

@@ -11,7 +11,10 @@
 namespace warren::shim {
 namespace {
 
-constexpr size_t kHeaderSize = kStampSize + sizeof(" stdout F ") - 1;
+constexpr size_t kTagAt = kEntryHeaderSize - 2;
+// Where the fraction of a second is in a stamp.
+constexpr size_t kFractionAt = 20;
+constexpr int64_t kSecond = 1'000'000'000;
 
 void PutDigits(char* at, int count, int64_t value) {
   for (int i = count - 1; i >= 0; --i) {
@@ -73,7 +76,7 @@ Failure OpenLog(int dir, const std::string& name, base::UniqueFd* file) {
 
 void FormatStamp(int64_t real_ns, char (&stamp)[kStampSize]) {
   memcpy(stamp, "0000-00-00T00:00:00.000000000Z", kStampSize);
-  const int64_t seconds = real_ns / 1'000'000'000;
+  const int64_t seconds = real_ns / kSecond;
   const int64_t of_day = seconds % 86400;
   // Days since 1970-01-01 to a civil date, counted in 400-year eras that
   // start on March 1st, so that the leap day is the last of its year.
@@ -94,7 +97,29 @@ void FormatStamp(int64_t real_ns, char (&stamp)[kStampSize]) {
   PutDigits(stamp + 11, 2, of_day / 3600);
   PutDigits(stamp + 14, 2, of_day / 60 % 60);
   PutDigits(stamp + 17, 2, of_day % 60);
-  PutDigits(stamp + 20, 9, real_ns % 1'000'000'000);
+  PutDigits(stamp + kFractionAt, 9, real_ns % kSecond);
+}
+
+EntryHeaders::EntryHeaders() {
+  memcpy(bytes_[0] + kStampSize, " stdout F ", kEntryHeaderSize - kStampSize);
+  memcpy(bytes_[1] + kStampSize, " stderr F ", kEntryHeaderSize - kStampSize);
+  char stamp[kStampSize];
+  FormatStamp(0, stamp);
+  for (char* header : bytes_) memcpy(header, stamp, kStampSize);
+}
+
+void EntryHeaders::SetTime(int64_t real_ns) {
+  if (real_ns <= time_) return;
+  time_ = real_ns;
+  if (const int64_t second = real_ns / kSecond; second != second_) {
+    second_ = second;
+    char stamp[kStampSize];
+    FormatStamp(real_ns, stamp);
+    for (char* header : bytes_) memcpy(header, stamp, kStampSize);
+    return;
+  }
+  PutDigits(bytes_[0] + kFractionAt, 9, real_ns % kSecond);
+  memcpy(bytes_[1] + kFractionAt, bytes_[0] + kFractionAt, 9);
 }
 
 Failure LogFile::Open(base::UniqueFd dir_fd, const std::string& name) {
@@ -119,23 +144,14 @@ Failure LogFile::Reopen(base::UniqueFd dir_fd) {
   return {};
 }
 
-void LogFile::SetTime(int64_t real_ns) {
-  if (real_ns <= time_) return;
-  time_ = real_ns;
-  FormatStamp(real_ns, stamp_);
-}
-
 void LogFile::Append(LogStream stream, bool partial, std::string_view text) {
   if (!file_.valid()) return;
-  const size_t size = kHeaderSize + text.size() + 1;
+  const size_t size = kEntryHeaderSize + text.size() + 1;
   if (used_ + size > sizeof(Buffer)) Flush();
   char* at = out_ + used_;
-  memcpy(at, stamp_, kStampSize);
-  memcpy(at + kStampSize,
-         stream == LogStream::kStdout ? " stdout " : " stderr ", 8);
-  at[kStampSize + 8] = partial ? 'P' : 'F';
-  at[kStampSize + 9] = ' ';
-  memcpy(at + kHeaderSize, text.data(), text.size());
+  memcpy(at, headers_.Of(stream), kEntryHeaderSize);
+  if (partial) at[kTagAt] = 'P';
+  memcpy(at + kEntryHeaderSize, text.data(), text.size());
   at[size - 1] = '\n';
   used_ += size;
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -33,6 +34,23 @@ TEST(FormatStamp, AgreesWithTheSystemOnEveryDayOfTwoCenturies) {
              broken.tm_mon + 1, broken.tm_mday, broken.tm_hour, broken.tm_min,
              broken.tm_sec);
     ASSERT_EQ(Stamp(seconds * int64_t{1'000'000'000} + 1), expected);
+  }
+}
+
+TEST(EntryHeaders, REL_13_EveryTimeIsTheStampAndNeverGoesBack) {
+  constexpr int64_t kStart = 1'767'225'599'999'999'990;  // the end of 2025
+  EntryHeaders headers;
+  int64_t latest = 0;
+  // In the same second, over the end of it and of a year, and back.
+  for (const int64_t step :
+       {0, 1, 8, 1, 1, -5, 999'999'998, 1, -999'999'999, 2'000'000'000, 7}) {
+    const int64_t time = (latest == 0 ? kStart : latest) + step;
+    latest = std::max(latest, time);
+    headers.SetTime(time);
+    EXPECT_EQ(std::string(headers.Of(LogStream::kStdout), kEntryHeaderSize),
+              Stamp(latest) + " stdout F ");
+    EXPECT_EQ(std::string(headers.Of(LogStream::kStderr), kEntryHeaderSize),
+              Stamp(latest) + " stderr F ");
   }
 }
 

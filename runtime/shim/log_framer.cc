@@ -17,9 +17,14 @@ void LogFramer::Consume(size_t n, EntrySink* sink) {
   const size_t end = used_ + n;
   size_t start = 0;
   size_t scan = used_;  // there is no newline before
-  while (const void* found = memchr(buffer_ + scan, '\n', end - scan)) {
-    const auto at =
-        static_cast<size_t>(static_cast<const char*>(found) - buffer_);
+  while (scan != end) {
+    // An empty line is not worth a call.
+    size_t at = scan;
+    if (buffer_[scan] != '\n') {
+      const void* found = memchr(buffer_ + scan, '\n', end - scan);
+      if (found == nullptr) break;
+      at = static_cast<size_t>(static_cast<const char*>(found) - buffer_);
+    }
     EmitLine({buffer_ + start, at - start}, sink);
     start = scan = at + 1;
   }

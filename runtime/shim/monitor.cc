@@ -28,11 +28,13 @@ namespace {
 // Before the next try of what can only fail for want of memory.
 constexpr unsigned kErrorPauseUs = 100'000;
 
-int64_t MonotonicMs() {
+int64_t ClockNs(clockid_t clock) {
   timespec ts = {};
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return ts.tv_sec * int64_t{1000} + ts.tv_nsec / 1'000'000;
+  clock_gettime(clock, &ts);
+  return ts.tv_sec * int64_t{1'000'000'000} + ts.tv_nsec;
 }
+
+int64_t MonotonicMs() { return ClockNs(CLOCK_MONOTONIC) / 1'000'000; }
 
 // SIGKILL to every child of ours; unreaped, their numbers are theirs.
 void KillChildren() {
@@ -83,7 +85,8 @@ Monitor::Monitor(Kept kept, LogFile* log, Buffers* buffers)
       input_(&kept_.program
                   .stdio[kept_.tty ? init::kTtyMaster : init::kStdinWrite],
              kept_.tty, &buffers->input),
-      streams_(&input_) {
+      streams_(&input_),
+      share_(kept_.cpu_percent) {
   // All are ours alone: the program has the other ends.
   for (const base::UniqueFd& fd : kept_.program.stdio) {
     if (fd.valid()) {
@@ -115,21 +118,25 @@ void Monitor::Turn() {
   pollfd p[kCount];
   p[kSignals] = {kept_.signals.get(), POLLIN, 0};
   p[kListener] = {kept_.listener.get(), POLLIN, 0};
+  // Output waits in its pipe while the share is spent; the end of one, too.
+  const bool wait = share_.spent();
   for (int i = 0; i < kStreams; ++i) {
-    p[kOutput + i] = {kept_.program.stdio[i].get(), POLLIN, 0};
+    p[kOutput + i] = {wait ? -1 : kept_.program.stdio[i].get(), POLLIN, 0};
   }
   for (int i = 0; i < kMaxCommandClients; ++i) {
     p[kCommands + i] = {clients_[i].get(), POLLIN, 0};
   }
   streams_.AddTo(p + kAttached);
-  if (poll(p, kCount, -1) < 0) {
+  if (poll(p, kCount, wait ? share_.WaitMs() : -1) < 0) {
     if (errno != EINTR) usleep(kErrorPauseUs);
     return;
   }
+  bool output = wait;
   for (int i = 0; i < kStreams; ++i) {
-    if (p[kOutput + i].revents != 0) ReadStream(i);
+    if (p[kOutput + i].revents != 0) output |= ReadStream(i);
   }
   log_->Flush();
+  if (output) AccountForOutput(wait);
   streams_.Serve(p + kAttached);
   // From the last: one that is served moves to the end.
   for (int i = kMaxCommandClients - 1; i >= 0; --i) {
@@ -137,6 +144,22 @@ void Monitor::Turn() {
   }
   if (p[kListener].revents != 0) AcceptClient();
   if (p[kSignals].revents != 0) Reap();
+  const bool others =
+      p[kListener].revents != 0 ||
+      std::any_of(p + kCommands, p + kCount,
+                  [](const pollfd& e) { return e.revents != 0; });
+  if (others) ForgiveOthers();
+}
+
+void Monitor::AccountForOutput(bool waits) {
+  if (!share_.limited()) return;
+  const int64_t used = ClockNs(CLOCK_PROCESS_CPUTIME_ID);
+  if (waits) share_.Forgive(used);
+  share_.Account(ClockNs(CLOCK_MONOTONIC), used);
+}
+
+void Monitor::ForgiveOthers() {
+  if (share_.limited()) share_.Forgive(ClockNs(CLOCK_PROCESS_CPUTIME_ID));
 }
 
 bool Monitor::ReadStream(int index) {
@@ -285,7 +308,8 @@ void Monitor::EndOrphans() {
   }
 }
 
-// What the container wrote before its end is in the pipes. Then a grandchild
+// What the container wrote before its end is in the pipes, and is read at once
+// whatever the share: it is no more than they hold. Then a grandchild
 // that holds them may say a little more, but must not keep us: killing what is
 // left of the pod is the agent's job.
 void Monitor::Drain() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "runtime/base/unique_fd.h"
+#include "runtime/shim/cpu_share.h"
 #include "runtime/shim/exit_file.h"
 #include "runtime/shim/log_file.h"
 #include "runtime/shim/log_framer.h"
@@ -26,8 +27,9 @@ uint64_t ReadOomKills(int fd);
 // streams, feeds its stdin, answers at shim.sock, reaps what ends, and, when
 // the first process has ended, drains the output and leaves exit.pb. Depends on
 // nobody: the agent may come and go, and a client that does not read or write
-// holds nothing up. Its memory is what a node pays per container.
-// Single-threaded.
+// holds nothing up. When it has used its share of a processor it leaves the
+// output in the pipes for a while, and does everything else meanwhile. Its
+// memory is what a node pays per container. Single-threaded.
 class Monitor {
  public:
   static constexpr int kStreams = 2;
@@ -46,7 +48,8 @@ class Monitor {
     base::UniqueFd signals;  // a signalfd for SIGCHLD
     ExitFile exit_file;      // reserved in run_dir
     base::UniqueFd oom;
-    uint64_t oom_kills = 0;  // the counter before the start
+    uint64_t oom_kills = 0;    // the counter before the start
+    uint32_t cpu_percent = 0;  // CpuShare
   };
 
   Monitor(Kept kept, LogFile* log, Buffers* buffers);
@@ -66,6 +69,11 @@ class Monitor {
   static constexpr int kOrphansMaxMs = 1000;
 
   void Turn();
+  // Takes what was used since the last turn out of the share: output was read.
+  // While output `waits`, time passes and nothing is used for it.
+  void AccountForOutput(bool waits);
+  // What was used since then was for commands and input.
+  void ForgiveOthers();
   // Reads a stream once; false when nothing was there.
   bool ReadStream(int index);
   void Reap();
@@ -90,6 +98,7 @@ class Monitor {
   LogFramer framers_[kStreams];
   ProgramInput input_;
   StreamClients streams_;
+  CpuShare share_;
   bool ended_ = false;
   int wait_status_ = 0;
   int64_t finished_at_ns_ = 0;

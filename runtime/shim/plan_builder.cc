@@ -205,6 +205,7 @@ void PlanBuilder::AddMount(const v1::MountOp& op) {
   step.target_is_file = op.target_is_file();
   step.attributes = op.attributes();
   step.propagation = op.propagation();
+  step.may_cover_proc = op.may_cover_proc();
   step.fd = OptionalFd(op.fd(), "mount");
   step.peer_fd = OptionalFd(op.peer_fd(), "mount");
   switch (op.kind()) {
@@ -247,7 +248,7 @@ void PlanBuilder::AddMount(const v1::MountOp& op) {
 Failure PlanBuilder::BuildContainer() {
   const v1::ContainerLaunch& container = input_.request.container();
   plan_.container = true;
-  plan_.proc_fd = -1;
+  plan_.proc_fd = plan_.mount_lock_fd = -1;
   plan_.target_pidfd = -1;
   AddProcess(container.process());
   AddCgroup(container.cgroup());
@@ -272,7 +273,7 @@ Failure PlanBuilder::BuildContainer() {
 Failure PlanBuilder::BuildExec() {
   const v1::ExecLaunch& exec = input_.request.exec();
   plan_.container = false;
-  plan_.proc_fd = -1;
+  plan_.proc_fd = plan_.mount_lock_fd = -1;
   plan_.template_mnt_fd = plan_.user_fd = plan_.pid_fd = plan_.rootfs_fd = -1;
   null_fd_ = RequiredFd(exec.null_fd(), "null");
   AddProcess(exec.process());

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "runtime/init/init.h"
+#include "runtime/init/mount_lock.h"
 
 namespace warren::shim {
 namespace {
@@ -176,6 +177,47 @@ void AwaitExecve(int alive, int launch_socket, Progress* progress) {
   if (error != 0) progress->failure = AwaitFailure(error);
 }
 
+// The process that locks the mounts of a container in a pod with a user
+// namespace (init/mount_lock.h). It goes with this object, unless it has done
+// its work: then it leaves by itself, and who reaps orphans finds it.
+class MountLock {
+ public:
+  MountLock() = default;
+  MountLock(const MountLock&) = delete;
+  MountLock& operator=(const MountLock&) = delete;
+  ~MountLock() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    Reap(pid_);
+  }
+
+  // For a plan with a user namespace and a procfs. Before the descriptors are
+  // made whose end others wait for: this process would keep them.
+  Failure Start(init::Plan* plan) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+      return Fail("lock_mounts", errno);
+    }
+    socket_.reset(ends[0]);
+    const base::UniqueFd theirs(ends[1]);
+    pid_ = init::CloneProcess(0, -1);
+    if (pid_ == 0) {
+      close(socket_.get());
+      init::RunMountLock({theirs.get(), plan->user_fd, plan->proc_fd});
+    }
+    if (pid_ < 0) return Fail("lock_mounts", errno);
+    plan->mount_lock_fd = socket_.get();
+    return {};
+  }
+  // Once the init has its copy of the socket: only then is its end the end.
+  void CloseSocket() { socket_.reset(); }
+  void LetGo() { pid_ = 0; }
+
+ private:
+  base::UniqueFd socket_;
+  pid_t pid_ = 0;
+};
+
 // Ends whatever was cloned; all are children of ours.
 void EndChildren(const SharedPages& pages, Progress* progress) {
   const auto end = [](pid_t pid) {
@@ -258,7 +300,7 @@ Failure PrepareLaunch(init::Plan* plan, const SharedPages& pages,
   if (!pages.ok()) return Fail("clone", errno);
   plan->last_words = pages.last_words();
   plan->forked = pages.forked();
-  if (plan->program.set_oom_score_adj ||
+  if (plan->user_fd >= 0 || plan->program.set_oom_score_adj ||
       plan->program.apparmor_exec != nullptr ||
       plan->program.selinux_exec != nullptr) {
     *proc = PrivateProcfs();
@@ -293,6 +335,13 @@ void Follow(const init::Plan& plan, const SharedPages& pages, int reports,
 
 Failure StartProgram(PlanBuilder* builder, int launch_socket,
                      Program* program) {
+  init::Plan& plan = builder->plan();
+  const SharedPages pages;
+  base::UniqueFd proc;
+  MountLock lock;
+  Failure failure = PrepareLaunch(&plan, pages, &proc);
+  if (!failure.failed() && plan.user_fd >= 0) failure = lock.Start(&plan);
+  if (failure.failed()) return failure;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     return Fail("clone", errno);
@@ -302,13 +351,8 @@ Failure StartProgram(PlanBuilder* builder, int launch_socket,
   if (pipe2(ends, O_CLOEXEC) != 0) return Fail("clone", errno);
   base::UniqueFd alive(ends[0]);
   base::UniqueFd their_alive(ends[1]);
-  init::Plan& plan = builder->plan();
   plan.report_fd = their_reports.get();
   plan.alive_fd = their_alive.get();
-  const SharedPages pages;
-  base::UniqueFd proc;
-  Failure failure = PrepareLaunch(&plan, pages, &proc);
-  if (failure.failed()) return failure;
   Progress progress;
   progress.first =
       init::CloneProcess(builder->clone_flags(), builder->cgroup_fd());
@@ -316,6 +360,7 @@ Failure StartProgram(PlanBuilder* builder, int launch_socket,
   if (progress.first < 0) return Fail("clone", errno);
   their_reports.reset();
   their_alive.reset();
+  lock.CloseSocket();
   Follow(plan, pages, reports.get(), alive.get(), launch_socket, &progress);
   if (!progress.failure.failed()) {
     program->pid = progress.program;
@@ -326,6 +371,7 @@ Failure StartProgram(PlanBuilder* builder, int launch_socket,
     EndChildren(pages, &progress);
     return std::move(progress.failure);
   }
+  lock.LetGo();
   for (size_t i = 0; i < init::kStdioFdsMax; ++i) {
     program->stdio[i] = std::move(progress.stdio[i]);
   }

@@ -19,7 +19,10 @@ endfunction()
 
 warren_e2e_test(node ${E}/api/node_test.cc ${E}/api/unimplemented_test.cc
   ${E}/api/wire_test.cc ${E}/api/answers_test.cc ${E}/api/memory_test.cc)
-warren_e2e_test(images ${E}/images/images_test.cc ${E}/images/image_import_test.cc)
+warren_e2e_test(images ${E}/images/images_test.cc ${E}/images/image_import_test.cc
+  ${E}/images/pull_test.cc)
+target_link_libraries(e2e_images_test PRIVATE warren_registry_testing
+  warren_image_testing)
 warren_e2e_test(pods ${E}/pods/pod_lifecycle_test.cc ${E}/pods/pod_requests_test.cc
   ${E}/pods/pod_list_test.cc)
 warren_e2e_test(containers ${E}/containers/container_lifecycle_test.cc
@@ -40,7 +43,8 @@ warren_e2e_test(exec ${E}/containers/exec_sync_test.cc ${E}/containers/log_test.
 warren_e2e_test(namespaces ${E}/namespaces/pid_namespace_test.cc
   ${E}/namespaces/namespaces_test.cc ${E}/namespaces/user_namespace_test.cc
   ${E}/namespaces/namespace_grid_test.cc ${E}/namespaces/sysctl_test.cc
-  ${E}/namespaces/network_test.cc ${E}/namespaces/inspect_test.cc)
+  ${E}/namespaces/network_test.cc ${E}/namespaces/inspect_test.cc
+  ${E}/namespaces/locked_mounts_test.cc)
 warren_e2e_test(capabilities ${E}/security/capabilities_test.cc)
 warren_e2e_test(escape ${E}/security/escape_test.cc ${E}/security/escape_table.cc)
 warren_e2e_test(devices ${E}/devices/devices_test.cc ${E}/devices/cdi_test.cc)

@@ -18,7 +18,7 @@ find_package(ZLIB REQUIRED)
 set(image ${PROJECT_SOURCE_DIR}/runtime/image)
 add_library(warren_image_fuzzed STATIC EXCLUDE_FROM_ALL
   ${image}/archive_reader.cc ${image}/digest.cc ${image}/json.cc
-  ${image}/manifest.cc ${image}/reference.cc ${image}/refs_file.cc
+  ${image}/manifest.cc ${image}/platform.cc ${image}/reference.cc ${image}/refs_file.cc
   ${image}/tar_entry.cc ${image}/tar_header.cc ${image}/tar_pax.cc
   ${image}/tar_reader.cc ${image}/unpack/decompressor.cc
   ${PROJECT_SOURCE_DIR}/runtime/base/file.cc

@@ -1,6 +1,7 @@
 // UpdateResources against the kernel's own cgroups.
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -233,6 +234,55 @@ TEST_F(RuntimeResources, EXE_10_AForkBombStaysBelowItsOwnLimit) {
   }
   EXPECT_GT(peak, 1);
   EXPECT_LE(peak, 20);
+}
+
+// What shims write to logs is charged where they are: not to the agent.
+TEST_F(RuntimeResources, EXE_10_ShimsAreInACgroupOfTheirOwn) {
+  const std::string place = CgroupParent() + "/shims";
+  const SandboxSpec pod = Pod();
+  const SandboxFacts pod_facts = Create(pod);
+  ContainerSpec spec = Shell(pod, "exec sleep 1000");
+  const ContainerFacts spec_facts = Create(spec);
+  const StartFacts facts = Start(spec);
+  const auto cgroups = [](pid_t pid) {
+    return base::ReadFileAt(AT_FDCWD, absl::StrCat("/proc/", pid, "/cgroup"))
+        .value_or("");
+  };
+  const std::string own = cgroups(getpid());
+  for (const absl::string_view line :
+       absl::StrSplit(cgroups(facts.shim.pid), '\n', absl::SkipEmpty())) {
+    // Nothing but a hierarchy that is not mounted may be as here.
+    EXPECT_TRUE(absl::EndsWith(line, ":" + place) ||
+                (absl::StrContains(own, absl::StrCat(line, "\n")) &&
+                 !absl::StrContains(line, ":memory:") &&
+                 !absl::StartsWith(line, "0::")))
+        << line;
+  }
+  EXPECT_THAT(cgroups(facts.shim.pid), testing::HasSubstr(place + "\n"));
+  EXPECT_THAT(cgroups(facts.process.pid),
+              testing::Not(testing::HasSubstr("/shims")));
+  EXPECT_THAT(Exec(spec, "cat /proc/self/cgroup"),
+              testing::Not(testing::HasSubstr("/shims")));
+  // An agent that comes after finds it and goes on there.
+  Restart();
+  ASSERT_TRUE(runtime().AdoptSandbox(pod, pod_facts).ok());
+  ASSERT_TRUE(
+      runtime().AdoptContainer(spec, spec_facts, base::Deadline::Never()).ok());
+  ContainerSpec other = Shell(pod, "exec sleep 1000");
+  Create(other);
+  EXPECT_EQ(cgroups(Start(other).shim.pid), cgroups(facts.shim.pid));
+  for (const ContainerSpec& ended : {spec, other}) {
+    ASSERT_TRUE(runtime().KillContainer(ended.id).ok());
+    WaitExit(ended);
+    Remove(ended);
+  }
+  Remove(pod);
+  for (const char* hierarchy : {"", "/memory", "/unified", "/pids"}) {
+    EXPECT_NE(
+        access(absl::StrCat("/sys/fs/cgroup", hierarchy, place).c_str(), F_OK),
+        0)
+        << hierarchy;
+  }
 }
 
 }  // namespace

@@ -16,4 +16,4 @@ foreach(part sandbox container log exec stream security paths
     SOURCES ${SHIM_DIR}/shim_${part}_kernel_test.cc)
 endforeach()
 target_sources(shim_security_kernel_test PRIVATE
-  ${SHIM_DIR}/shim_seccomp_kernel_test.cc)
+  ${SHIM_DIR}/shim_lock_kernel_test.cc ${SHIM_DIR}/shim_seccomp_kernel_test.cc)

@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
+#include "runtime/base/process.h"
 #include "runtime/base/status.h"
 #include "tests/kernel/shim_host.h"
 
@@ -100,6 +103,60 @@ TEST_F(ShimLog, REL_13_ReopeningUnderLoadLosesAndDoublesNothing) {
   EXPECT_TRUE(LogText(all) == expected)
       << rotations << " rotations, " << all.size() << " bytes";
   EXPECT_GT(rotations, 3);
+}
+
+// Seconds of processor time that a process itself has used.
+double UsedSeconds(pid_t pid) {
+  const std::string proc = "/proc/" + std::to_string(pid) + "/schedstat";
+  return strtod(Slurp(AT_FDCWD, proc).c_str(), nullptr) / 1e9;
+}
+
+TEST_F(ShimLog, REL_14_AShimThatUsedItsShareServesAndLosesNothing) {
+  constexpr long kLines = 3'000'000;
+  constexpr int kPercent = 2;
+  ContainerLaunch launch = Container("yes '' | head -c " +
+                                     std::to_string(kLines) + "; echo end >&2");
+  launch.container()->set_log_cpu_percent(kPercent);
+  const int64_t begin = base::SystemClock().MonotonicNow();
+  const runtime::Launched launched = Start(&launch);
+  auto connection = runtime::ShimConnection::Connect(launch.run_dir.get());
+  ASSERT_TRUE(connection.ok()) << connection.status();
+  int served = 0;
+  int rotations = 0;
+  double used = 0;
+  std::vector<std::string> names = {"0.log"};
+  for (; !*base::WaitExit(launched.shim.pidfd.get(), absl::Milliseconds(10));
+       ++served) {
+    used = UsedSeconds(launched.shim.id.pid);
+    const int64_t passed = base::SystemClock().MonotonicNow() - begin;
+    // Beside the share: what is in a new bucket, the start, these commands.
+    EXPECT_LE(used, 0.05 + 0.03 + 0.0001 * served +
+                        static_cast<double>(passed) / 1e9 * kPercent / 100);
+    const absl::Status status = connection->Query().status();
+    if (absl::IsUnavailable(status)) continue;  // it has left
+    ASSERT_TRUE(status.ok()) << status;
+    if (served % 20 != 19) continue;
+    const std::string old = "0.log." + std::to_string(rotations++);
+    ASSERT_EQ(renameat(launch.log_dir.get(), "0.log", launch.log_dir.get(),
+                       old.c_str()),
+              0);
+    names.push_back(old);
+    connection->ReopenLog().IgnoreError();  // in the log or not: it is there
+  }
+  AwaitEnd(launched);
+  // Without a limit it is over at once.
+  EXPECT_GT(served, 20);
+  EXPECT_GT(rotations, 0);
+  EXPECT_GT(used, 0.05);
+  long bytes = 0;
+  long lines = 0;
+  for (const std::string& name : names) {
+    const std::string log = Slurp(launch.log_dir.get(), name);
+    bytes += static_cast<long>(log.size());
+    lines += std::count(log.begin(), log.end(), '\n');
+  }
+  EXPECT_EQ(lines, kLines + 1);
+  EXPECT_EQ(bytes, (kLines + 1) * 41 + 3);
 }
 
 TEST_F(ShimLog, ReopenFollowsANewFolderAndKeepsTheOldFileOnFailure) {

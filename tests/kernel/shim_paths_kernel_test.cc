@@ -99,6 +99,7 @@ TEST_F(ShimPaths, FS_3_OomScoreGoesPastTheContainersProc) {
   const base::UniqueFd keep = *base::DupFd(fake.get());
   MountOp* op = Add(&launch, MountOp::ATTACH, "/proc");
   op->set_fd(launch.fds.Add(std::move(fake)));
+  op->set_may_cover_proc(true);
   const runtime::Launched launched = Start(&launch);
   EXPECT_EQ(Slurp(AT_FDCWD, "/proc/" + std::to_string(launched.process.pid) +
                                 "/oom_score_adj"),
@@ -173,6 +174,48 @@ TEST_F(ShimPaths, FS_5_ConsoleOfTheImageIsNotFollowed) {
   const ContainerEnd end = Run(std::move(launch));
   EXPECT_EQ(runtime::FailedStep(end.status), "stdio");
   EXPECT_EQ(Slurp(AT_FDCWD, canary), "host");
+}
+
+// A volume that brings a procfs along, and one that holds a link to the
+// container's own: nothing is put over what either shows. It may lie over the
+// whole of the former, and where the request says so.
+TEST_F(ShimPaths, FS_6_NothingIsPutIntoAProcfs) {
+  const struct {
+    const char* target;
+    bool may_cover_proc;
+    int error;
+  } kCases[] = {{"/v/proc/sys/kernel", false, EPERM},
+                {"/v/proc/self", false, EPERM},
+                {"/v/link/sys", false, EPERM},
+                {"/v/link", false, EPERM},
+                {"/v/up", false, EPERM},
+                {"/v/proc/sys/kernel", true, 0},
+                {"/v/proc", false, 0},
+                {"/v/plain", false, 0}};
+  for (const auto& c : kCases) {
+    ContainerLaunch launch =
+        Container(std::string("cat ") + c.target + "/mark");
+    base::UniqueFd volume = MakeTmpfs(0);
+    for (const char* name : {"proc", "plain"}) {
+      ASSERT_EQ(mkdirat(volume.get(), name, 0755), 0);
+    }
+    ASSERT_EQ(symlinkat("/proc", volume.get(), "link"), 0);
+    ASSERT_EQ(symlinkat("proc/sys", volume.get(), "up"), 0);
+    Add(&launch, MountOp::ATTACH, "/v")
+        ->set_fd(launch.fds.Add(std::move(volume)));
+    MountOp* proc = Add(&launch, MountOp::ATTACH, "/v/proc");
+    proc->set_fd(launch.fds.Add(base::UniqueFd(
+        open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC))));
+    base::UniqueFd cover = MakeTmpfs(0);
+    PutFile(cover.get(), "mark", "covered\n");
+    MountOp* op = Add(&launch, MountOp::ATTACH, c.target);
+    op->set_fd(launch.fds.Add(std::move(cover)));
+    op->set_may_cover_proc(c.may_cover_proc);
+    const ContainerEnd end = Run(std::move(launch));
+    EXPECT_EQ(base::GetErrno(end.status), c.error) << c.target << end.status;
+    if (c.error != 0) continue;
+    EXPECT_EQ(end.output, "covered\n") << c.target;
+  }
 }
 
 TEST_F(ShimPaths, FS_7_OldRootIsGone) {

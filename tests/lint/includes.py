@@ -22,7 +22,8 @@ GRPC = ("grpcpp/", "grpc/")
 KERNEL = ("linux/", "asm/", "sys/mount.h", "sched.h")
 PROTOBUF = ("google/protobuf/",)
 LIBRARIES = ("nlohmann/", "toml++/", "yaml-cpp/", "CLI/", "spdlog/", "fmt/",
-             "archive.h", "openssl/", "netlink/", "libnftnl/", "libmnl/")
+             "archive.h", "openssl/", "curl/", "netlink/", "libnftnl/",
+             "libmnl/")
 
 
 class Row:
@@ -69,14 +70,20 @@ CONVERT = WORDS + ("cdi", "host", "convert")
 STORE = CONVERT + ("caller", "store")
 PODS = STORE + ("options", "pods")
 RECORDS = (PROTO_RECORD, PROTO_NODE)
-SEAMS = SEAM + NETWORK_SEAM + ("runtime/image/image_store.h",)
+# The credentials are plain text fields of the seam of pulls.
+IMAGE_SEAM = ("runtime/image/image_store.h",
+              "runtime/image/pull/image_puller.h",
+              "runtime/image/registry/credentials.h")
+SEAMS = SEAM + NETWORK_SEAM + IMAGE_SEAM
 FAKES = ("tests/fakes/",)
 
 # Of the image store, without its parts unpack/ and testing/.
 IMAGE_HEADERS = tuple("runtime/image/" + name + ".h" for name in (
-    "archive_reader", "blob_store", "compression", "digest", "image_store",
-    "image_table", "import_session", "json", "layer_store", "limits",
-    "local_image_store", "manifest", "reference", "refs_file", "tar_entry",
+    "archive_reader", "blob_store", "completion", "compression", "digest",
+    "image_store", "image_table", "import_session", "json", "layer_stack",
+    "layer_store", "leanings", "leanings_store", "limits", "local_image_store",
+    "manifest", "platform", "reference", "refs_file", "resolve",
+    "session_directory", "tar_entry",
     "tar_header", "tar_pax", "tar_reader", "unpack_protocol", "unpacker"))
 
 # From below to above. A room includes itself and what its row names; the row
@@ -91,8 +98,21 @@ TABLE = [
         GRPC + LIBRARIES + THREADS),
     Row(r"runtime/image/unpack/",
         (BASE, "runtime/image/"), GRPC),
+    Row(r"runtime/image/registry/testing/",
+        (BASE, "runtime/image/digest.h", "runtime/image/registry/",
+         "runtime/image/registry/testing/"), GRPC + ("absl/log",)),
+    Row(r"runtime/image/registry/.*_test\.cc$",
+        (BASE, "runtime/image/registry/", "runtime/image/registry/testing/",
+         "runtime/image/digest.h"), GRPC + ("absl/log",)),
+    room("runtime/image/registry", (),
+         tuple("runtime/image/" + name + ".h"
+               for name in ("digest", "json", "limits")),
+         GRPC + PROTOBUF + ("absl/log",)),
     Row(r"runtime/image/testing/",
         (BASE, "runtime/image/testing/") + IMAGE_HEADERS, GRPC),
+    Row(r"runtime/image/pull/",
+        (BASE, "runtime/image/registry/", "runtime/image/pull/")
+        + IMAGE_HEADERS, GRPC),
     Row(r"runtime/image/[^/]+_test\.cc$",
         (BASE, "runtime/image/"), GRPC),
     Row(r"runtime/image/[^/]+$",

@@ -162,6 +162,16 @@ void HostileLayerTest::ExpectRefused(const std::vector<Hostile>& corpus,
   }
 }
 
+void HostileLayerTest::ExpectConfined(const std::vector<Hostile>& corpus) {
+  const auto canary_before = LedgerOf(canary_);
+  for (const Hostile& hostile : corpus) {
+    const auto image = ImportLayer(hostile.tar);
+    EXPECT_TRUE(image.ok()) << hostile.what << ": " << image.status();
+    EXPECT_EQ(LedgerOf(canary_), canary_before) << hostile.what;
+    EXPECT_TRUE(store().Remove("test/image:1").ok());
+  }
+}
+
 testing::LayoutSource SmallImage(const std::string& content,
                                  Compression compression) {
   testing::LayoutSource source;

@@ -84,11 +84,15 @@ class HostileLayerTest : public ImageStoreTest {
   // canary as they were.
   void ExpectRefused(const std::vector<Hostile>& corpus,
                      Compression compression = Compression::kGzip);
+  // Each archive as a layer is taken, and the canary stays as it was.
+  void ExpectConfined(const std::vector<Hostile>& corpus);
   const std::string& canary() const { return canary_; }
 
  private:
   std::string canary_;
 };
+
+class ImageHostile : public HostileLayerTest {};
 
 // ImageStoreTest::Ledger of any directory.
 std::map<std::string, std::string> LedgerOf(const std::string& directory);

@@ -47,11 +47,13 @@ CommandResult RunCommand(const std::vector<std::string>& args) {
   auto out = base::MakePipe();
   auto err = base::MakePipe();
   if (!out.ok() || !err.ok()) return result;
-  auto child = base::Spawn(
-      {.path = Find(args[0]),
-       .args = args,
-       .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root"},
-       .fds = {-1, out->write.get(), err->write.get()}});
+  base::SpawnOptions options;
+  options.path = Find(args[0]);
+  options.args = args;
+  options.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
+                 "HOME=/root"};
+  options.fds = {-1, out->write.get(), err->write.get()};
+  auto child = base::Spawn(options);
   if (!child.ok()) {
     result.err = std::string(child.status().message());
     return result;

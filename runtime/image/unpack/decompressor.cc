@@ -1,5 +1,6 @@
 #include "runtime/image/unpack/decompressor.h"
 
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <zlib.h>
 // For ZSTD_getErrorCode, which tells a window that is too large from garbage.
@@ -8,10 +9,12 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #include "runtime/base/status.h"
 #include "runtime/image/limits.h"
+#include "runtime/image/tar_header.h"
 
 namespace warren::image {
 namespace {
@@ -132,7 +135,57 @@ class Zstd : public Decompressor {
   bool ended_ = false;
 };
 
+const char* NameOf(Compression compression) {
+  switch (compression) {
+    case Compression::kGzip:
+      return "gzip";
+    case Compression::kZstd:
+      return "zstd";
+    case Compression::kNone:
+      break;
+  }
+  return "a plain tar";
+}
+
+// What a tar starts with: a header, or the zeros at its end.
+bool IsTarBlock(absl::string_view data) {
+  if (data.size() < kTarBlock) return false;
+  const absl::string_view block = data.substr(0, kTarBlock);
+  return IsZeroBlock(block) || DecodeTarHeader(block).ok();
+}
+
+// RFC 1952, 2.3.1; RFC 8878, 3.1.1 and 3.1.2 (any of sixteen skippable frames).
+std::optional<Compression> ByMagic(absl::string_view data) {
+  if (absl::StartsWith(data, "\x1f\x8b")) return Compression::kGzip;
+  if (absl::StartsWith(data, "\x28\xb5\x2f\xfd")) return Compression::kZstd;
+  if (data.size() >= 4 && data.substr(1, 3) == "\x2a\x4d\x18" &&
+      (static_cast<unsigned char>(data[0]) & 0xf0) == 0x50) {
+    return Compression::kZstd;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+absl::StatusOr<Compression> SniffCompression(absl::string_view data,
+                                             Compression label) {
+  if (data.empty()) return label;
+  // A name may look like a magic number; a checksum does not lie so easily.
+  if (IsTarBlock(data)) return Compression::kNone;
+  if (const auto found = ByMagic(data)) return *found;
+  if (absl::StartsWith(data,
+                       "\xfd"
+                       "7zXZ") ||
+      absl::StartsWith(data, "BZh")) {
+    return BadLayer(
+        "packed with xz or bzip2; only gzip, zstd and plain tar "
+        "are known");
+  }
+  if (label == Compression::kNone) return label;
+  return BadLayer(absl::StrCat("labelled ", NameOf(label),
+                               ", but its bytes are neither gzip, zstd nor a "
+                               "tar"));
+}
 
 std::unique_ptr<Decompressor> Decompressor::Create(Compression compression) {
   switch (compression) {

@@ -128,6 +128,12 @@ absl::Status MarkOpaque(int directory) {
   return absl::OkStatus();
 }
 
+// The mark can only be one that MarkOpaque made: archives cannot set it.
+bool IsOpaque(int directory) {
+  char value = 0;
+  return fgetxattr(directory, kOpaqueXattr, &value, 1) == 1 && value == 'y';
+}
+
 bool IsWhiteout(const struct stat& st) {
   return S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
 }

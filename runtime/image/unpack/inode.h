@@ -29,6 +29,7 @@ absl::Status ApplyOwner(int directory, const std::string& name,
 // below it (kernel document filesystems/overlayfs, "whiteouts and opaque
 // directories").
 absl::Status MarkOpaque(int directory);
+bool IsOpaque(int directory);
 // A character device 0:0, which hides its name in the layers below.
 bool IsWhiteout(const struct stat& st);
 

@@ -19,8 +19,6 @@
 namespace warren::image {
 namespace {
 
-constexpr absl::string_view kWhiteoutPrefix = ".wh.";
-constexpr absl::string_view kOpaqueName = ".wh..wh..opq";
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 constexpr mode_t kDefaultDirectoryMode = 0755;
 constexpr uint64_t kBlock = 4096;  // what a directory takes, at least
@@ -54,7 +52,10 @@ absl::Status DefaultDirectory(int fd) {
 
 }  // namespace
 
-absl::Status LayerWriter::Begin() { return DefaultDirectory(root_); }
+absl::Status LayerWriter::Begin() {
+  RETURN_IF_ERROR(leanings_.AddDirectory(""));
+  return DefaultDirectory(root_);
+}
 
 absl::Status LayerWriter::CountInode(uint64_t size) {
   if (++inodes_ > budget_.inodes) {
@@ -77,6 +78,7 @@ absl::Status LayerWriter::BeginEntry(const TarEntry& entry) {
     if (entry.type != TarEntry::Type::kDirectory) {
       return BadEntry(entry, "makes the root something else than a directory");
     }
+    leanings_.RemoveDirectory("");
     return ApplyMetadata(root_, entry);
   }
   const std::string name = std::move(parts.back());
@@ -92,37 +94,45 @@ absl::Status LayerWriter::BeginEntry(const TarEntry& entry) {
 }
 
 absl::Status LayerWriter::OpenParent(const std::vector<std::string>& parts) {
-  std::string path = absl::StrJoin(parts, "/");
-  if (path == parent_path_) return absl::OkStatus();
-  parent_path_ = "/";
+  std::string name = absl::StrJoin(parts, "/");
+  if (name == parent_name_) return absl::OkStatus();
+  parent_name_ = "/";
   auto opened =
-      base::OpenBeneath(root_, path.empty() ? "." : path, kDirectoryFlags);
+      base::OpenBeneath(root_, name.empty() ? "." : name, kDirectoryFlags);
   if (opened.ok()) {
     parent_ = *std::move(opened);
-  } else {
-    // Missing, or a whiteout where the directory shall be.
-    const int err = base::GetErrno(opened.status());
-    if (err != ENOENT && err != ENOTDIR) {
-      return FileError(err, "open the directory", path);
-    }
-    RETURN_IF_ERROR(MakeParents(parts));
+    parent_path_ = name;
+    parent_name_ = std::move(name);
+    return absl::OkStatus();
   }
-  parent_path_ = std::move(path);
-  return absl::OkStatus();
+  // Missing, a whiteout where the directory shall be, or a link on the way.
+  const int err = base::GetErrno(opened.status());
+  if (err != ENOENT && err != ENOTDIR && err != ELOOP) {
+    return FileError(err, "open the directory", name);
+  }
+  ASSIGN_OR_RETURN(const Walked walked, WalkLayer(root_, parts));
+  return MakeParents(walked.parts);
 }
 
 absl::Status LayerWriter::MakeParents(const std::vector<std::string>& parts) {
   ASSIGN_OR_RETURN(parent_, base::OpenBeneath(root_, ".", kDirectoryFlags));
+  parent_path_.clear();
   for (const std::string& name : parts) {
     ASSIGN_OR_RETURN(parent_, MakeParent(name));
+    parent_path_ = PathOf(name);
   }
   return absl::OkStatus();
+}
+
+std::string LayerWriter::PathOf(const std::string& name) const {
+  return parent_path_.empty() ? name : absl::StrCat(parent_path_, "/", name);
 }
 
 absl::StatusOr<base::UniqueFd> LayerWriter::MakeParent(
     const std::string& name) {
   const KeepTime keep(parent_.get());
-  ASSIGN_OR_RETURN(const bool whiteout, Clear(name, /*only_whiteout=*/true));
+  // Nothing but a directory or a whiteout: WalkLayer was here.
+  ASSIGN_OR_RETURN(const bool replaced, Clear(name));
   const bool made =
       mkdirat(parent_.get(), name.c_str(), kDefaultDirectoryMode) == 0;
   if (!made && errno != EEXIST) {
@@ -137,40 +147,32 @@ absl::StatusOr<base::UniqueFd> LayerWriter::MakeParent(
     RETURN_IF_ERROR(CountInode(kBlock));
     RETURN_IF_ERROR(DefaultDirectory(directory->get()));
   }
-  if (whiteout) RETURN_IF_ERROR(MarkOpaque(directory->get()));
+  if (replaced) {
+    RETURN_IF_ERROR(MarkOpaque(directory->get()));
+  } else if (made) {
+    RETURN_IF_ERROR(leanings_.AddDirectory(PathOf(name)));
+  }
   return directory;
 }
 
 absl::Status LayerWriter::Remove(const std::string& name) {
-  if (unlinkat(parent_.get(), name.c_str(), 0) == 0 || errno == ENOENT) {
-    return absl::OkStatus();
-  }
-  if (errno != EISDIR) return FileError(errno, "replace", name);
-  if (unlinkat(parent_.get(), name.c_str(), AT_REMOVEDIR) == 0) {
-    return absl::OkStatus();
-  }
-  if (errno == ENOTEMPTY) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "\"", Printable(name), "\" replaces a directory that has content"));
-  }
-  return FileError(errno, "replace", name);
+  RETURN_IF_ERROR(RemoveAt(parent_.get(), name));
+  leanings_.RemoveTree(PathOf(name));
+  return absl::OkStatus();
 }
 
-// Makes way for a new directory `name`. True when a whiteout was there: the
-// directory must be opaque then, so that it hides the same. A directory that is
-// there stays; with `only_whiteout` so does everything else, and the caller
-// fails on it.
-absl::StatusOr<bool> LayerWriter::Clear(const std::string& name,
-                                        bool only_whiteout) {
+// Makes way for a directory `name`; one that is there stays. True when
+// something else was there, a whiteout or a member of this layer: it hid what
+// the layers below have there, so the directory must be opaque.
+absl::StatusOr<bool> LayerWriter::Clear(const std::string& name) {
   struct stat st;
   if (fstatat(parent_.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return false;
     return FileError(errno, "look at", name);
   }
-  const bool whiteout = IsWhiteout(st);
-  if (S_ISDIR(st.st_mode) || (only_whiteout && !whiteout)) return false;
+  if (S_ISDIR(st.st_mode)) return false;
   RETURN_IF_ERROR(Remove(name));
-  return whiteout;
+  return true;
 }
 
 absl::Status LayerWriter::Whiteout(const TarEntry& entry,
@@ -194,6 +196,7 @@ absl::Status LayerWriter::Whiteout(const TarEntry& entry,
     if (!directory.ok()) {
       return FileError(base::GetErrno(directory.status()), "open", name);
     }
+    leanings_.RemoveDirectory(PathOf(name));  // it has none below any more
     return MarkOpaque(directory->get());
   }
   if (errno != ENOENT) return FileError(errno, "look at", entry.path);
@@ -240,7 +243,7 @@ absl::Status LayerWriter::MakeFile(const std::string& name) {
 
 absl::Status LayerWriter::MakeDirectory(const TarEntry& entry,
                                         const std::string& name) {
-  ASSIGN_OR_RETURN(const bool whiteout, Clear(name, /*only_whiteout=*/false));
+  ASSIGN_OR_RETURN(const bool replaced, Clear(name));
   if (mkdirat(parent_.get(), name.c_str(), 0700) == 0) {
     RETURN_IF_ERROR(CountInode(kBlock));
   } else if (errno != EEXIST) {
@@ -250,7 +253,8 @@ absl::Status LayerWriter::MakeDirectory(const TarEntry& entry,
   if (!directory.ok()) {
     return FileError(base::GetErrno(directory.status()), "open", entry.path);
   }
-  if (whiteout) RETURN_IF_ERROR(MarkOpaque(directory->get()));
+  if (replaced) RETURN_IF_ERROR(MarkOpaque(directory->get()));
+  leanings_.RemoveDirectory(PathOf(name));
   return ApplyMetadata(directory->get(), entry);
 }
 
@@ -261,28 +265,67 @@ absl::Status LayerWriter::MakeHardLink(const TarEntry& entry,
   const std::string target_name = std::move(target.back());
   target.pop_back();
   RETURN_IF_ERROR(CheckDirectories(target, entry));
-  const std::string directory_path =
-      target.empty() ? "." : absl::StrJoin(target, "/");
-  auto directory = base::OpenBeneath(root_, directory_path, kDirectoryFlags);
-  if (!directory.ok()) {
-    return FileError(base::GetErrno(directory.status()),
-                     "open the target of the hard link", entry.path);
+  ASSIGN_OR_RETURN_IN(
+      const Walked walked, WalkLayer(root_, target),
+      absl::StrCat("target of the hard link \"", Printable(entry.path), "\""));
+  // Whatever is replaced by the link goes first, with all that is in it.
+  std::vector<std::string> whole = walked.parts;
+  whole.push_back(target_name);
+  const std::string own = PathOf(name);
+  const std::string path = absl::StrJoin(whole, "/");
+  if (path == own || absl::StartsWith(path, absl::StrCat(own, "/"))) {
+    return BadEntry(entry, "is a hard link to something that it replaces");
   }
+  RETURN_IF_ERROR(CountInode(0));
   struct stat st;
-  if (fstatat(directory->get(), target_name.c_str(), &st,
+  if (!walked.directory.valid() ||
+      fstatat(walked.directory.get(), target_name.c_str(), &st,
               AT_SYMLINK_NOFOLLOW) != 0) {
-    return FileError(errno, "find the target of the hard link", entry.path);
+    if (walked.directory.valid() && errno != ENOENT) {
+      return FileError(errno, "find the target of the hard link", entry.path);
+    }
+    return LeanOn(entry, name, walked, target_name);
   }
   if (S_ISDIR(st.st_mode) || IsWhiteout(st)) {
     return BadEntry(entry, "is a hard link to something that is no file");
   }
-  RETURN_IF_ERROR(CountInode(0));
+  return LinkTo(entry, name, walked, target_name);
+}
+
+absl::Status LayerWriter::LinkTo(const TarEntry& entry, const std::string& name,
+                                 const Walked& target,
+                                 const std::string& target_name) {
   RETURN_IF_ERROR(Remove(name));
-  if (linkat(directory->get(), target_name.c_str(), parent_.get(), name.c_str(),
-             0) != 0) {
+  if (linkat(target.directory.get(), target_name.c_str(), parent_.get(),
+             name.c_str(), 0) != 0) {
     return FileError(errno, "make the hard link", entry.path);
   }
-  return absl::OkStatus();
+  std::vector<std::string> path = target.parts;
+  path.push_back(target_name);
+  const auto lower = leanings_.LinkTarget(absl::StrJoin(path, "/"));
+  if (!lower.has_value()) return absl::OkStatus();
+  return leanings_.AddLink(PathOf(name), *lower);
+}
+
+// A hard link to a file of a layer below.
+absl::Status LayerWriter::LeanOn(const TarEntry& entry, const std::string& name,
+                                 const Walked& target,
+                                 const std::string& target_name) {
+  if (target.hidden ||
+      (target.directory.valid() && IsOpaque(target.directory.get()))) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", Printable(entry.path), "\" is a hard link to \"",
+        Printable(entry.link), "\", which this layer has not, and hides"));
+  }
+  RETURN_IF_ERROR(Remove(name));
+  const auto file = base::OpenBeneath(
+      parent_.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0);
+  if (!file.ok()) {
+    return FileError(base::GetErrno(file.status()), "make", entry.path);
+  }
+  std::vector<std::string> path = target.parts;
+  path.push_back(target_name);
+  return leanings_.AddLink(PathOf(name), absl::StrJoin(path, "/"));
 }
 
 absl::Status LayerWriter::MakeSymlink(const TarEntry& entry,

@@ -9,15 +9,22 @@
 #include <vector>
 
 #include "runtime/base/unique_fd.h"
+#include "runtime/image/leanings.h"
 #include "runtime/image/tar_entry.h"
+#include "runtime/image/unpack/layer_tree.h"
 
 namespace warren::image {
 
 // Writes the members of a layer's tar into one directory, in overlayfs' format
 // (../README.md). Every path is walked by descriptor from that directory with
-// openat2(2) that follows no symlink; what is in the way of a member is
-// removed, never followed; a member cannot replace a directory that has
-// content.
+// openat2(2) that follows no symlink; links of the same layer in the parents of
+// a member are read and resolved inside (layer_tree.h); what is in the place of
+// a member is removed with all that is in it, never followed. A directory
+// stays where a directory is put.
+//
+// What the layer leans on in the layers below it is noted (../leanings.h). A
+// hard link to a file that the layer lacks is an empty file until an image is
+// completed.
 //
 // Files belong to the ids and carry the modes and times of the archive;
 // making or removing something leaves the time of its directory as it was.
@@ -45,20 +52,26 @@ class LayerWriter : public TarSink {
   uint64_t inodes() const { return inodes_; }
   // Of files and directories made, each rounded up to 4 KiB.
   uint64_t disk_bytes() const { return disk_bytes_; }
+  const Leanings& leanings() const { return leanings_; }
 
  private:
   // Where a member goes: a directory that stays open in parent_, and a name.
   absl::Status OpenParent(const std::vector<std::string>& parts);
   absl::Status MakeParents(const std::vector<std::string>& parts);
   absl::StatusOr<base::UniqueFd> MakeParent(const std::string& name);
+  std::string PathOf(const std::string& name) const;
   absl::Status Remove(const std::string& name);
-  absl::StatusOr<bool> Clear(const std::string& name, bool only_whiteout);
+  absl::StatusOr<bool> Clear(const std::string& name);
 
   absl::Status Place(const TarEntry& entry, const std::string& name);
   absl::Status Whiteout(const TarEntry& entry, absl::string_view marked);
   absl::Status MakeFile(const std::string& name);
   absl::Status MakeDirectory(const TarEntry& entry, const std::string& name);
   absl::Status MakeHardLink(const TarEntry& entry, const std::string& name);
+  absl::Status LinkTo(const TarEntry& entry, const std::string& name,
+                      const Walked& target, const std::string& target_name);
+  absl::Status LeanOn(const TarEntry& entry, const std::string& name,
+                      const Walked& target, const std::string& target_name);
   absl::Status MakeSymlink(const TarEntry& entry, const std::string& name);
   absl::Status MakeFifo(const TarEntry& entry, const std::string& name);
   absl::Status CountInode(uint64_t size);
@@ -70,9 +83,13 @@ class LayerWriter : public TarSink {
   uint64_t disk_bytes_ = 0;
 
   base::UniqueFd parent_;
-  std::string parent_path_ = "/";  // of parent_; no clean path has a slash
-  TarEntry entry_;                 // the file being written
-  base::UniqueFd file_;            // invalid: its data is dropped
+  std::string parent_path_;  // of parent_, without links
+  // The same as an archive spells it without links; "/" after another spelling,
+  // as no clean path starts so.
+  std::string parent_name_ = "/";
+  Leanings leanings_;
+  TarEntry entry_;       // the file being written
+  base::UniqueFd file_;  // invalid: its data is dropped
 };
 
 }  // namespace warren::image

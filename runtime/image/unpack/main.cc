@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -28,6 +29,17 @@ absl::StatusOr<Compression> ParseCompression(absl::string_view name) {
   return absl::InvalidArgumentError("unknown compression");
 }
 
+absl::Status WriteLeanings(absl::string_view text) {
+  off_t at = 0;
+  while (!text.empty()) {
+    const ssize_t n = pwrite(kUnpackLeaningsFd, text.data(), text.size(), at);
+    if (n < 0) return base::ErrnoError(errno, "write what the layer leans on");
+    at += n;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<UnpackedLayer> Run(int argc, char** argv) {
   constexpr int kArguments = 4;
   if (argc != kArguments) return absl::InvalidArgumentError("wrong usage");
@@ -42,7 +54,10 @@ absl::StatusOr<UnpackedLayer> Run(int argc, char** argv) {
   ASSIGN_OR_RETURN_IN(const base::UniqueFd root,
                       EnterDirectory(kUnpackTargetFd), "confine");
   RETURN_IF_ERROR_IN(LockDown(kUnpackResultFd), "confine");
-  return UnpackLayer(kUnpackBlobFd, compression, root.get(), budget);
+  ASSIGN_OR_RETURN(UnpackedLayer layer,
+                   UnpackLayer(kUnpackBlobFd, compression, root.get(), budget));
+  RETURN_IF_ERROR(WriteLeanings(layer.leanings));
+  return layer;
 }
 
 UnpackResult Record(const absl::StatusOr<UnpackedLayer>& outcome) {
@@ -53,6 +68,7 @@ UnpackResult Record(const absl::StatusOr<UnpackedLayer>& outcome) {
     record.stream_bytes = outcome->stream_bytes;
     record.disk_bytes = outcome->disk_bytes;
     record.inodes = outcome->inodes;
+    record.leaning_bytes = outcome->leanings.size();
     memcpy(record.diff_id, outcome->diff_id_hex.data(),
            std::min(outcome->diff_id_hex.size(), sizeof(record.diff_id)));
     return record;

@@ -16,6 +16,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(close),        SCMP_SYS(fstat),           SCMP_SYS(newfstatat),
     SCMP_SYS(openat2),      SCMP_SYS(mkdirat),         SCMP_SYS(mknodat),
     SCMP_SYS(symlinkat),    SCMP_SYS(linkat),          SCMP_SYS(unlinkat),
+    SCMP_SYS(readlinkat),   SCMP_SYS(getdents64),      SCMP_SYS(fgetxattr),
     SCMP_SYS(fchown),       SCMP_SYS(fchownat),        SCMP_SYS(fchmod),
     SCMP_SYS(fsetxattr),    SCMP_SYS(utimensat),       SCMP_SYS(ftruncate),
     SCMP_SYS(munmap),       SCMP_SYS(mremap),          SCMP_SYS(brk),

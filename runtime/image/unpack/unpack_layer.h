@@ -21,14 +21,16 @@ struct UnpackedLayer {
   uint64_t stream_bytes = 0;
   uint64_t disk_bytes = 0;
   uint64_t inodes = 0;
+  std::string leanings;  // Leanings::Encode
 };
 
 // Reads a layer blob from `blob` to its end, decompresses it, hashes the tar
-// and writes what is in it below the empty directory `root`. Errors as by
-// Decompressor, TarReader and LayerWriter. The work of warren-unpack, without
-// its walls: call it elsewhere only in tests.
-absl::StatusOr<UnpackedLayer> UnpackLayer(int blob, Compression compression,
-                                          int root, const UnpackBudget& budget);
+// and writes what is in it below the empty directory `root`. How it is packed
+// is what its first bytes say (SniffCompression); `label` is what the manifest
+// says. Errors as by Decompressor, TarReader and LayerWriter. The work of
+// warren-unpack, without its walls: call it elsewhere only in tests.
+absl::StatusOr<UnpackedLayer> UnpackLayer(int blob, Compression label, int root,
+                                          const UnpackBudget& budget);
 
 }  // namespace warren::image
 

@@ -11,8 +11,7 @@ namespace {
 
 const std::set<std::string>& Later() {
   static const auto* names =
-      new std::set<std::string>{"PullImage",
-                                "Exec",
+      new std::set<std::string>{"Exec",
                                 "Attach",
                                 "PortForward",
                                 "ContainerStats",

@@ -120,6 +120,36 @@ TEST_F(MountTargetsTest, DevAndSysAreOrdinaryTargets) {
   }
 }
 
+// A link that a volume holds leads to the container's own procfs, a volume
+// brings the node's along: what they show is not covered. All of the latter may
+// be.
+TEST_F(MountTargetsTest, FS_6_NothingLiesInTheProcfsOfAVolume) {
+  ASSERT_EQ(symlink("/proc", (host_ + "/directory/link").c_str()), 0);
+  const struct {
+    const char* target;
+    bool works;
+  } kCases[] = {{"/v/link/sys", false},
+                {"/v/link", false},
+                {"/host/proc/sys/net", false},
+                {"/host/proc", true}};
+  for (const auto& c : kCases) {
+    cri::ContainerConfig config = IdleConfig("main");
+    AddMount(&config, host_ + "/directory", "/v", false);
+    AddMount(&config, "/", "/host", true);
+    AddMount(&config, host_ + "/directory", c.target, false);
+    const auto id = client().CreateContainer(pod_id_, config, pod_);
+    ASSERT_TRUE(id.ok()) << id.status();
+    const absl::Status started = client().StartContainer(*id);
+    EXPECT_EQ(started.ok(), c.works) << c.target << started;
+    if (c.works) {
+      EXPECT_EQ(ShellOutput(*id, std::string("ls ") + c.target), "link\nsub\n");
+    } else {
+      EXPECT_THAT(std::string(started.message()), testing::HasSubstr(c.target));
+    }
+    EXPECT_TRUE(client().RemoveContainer(*id).ok());
+  }
+}
+
 // A pod-mate that exchanges a directory of their common volume with a link to
 // the node's root, again and again, while containers start that have a mount
 // below it, and one of the directory itself.

@@ -127,6 +127,7 @@ constexpr Change kChanges[] = {
     {"log_level", "log_level = \"debug\"", ""},
     {"max_connections", "max_connections = 20", ""},
     {"pids_limit", "pids_limit = 77", ""},
+    {"log_cpu_percent", "log_cpu_percent = 20", ""},
     {"userns", "userns = \"auto\"", ""},
     {"userns_pool", "userns_pool = \"1048576:655360\"", ""},
     {"security.ambient_capabilities", "[security]\nambient_capabilities = true",

@@ -127,10 +127,11 @@ TEST_F(ReconcileTest, REL_11_TheStartEndsWhatIsInTheCgroupOfAnEndedContainer) {
   const std::string id = RunShared("exit 3");
   EXPECT_EQ(WaitExited(id).exit_code(), 3);
   KillDaemon();
-  const auto sleeper = base::Spawn({.path = "/bin/sleep",
-                                    .args = {"sleep", "52002"},
-                                    .env = {},
-                                    .fds = {-1, -1, -1}});
+  base::SpawnOptions sleep;
+  sleep.path = "/bin/sleep";
+  sleep.args = {"sleep", "52002"};
+  sleep.fds = {-1, -1, -1};
+  const auto sleeper = base::Spawn(sleep);
   ASSERT_TRUE(sleeper.ok()) << sleeper.status();
   MoveInto(id, sleeper->id.pid);
   StartDaemon();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@ namespace {
 
 constexpr EscapeRow kRows[] = {
     // Files. ENOENT: this kernel, or this cgroup namespace, has no such file.
+    // Unmasked, a user namespace sees keys of its own and may set the last pid
+    // of its own pid namespace; what is the node's has an owner it lacks.
     {"cgroup-release-agent", "EROFS ENOENT"},
     {"cgroup-notify-on-release", "EROFS ENOENT"},
     {"cgroup-procs", "EROFS"},
@@ -21,7 +24,7 @@ constexpr EscapeRow kRows[] = {
     {"core-pattern", "EROFS"},
     {"modprobe", "EROFS ENOENT"},
     {"sysctl", "EROFS"},
-    {"ns-last-pid", "EROFS ENOENT"},
+    {"ns-last-pid", "EROFS ENOENT", "r"},
     {"uevent-helper", "EROFS ENOENT"},
     {"uevent", "EROFS"},
     {"binfmt-register", "EROFS ENOENT"},
@@ -31,9 +34,9 @@ constexpr EscapeRow kRows[] = {
     {"huge-pages", "EROFS ENOENT"},
     {"kcore", "ENODATA ENOENT"},
     {"kmem", "ENOENT"},
-    {"proc-keys", "ENODATA ENOENT"},
+    {"proc-keys", "ENODATA ENOENT", "r"},
     {"timer-list", "ENODATA ENOENT"},
-    {"firmware", "ENODATA ENOENT"},
+    {"firmware", "ENODATA ENOENT", "r"},
     {"mknod-mem"},
     {"mknod-kmsg"},
     {"mknod-loop"},
@@ -42,34 +45,35 @@ constexpr EscapeRow kRows[] = {
     {"mknod-disk"},
     {"oom-score"},
     {"own-program", "EROFS ETXTBSY"},
-    // Mounts. In a user namespace with CAP_SYS_ADMIN they are the container's.
-    {"mount-tmpfs", "", "u"},
-    {"mount-proc", "", "u"},
+    // Mounts. In a user namespace with CAP_SYS_ADMIN new ones are the
+    // container's; those that were made for it are locked (EINVAL, EPERM).
+    {"mount-tmpfs", "", "ur"},
+    {"mount-proc", "", "r"},  // needs one that nothing covers
     {"mount-debugfs"},
     {"mount-tracefs"},
     {"mount-securityfs"},
-    {"mount-binfmt-misc", "ENODEV", "u"},
+    {"mount-binfmt-misc", "ENODEV", "ur"},
     {"mount-devtmpfs"},
-    {"mount-cgroup", "", "u"},
-    {"mount-bind", "", "u"},
-    {"remount", "", "u"},
-    {"umount", "", "u"},
-    {"unmasked-sysctl"},
-    {"unmasked-timer-list"},
+    {"mount-cgroup", "", "ur"},
+    {"mount-bind", "", "ur"},
+    {"remount", "", "r"},  // EINVAL: /proc/sys is no mount
+    {"umount", "EINVAL"},
+    {"unmasked-sysctl", "EROFS"},
+    {"unmasked-timer-list", "ENODATA ENOENT"},
     {"writable-cgroup"},
     {"pivot-root", "EINVAL"},
-    {"open-tree", "", "u"},
-    {"fsopen", "", "u"},
-    {"fspick", "", "u"},
-    {"move-mount", "", "u"},
-    {"mount-setattr", "", "u"},
-    {"unshare-mount", "", "u"},
-    {"unshare-user", "", "u", true},
-    {"clone-user", "", "u", true},
-    {"clone3-user", "", "u", true},
-    {"setns-mount", "", "u"},
+    {"open-tree", "", "ur"},
+    {"fsopen", "", "ur"},
+    {"fspick", "", "ur"},
+    {"move-mount", "EINVAL"},
+    {"mount-setattr", "", "r"},  // likewise
+    {"unshare-mount", "", "ur"},
+    {"unshare-user", "", "ur", true},
+    {"clone-user", "", "ur", true},
+    {"clone3-user", "", "ur", true},
+    {"setns-mount", "", "ur"},
     {"setns-user", "EINVAL"},
-    {"setns-net", "", "u"},
+    {"setns-net", "", "ur"},
     {"setns-of-node", "ESRCH"},
     {"proc-root-walk", "ENOENT"},
     {"path-of-node", "ENOENT"},
@@ -92,14 +96,14 @@ constexpr EscapeRow kRows[] = {
     {"abstract-socket", "ECONNREFUSED", "n"},
     {"af-vsock", "EAFNOSUPPORT", "", true},
     {"af-alg", "EAFNOSUPPORT", "", true},
-    {"new-link", "", "cu"},
+    {"new-link", "", "cur"},
     {"session-key", "ENOKEY"},
     {"user-key", "ENOKEY", "", true},
     {"add-key", "", "", true},
     {"tiocsti", "ENXIO EIO"},
     // The kernel.
-    {"bpf"},
-    {"perf-event-open", "", "u", true},
+    {"bpf", "", "", true},  // where unprivileged_bpf_disabled is 0
+    {"perf-event-open", "", "ur", true},
     {"userfaultfd", "", "", true},
     {"io-uring", "", "", true},
     {"kexec-load"},
@@ -119,17 +123,49 @@ constexpr EscapeRow kRows[] = {
     {"iopl"},
     {"ioperm"},
     {"personality", "", "", true},
-    {"sethostname", "", "u"},
-    {"setdomainname", "", "u"},
+    {"sethostname", "", "ur"},
+    {"setdomainname", "", "ur"},
     {"vhangup"},
     {"fanotify"},
     {"lookup-dcookie"},
 };
 
+// A capability of the node's user namespace, and what it is there for.
+// SYS_ADMIN is not tried: without a user namespace it is the node, by request.
+struct Grant {
+  const char* capability;
+  const char* attempts;
+};
+constexpr Grant kGrants[] = {
+    {"BPF", "bpf"},
+    {"NET_ADMIN", "new-link"},
+    {"PERFMON", "perf-event-open"},
+    {"SYSLOG", "syslog syslog-level"},
+    {"SYS_MODULE", "init-module finit-module delete-module"},
+    {"SYS_NICE", "nice real-time"},
+    {"SYS_PACCT", "acct"},
+    {"SYS_RAWIO", "iopl ioperm"},
+    {"SYS_RESOURCE", "raise-limit oom-score"},
+    {"SYS_TIME", "settimeofday clock-settime adjtimex"},
+    {"SYS_TTY_CONFIG", "vhangup"},
+};
+
 }  // namespace
 
-bool EscapeRow::IsGranted(char kind) const {
-  return std::strchr(granted, kind) != nullptr;
+std::string EscapeMode::Name() const {
+  return std::string{rights, pid} + (filter ? "-filter" : "-open");
+}
+
+std::vector<EscapeMode> EscapeModes() {
+  std::vector<EscapeMode> modes;
+  for (const char rights : {'d', 'x', 'c', 'u', 'r', 'n'}) {
+    for (const char pid : {'o', 's', 't', 'p'}) {
+      if (pid == 'p' && std::strchr("cur", rights) != nullptr) continue;
+      if (rights != 'r') modes.push_back({rights, pid, true});
+      modes.push_back({rights, pid, false});
+    }
+  }
+  return modes;
 }
 
 bool EscapeRow::IsRefusal(const std::string& answer) const {
@@ -142,5 +178,25 @@ bool EscapeRow::IsRefusal(const std::string& answer) const {
 }
 
 std::span<const EscapeRow> EscapeTable() { return kRows; }
+
+std::set<std::string> GrantedTo(const EscapeMode& mode) {
+  std::set<std::string> granted;
+  for (const EscapeRow& row : kRows) {
+    if (std::strchr(row.granted, mode.rights) != nullptr ||
+        std::strchr(row.granted, mode.pid) != nullptr) {
+      granted.insert(row.attempt);
+    }
+  }
+  return granted;
+}
+
+std::set<std::string> GrantedBy(const std::string& capability) {
+  for (const Grant& grant : kGrants) {
+    if (capability == grant.capability) {
+      return absl::StrSplit(grant.attempts, ' ');
+    }
+  }
+  return {};
+}
 
 }  // namespace warren::test

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 
@@ -95,8 +96,14 @@ int Syslog(const Target&) {
   char text[256];
   return Refusal(klogctl(3, text, sizeof(text)));  // SYSLOG_ACTION_READ_ALL
 }
+// The level it is.
 int SyslogLevel(const Target&) {
-  return Refusal(klogctl(8, nullptr, 7));  // SYSLOG_ACTION_CONSOLE_LEVEL
+  int level = 7;
+  if (FILE* file = fopen("/proc/sys/kernel/printk", "re"); file != nullptr) {
+    if (fscanf(file, "%d", &level) != 1) level = 7;
+    fclose(file);
+  }
+  return Refusal(klogctl(8, nullptr, level));  // SYSLOG_ACTION_CONSOLE_LEVEL
 }
 #ifdef __x86_64__
 int Iopl(const Target&) { return Refusal(iopl(3)); }

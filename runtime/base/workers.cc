@@ -1,36 +1,36 @@
-#include "agent/api/workers.h"
+#include "runtime/base/workers.h"
 
 #include <utility>
 
 #include "runtime/base/status.h"
 
-namespace warren::agent {
+namespace warren::base {
 
 absl::StatusOr<std::unique_ptr<Workers>> Workers::Start(int most) {
   std::unique_ptr<Workers> workers(new Workers(most));
   int error = 0;
   {
-    const base::MutexLock lock(&workers->mutex_);
+    const MutexLock lock(&workers->mutex_);
     error = workers->AddThread();
   }
-  if (error != 0) return base::ErrnoError(error, "start a thread for calls");
+  if (error != 0) return ErrnoError(error, "start a thread for calls");
   return workers;
 }
 
 Workers::~Workers() {
   std::optional<pthread_t> last;
   {
-    const base::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     ending_ = true;
     changed_.NotifyAll();
-    while (threads_ > 0) gone_.Wait(&mutex_, base::Deadline::Never());
+    while (threads_ > 0) gone_.Wait(&mutex_, Deadline::Never());
     last = std::exchange(left_, std::nullopt);
   }
   if (last.has_value()) pthread_join(*last, nullptr);
 }
 
 void Workers::Run(std::function<void()> task) {
-  const base::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   queue_.push_back(std::move(task));
   // A thread that was woken for an earlier task counts as idle until it runs.
   if (static_cast<int>(queue_.size()) > idle_ && threads_ < most_ &&
@@ -48,7 +48,7 @@ int Workers::AddThread() {
 }
 
 int Workers::threads() const {
-  const base::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return threads_;
 }
 
@@ -69,11 +69,11 @@ void Workers::Work() {
 
 bool Workers::Take(std::function<void()>* task,
                    std::optional<pthread_t>* before) {
-  const base::Deadline idle = base::Deadline::After(kIdle);
-  const base::MutexLock lock(&mutex_);
+  const Deadline idle = Deadline::After(kIdle);
+  const MutexLock lock(&mutex_);
   ++idle_;
   while (queue_.empty() && !ending_ && (threads_ == 1 || idle.Check().ok())) {
-    changed_.Wait(&mutex_, threads_ == 1 ? base::Deadline::Never() : idle);
+    changed_.Wait(&mutex_, threads_ == 1 ? Deadline::Never() : idle);
   }
   --idle_;
   if (queue_.empty()) {
@@ -87,4 +87,4 @@ bool Workers::Take(std::function<void()>* task,
   return true;
 }
 
-}  // namespace warren::agent
+}  // namespace warren::base

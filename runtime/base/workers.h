@@ -1,5 +1,5 @@
-#ifndef WARREN_AGENT_API_WORKERS_H_
-#define WARREN_AGENT_API_WORKERS_H_
+#ifndef WARREN_RUNTIME_BASE_WORKERS_H_
+#define WARREN_RUNTIME_BASE_WORKERS_H_
 
 #include <absl/base/thread_annotations.h>
 #include <absl/status/statusor.h>
@@ -12,7 +12,7 @@
 
 #include "runtime/base/mutex.h"
 
-namespace warren::agent {
+namespace warren::base {
 
 // Threads for tasks that wait in a queue: one is always there, others come with
 // the tasks and go after kIdle. Tasks begin in the order in which they came.
@@ -47,9 +47,9 @@ class Workers {
   int AddThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const int most_;
-  mutable base::Mutex mutex_;
-  base::Condition changed_;  // the queue, or ending_
-  base::Condition gone_;     // a thread
+  mutable Mutex mutex_;
+  Condition changed_;  // the queue, or ending_
+  Condition gone_;     // a thread
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   int threads_ ABSL_GUARDED_BY(mutex_) = 0;
   int idle_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -58,6 +58,6 @@ class Workers {
   std::optional<pthread_t> left_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace warren::agent
+}  // namespace warren::base
 
-#endif  // WARREN_AGENT_API_WORKERS_H_
+#endif  // WARREN_RUNTIME_BASE_WORKERS_H_

@@ -13,7 +13,6 @@ namespace warren::image {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 using JsonText = nlohmann::json;
 
 constexpr char kManifestType[] = "application/vnd.oci.image.manifest.v1+json";

@@ -22,7 +22,6 @@ using testing::kManifest;
 using testing::kManifestType;
 using ::testing::Not;
 using testing::ServerRequest;
-using testing::TlsIdentity;
 
 // A registry that does what a test says, and what comes of it.
 class HostileRegistryTest : public testing::ClientFixture {

@@ -14,8 +14,6 @@
 namespace warren::registry {
 namespace {
 
-using ::testing::HasSubstr;
-
 const base::Deadline kNever = base::Deadline::Never();
 
 RetryLimits Quick(int tries) {
